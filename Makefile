@@ -1,0 +1,66 @@
+# make help says what there is. PYTHON chooses the interpreter; one that is
+# given gets an environment of its own: make test PYTHON=python3.12
+
+ifdef PYTHON
+venv := .venv-$(notdir $(PYTHON))
+else
+PYTHON := python3
+venv := .venv
+endif
+bin := $(venv)/bin
+OUTPUT_DIR ?= runs/quickstart
+
+.PHONY: help setup quickstart test test-slow lint wheel clean
+
+help:
+	@echo 'make setup       install into $(venv), with the tools for tests'
+	@echo 'make quickstart  train and evaluate a small model: $(OUTPUT_DIR)'
+	@echo 'make test        what continuous integration runs'
+	@echo 'make test-slow   the tests that make test leaves out'
+	@echo 'make lint        ruff alone'
+	@echo 'make wheel       build dist/trax_hourglass-*.whl'
+	@echo 'make clean       remove environments and everything built'
+
+setup: $(venv)/.test
+
+quickstart: $(venv)/.package
+	$(bin)/python -m trax_hourglass.train \
+	  --config_file=gin/quickstart.gin --output_dir=$(OUTPUT_DIR)
+
+test: lint
+	$(bin)/python -m pytest -m 'not slow'
+
+test-slow: $(venv)/.test
+	$(bin)/python -m pytest -m slow
+
+lint: $(venv)/.test
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+
+wheel: $(venv)/.test
+	$(bin)/python -m pip wheel --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf .venv .venv-* .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info
+	find trax_hourglass tests -name __pycache__ -prune -exec rm -r {} +
+
+# install,EXTRAS: the package, editable, with the versions that CI runs.
+define install
+	@start=$$(date +%s) && \
+	$(bin)/python -m pip install --quiet --editable '.$(1)' --constraint \
+	  constraints/$$($(bin)/python -c "$$version_code").txt && \
+	echo "set-up ($@) took $$(($$(date +%s) - start)) s" && touch $@
+endef
+export version_code = import sys; print('python%d.%d' % sys.version_info[:2])
+export check_code = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+
+$(venv)/.package: setup.py constraints/*.txt
+	@$(PYTHON) -c "$$check_code" 2>/dev/null || { echo 'error:' \
+	  'PYTHON=$(PYTHON): expected Python 3.11, 3.12 or 3.13;' \
+	  'name one, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv $(venv)
+	$(call install)
+
+$(venv)/.test: $(venv)/.package
+	$(call install,[test])

@@ -1,0 +1,49 @@
+"""Packages trax_hourglass with its gin files and samples."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+  name='trax-hourglass',
+  version='0.1.0',
+  description='Hourglass: hierarchical Transformer language models in Trax',
+  long_description=Path(__file__).with_name('README.md').read_text('utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  license_files=['LICENSE'],
+  python_requires='>=3.11,<3.14',
+  # The folder gin/ stands at the root, beside the code, and has no __init__.py:
+  # with one, `import gin` would find it instead of gin-config.
+  packages=[
+    *find_packages(include=['trax_hourglass', 'trax_hourglass.*']),
+    'trax_hourglass.gin',
+  ],
+  package_dir={'trax_hourglass.gin': 'gin'},
+  package_data={
+    'trax_hourglass.gin': ['*.gin'],
+    'trax_hourglass.data': ['samples/*'],
+  },
+  install_requires=[
+    'trax==1.4.1',
+    # Each minor version of JAX drops names, and Trax no longer follows.
+    'jax>=0.10,<0.13',
+    'gin-config>=0.5',
+    'matplotlib>=3.8',
+    'numpy>=2',
+    # Trax imports it but asks for it in an extra only.
+    'tensorflow>=2.21',
+    'tqdm>=4.66',
+  ],
+  extras_require={
+    'cuda': ['jax[cuda]'],
+    'tpu': ['jax[tpu]'],
+    'test': [
+      'hypothesis',
+      'pytest',
+      'ruff',
+      'setuptools>=77',
+      'wheel',
+    ],
+  },
+)

@@ -1,0 +1,81 @@
+"""The built wheel, and an installation of it."""
+
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pip(*arguments):
+  options = ['--no-deps', '--no-index', '--quiet']
+  subprocess.run(
+    [sys.executable, '-m', 'pip', *arguments, *options], check=True
+  )
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+  """The path of the wheel, built from a copy that stays without a trace."""
+  clone = tmp_path_factory.mktemp('clone')
+  for name in ('LICENSE', 'README.md', 'pyproject.toml', 'setup.py'):
+    shutil.copy(ROOT / name, clone)
+  for name in ('gin', 'tests', 'trax_hourglass'):
+    shutil.copytree(
+      ROOT / name,
+      clone / name,
+      ignore=shutil.ignore_patterns('__pycache__', '*.npz'),
+    )
+  pip('wheel', clone, '--no-build-isolation', '--wheel-dir', clone)
+  [path] = clone.glob('*.whl')
+  return path
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
+  package = {
+    f'trax_hourglass/{path.relative_to(ROOT / "trax_hourglass")}'
+    for path in (ROOT / 'trax_hourglass').rglob('*')
+    if path.suffix == '.py' or path.parent.name == 'samples'
+  }
+  configs = {f'trax_hourglass/gin/{p.name}' for p in ROOT.glob('gin/*.gin')}
+  assert configs
+  with zipfile.ZipFile(wheel) as archive:
+    names = {name for name in archive.namelist() if '.dist-info/' not in name}
+  assert names == package | configs
+
+
+def test_gin_folder_does_not_hide_the_package_gin():
+  assert not (ROOT / 'gin' / '__init__.py').exists()
+
+
+@pytest.mark.slow
+def test_installed_package_stands_alone(wheel, tmp_path):
+  """Installed in a folder, outside the clone."""
+  pip('install', wheel, '--target', tmp_path / 'site')
+  code = """
+from pathlib import Path
+import sys
+
+sys.path.insert(0, sys.argv[1])
+import gin
+import trax_hourglass
+from trax_hourglass.data import text
+
+home = Path(trax_hourglass.__file__).parent
+assert home.parent == Path(sys.argv[1]), home
+assert hasattr(gin, 'configurable')
+assert list(home.glob('gin/*.gin'))
+assert len(text.wikipedia_sample().test) == 250_000
+"""
+  result = subprocess.run(
+    [sys.executable, '-c', code, tmp_path / 'site'],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr

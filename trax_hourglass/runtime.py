@@ -1,0 +1,241 @@
+"""What unchanged trax 1.4.1 needs to run well on today's JAX.
+
+`apply` runs when `trax_hourglass` is imported. Every repair is one function
+that names its cause, changes nothing where the cause is absent, and may run
+again. The first three act while Trax is imported, the others afterwards.
+"""
+
+import contextlib
+import importlib
+import inspect
+import os
+import re
+import sys
+import tempfile
+import types
+import warnings
+
+import jax
+import numpy as np
+
+
+def apply():
+  """Imports Trax and applies every repair."""
+  with no_tensorflow_notices(), no_gym_notice(), cheap_stack():
+    import trax.layers  # noqa: F401
+  provide_xla_extension()
+  repair_tree_unflatten()
+  rename_host_count()
+  ignore_gzip_warning()
+
+
+# Lines of TensorFlow that a log level does not reach: those of severity info
+# and warning, and the error that says that there is no GPU.
+_TENSORFLOW_NOTICE = re.compile(
+  rb'WARNING: All log messages before absl::InitializeLog'
+  rb'|[IW]\d{4} '
+  rb'|E\d{4} .* failed call to cuInit'
+)
+
+
+@contextlib.contextmanager
+def no_tensorflow_notices():
+  """Keeps TensorFlow's notices off standard error while the body runs.
+
+  Cause: TensorFlow 2.21 logs before it has initialised its log, which
+  `TF_CPP_MIN_LOG_LEVEL` does not reach. So standard error is held back at the
+  level of the file descriptor, and everything but the notices follows when the
+  body is done. A user who sets `TF_CPP_MIN_LOG_LEVEL=0` sees all of it at once,
+  also what TensorFlow says when it aborts the process.
+  """
+  level = os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  try:
+    stderr = os.dup(2) if level != '0' else None
+  except OSError:  # No standard error: nothing to keep clean.
+    stderr = None
+  if stderr is None:
+    yield
+    return
+  with tempfile.TemporaryFile() as held:
+    os.dup2(held.fileno(), 2)
+    try:
+      yield
+    finally:
+      os.dup2(stderr, 2)
+      os.close(stderr)
+      held.seek(0)
+      for line in held:
+        if not _TENSORFLOW_NOTICE.match(line):
+          os.write(2, line)
+
+
+@contextlib.contextmanager
+def no_gym_notice():
+  """Lets gym be imported in the body without its notice.
+
+  Cause: `trax.rl` imports gym, which prints that it is unmaintained. The text
+  comes from a dictionary of the package `gym_notices`, empty meanwhile.
+  """
+  try:
+    notices = importlib.import_module('gym_notices.notices').notices
+  except ImportError:
+    notices = {}
+  kept = dict(notices)
+  notices.clear()
+  try:
+    yield
+  finally:
+    notices.update(kept)
+
+
+@contextlib.contextmanager
+def cheap_stack():
+  """Makes `inspect.stack` and `inspect.getframeinfo` cheap in the body.
+
+  Cause: the decorator `assert_shape` calls both 65 times while Trax is
+  imported, to note file and line of its caller. They look up module and source
+  of every frame, which is 10 of the 13 seconds that the import takes.
+  """
+
+  def getframeinfo(frame, context=1):
+    del context  # No source lines, as where inspect can't find the source.
+    code = frame.f_code
+    return inspect.Traceback(
+      code.co_filename, frame.f_lineno, code.co_name, None, None
+    )
+
+  def stack(context=1):
+    frames, frame = [], sys._getframe(1)
+    while frame is not None:
+      frames.append(inspect.FrameInfo(frame, *getframeinfo(frame, context)))
+      frame = frame.f_back
+    return frames
+
+  originals = inspect.stack, inspect.getframeinfo
+  inspect.stack, inspect.getframeinfo = stack, getframeinfo
+  try:
+    yield
+  finally:
+    inspect.stack, inspect.getframeinfo = originals
+
+
+def provide_xla_extension():
+  """Lets `trax.trainer` be imported.
+
+  Cause: `trax.trainer` imports `jax.lib.xla_extension`, which JAX has removed;
+  it uses it for clusters only. The empty module in its place says at the first
+  use what to do instead. It raises AttributeError, so that code which looks for
+  a name there falls back as it does without the module.
+  """
+  name = 'jax.lib.xla_extension'
+  try:
+    importlib.import_module(name)
+    return
+  except ImportError:
+    pass
+
+  def missing(attribute):
+    raise AttributeError(
+      f'{name}.{attribute} is not in this JAX: for several hosts call '
+      "jax.distributed.initialize() instead of trax.trainer's --gpu_cluster_* "
+      'flags'
+    )
+
+  module = types.ModuleType(name, 'Stands in for a module that JAX removed.')
+  module.__getattr__ = missing
+  sys.modules[name] = module
+  importlib.import_module('jax.lib').xla_extension = module
+
+
+def repair_tree_unflatten():
+  """Lets `training.Loop` resume.
+
+  Cause: `fastmath.tree_unflatten` asks `tree in copy_from_tree` of arrays, too,
+  and comparing an array with a tuple raises (google/trax#1770, #1790).
+  """
+  # By name: the attribute trax.fastmath.numpy is another thing.
+  home = importlib.import_module('trax.fastmath.numpy')
+  namespace = importlib.import_module('trax.fastmath')
+  for module in (home, namespace):
+    if not _unflattens_arrays(module.tree_unflatten):
+      module.tree_unflatten = _tree_unflatten
+
+
+def _unflattens_arrays(tree_unflatten) -> bool:
+  # A NumPy array: one of JAX would start its backend at import.
+  try:
+    tree_unflatten(['leaf'], np.zeros(2), copy_from_tree=[None, ()])
+  except (TypeError, ValueError):
+    return False
+  return True
+
+
+def _tree_unflatten(flat, tree, copy_from_tree=None):
+  """Builds a tree like `tree` from a flat list; Trax's contract.
+
+  Args:
+    flat: Sequence of leaves, in the order of `tree_flatten`.
+    tree: Nested lists, tuples and dictionaries.
+    copy_from_tree: Elements that are kept where `tree` has them. An array is
+      kept if it is the same object as one of them, all else if it is equal.
+
+  Returns:
+    A pair of the new tree and the leaves that it did not need.
+  """
+  n_used = 0
+
+  def is_kept(node, element):
+    if hasattr(node, 'shape') or hasattr(element, 'shape'):
+      return node is element
+    return node == element
+
+  def build(node):
+    nonlocal n_used
+    if any(is_kept(node, element) for element in copy_from_tree or ()):
+      return node
+    if isinstance(node, tuple):
+      return tuple([build(child) for child in node])
+    if isinstance(node, list):
+      return [build(child) for child in node]
+    if isinstance(node, dict):
+      return {key: build(child) for key, child in node.items()}
+    n_used += 1
+    return flat[n_used - 1]
+
+  new_tree = build(tree)
+  return new_tree, flat[n_used:]
+
+
+def rename_host_count():
+  """Gives `jax.host_count` its new name's function.
+
+  Cause: Trax's Loop calls it; JAX renamed it `process_count`, warns of the old
+  name and is about to drop it.
+  """
+  jax.host_count = jax.process_count
+
+
+def ignore_gzip_warning():
+  """Ignores Python's warning at every first checkpoint.
+
+  Cause: Trax opens `GzipFile(fileobj=...)` without its mode, which Python reads
+  off the file object with a FutureWarning. A user's own filters come first.
+  """
+  warnings.filterwarnings(
+    'ignore',
+    'GzipFile was opened for writing',
+    FutureWarning,
+    append=True,
+  )
+
+
+def leave_gpu_to_jax():
+  """Hides every GPU from TensorFlow, which would reserve nearly all memory.
+
+  Not part of `apply`: a command decides this for its process, an import does
+  not. Call it before TensorFlow's first operation; later it has no effect on
+  a GPU that TensorFlow already uses, and raises RuntimeError.
+  """
+  with no_tensorflow_notices():
+    tf = importlib.import_module('tensorflow')
+    tf.config.set_visible_devices([], 'GPU')
