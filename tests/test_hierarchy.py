@@ -1,0 +1,97 @@
+"""Tests of the hierarchy notation."""
+
+import hypothesis
+from hypothesis import strategies as st
+import pytest
+
+from trax_hourglass import hierarchy
+from trax_hourglass.errors import UserError
+from trax_hourglass.hierarchy import Level
+
+
+@pytest.mark.parametrize(
+  ('text', 'expected'),
+  [
+    ('12@1', Level(1, 12)),
+    ('0@1', Level(1, 0)),
+    ('2@1 8@3 2@1', Level(1, 2, 2, Level(3, 8))),
+    ('0@1 8@3 2@1', Level(1, 0, 2, Level(3, 8))),
+    (
+      '2@1 1@2 4@4 3@2 5@1',
+      Level(1, 2, 5, Level(2, 1, 3, Level(4, 4))),
+    ),
+    (' 2@1  8@3 2@1 ', Level(1, 2, 2, Level(3, 8))),
+  ],
+)
+def test_parses_the_full_notation(text, expected):
+  assert hierarchy.parse(text) == expected
+  assert str(expected) == ' '.join(text.split())
+
+
+@pytest.mark.parametrize(
+  ('text', 'vanilla_layers', 'full'),
+  [
+    ('6@3', None, '1@1 6@3 1@1'),
+    ('6@3', (2, 0), '2@1 6@3 0@1'),
+    ('6@3', [0, 5], '0@1 6@3 5@1'),
+    ('1@2 4@4 1@2', (2, 3), '2@1 1@2 4@4 1@2 3@1'),
+  ],
+)
+def test_parses_the_notation_of_trax(text, vanilla_layers, full):
+  assert str(hierarchy.parse(text, vanilla_layers)) == full
+
+
+@hypothesis.given(data=st.data())
+def test_prints_what_it_parses(data):
+  numbers = st.integers(0, 40)
+  level = Level(data.draw(st.integers(2, 5)), data.draw(numbers))
+  factors = [level.total_shorten_factor]
+  for _ in range(data.draw(st.integers(0, 3))):
+    factors.append(factors[-1] * data.draw(st.integers(2, 5)))
+  level = Level(factors.pop(), data.draw(numbers))
+  for factor in [*reversed(factors), 1]:
+    level = Level(factor, data.draw(numbers), data.draw(numbers), level)
+  assert hierarchy.parse(str(level)) == level
+
+
+def test_shorten_factors_are_steps_between_levels():
+  level = hierarchy.parse('1@1 1@2 4@10 1@2 1@1')
+  assert level.shorten_factor == 2
+  assert level.inner.shorten_factor == 5
+  assert level.innermost == Level(10, 4)
+  assert level.innermost.shorten_factor == 1
+
+
+@pytest.mark.parametrize(
+  ('text', 'vanilla_layers', 'message'),
+  [
+    ('', None, "hierarchy '': got no level"),
+    ('2@1 8@x 2@1', None, "level '8@x' is not of the form N@f"),
+    ('2@1 -8@3 2@1', None, "level '-8@3' is not"),
+    ('2@1 8@3 2@1 1@1', None, 'got 4 levels, expected an odd number'),
+    ('2@0', None, "level '2@0' has total shorten factor 0"),
+    ('1@2 4@4', None, "level '1@2' faces '4@4'"),
+    ('1@2 4@4 2@2', None, "level '1@2' faces '2@2'"),
+    (
+      '2@2 4@3 2@2',
+      None,
+      "hierarchy '2@2 4@3 2@2': total shorten factor 3 is not a multiple of "
+      'the 2 around it',
+    ),
+    ('1@1 2@4 1@6 2@4 1@1', None, '6 is not a multiple of the 4 around it'),
+    ('1@1 2@4 1@2 2@4 1@1', None, '2 is not a multiple of the 4 around it'),
+    ('1@1 2@4 1@8 2@2 1@1', None, "level '2@4' faces '2@2'"),
+    ('1@1 2@1 1@1', None, '1 does not shorten the 1 around it'),
+    ('1@1 1@2 2@2 1@2 1@1', None, '2 does not shorten the 2 around it'),
+    ('2@1 8@3 2@1', (1, 1), 'leave vanilla_layers out'),
+    ('12@1', (1, 1), 'leave vanilla_layers out'),
+    ('8@3', (1,), 'vanilla_layers: got (1,)'),
+    ('8@3', (1, -1), 'vanilla_layers: got (1, -1)'),
+    ('8@3', 2, 'vanilla_layers: got 2'),
+  ],
+)
+def test_names_what_is_wrong(text, vanilla_layers, message):
+  with pytest.raises(UserError) as error:
+    hierarchy.parse(text, vanilla_layers)
+  assert message in str(error.value)
+  assert '\n' not in str(error.value)
