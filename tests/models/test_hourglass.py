@@ -1,0 +1,170 @@
+"""Tests of the models as a whole."""
+
+import jax
+import numpy as np
+import pytest
+from trax import fastmath
+from trax import layers as tl
+
+from tests import trax_tools
+import trax_hourglass as th
+from trax_hourglass.errors import UserError
+
+WIDTHS = {'d_model': 6, 'd_ff': 7, 'n_heads': 3}
+
+
+@pytest.fixture(scope='module')
+def model():
+  """An initialised language model, in train mode, its weights perturbed."""
+  layer = th.HourglassLM(
+    5, **WIDTHS, hierarchy='1@1 1@2 1@4 1@2 1@1', dropout=0.0, mode='train'
+  )
+  layer.rng = fastmath.random.get_prng(0)
+  layer.init(trax_tools.tokens_signature(8, batch=2))
+  return layer
+
+
+def test_every_weight_has_a_finite_gradient(model):
+  tokens = np.random.default_rng(0).integers(5, size=(2, 7), dtype=np.int32)
+
+  def loss(weights):
+    logits, _ = model.pure_fn(tokens, weights, model.state, model.rng)
+    return trax_tools.cross_entropy(logits, tokens, np.ones((2, 7)))
+
+  gradient = jax.jit(jax.grad(loss))(model.weights)
+  flat, _ = tl.flatten_weights_and_state(gradient, model.state)
+  norms = np.array([np.linalg.norm(g) for g in flat])
+  assert np.isfinite(norms).all()
+  # Softmax does not see what all keys have in common: the biases of the key
+  # and position Dense have a gradient of zero but for rounding.
+  shapes = [g.shape for g in flat]
+  unseen = set()
+  for i in range(len(flat) - 7):
+    # Position, query, key, value: four (d, d) kernels, each with its bias.
+    if shapes[i : i + 8] == [(6, 6), (6,)] * 4 and i not in unseen:
+      unseen |= {i + 1, i + 5}
+      assert max(norms[i + 1], norms[i + 5]) < 1e-5 * np.linalg.norm(norms)
+  assert len(unseen) == 2 * (2 + 2 + 1 + 2 * 2)  # Blocks and resamplers.
+  seen = np.delete(norms, sorted(unseen))
+  assert (seen > 1e-7 * np.linalg.norm(norms)).all()
+
+
+def test_train_without_dropout_is_eval(model):
+  tokens = np.arange(16, dtype=np.int32).reshape(2, 8) % 5
+  evaluated = th.HourglassLM(
+    5, **WIDTHS, hierarchy='1@1 1@2 1@4 1@2 1@1', dropout=0.3, mode='eval'
+  )
+  forward = trax_tools.Jitted(
+    evaluated, trax_tools.tokens_signature(8, batch=2)
+  )
+  flat, _ = tl.flatten_weights_and_state(model.weights, model.state)
+  train, _ = jax.jit(model.pure_fn)(
+    tokens, model.weights, model.state, model.rng
+  )
+  np.testing.assert_allclose(train, forward(flat, tokens), atol=1e-5)
+
+
+def test_dropout_acts_in_training():
+  layer = th.HourglassLM(
+    5, **WIDTHS, hierarchy='1@1 1@3 0@1', dropout=0.5, mode='train'
+  )
+  layer.init(trax_tools.tokens_signature(6))
+  tokens = np.zeros((1, 6), np.int32)
+  apply = jax.jit(layer.pure_fn)
+  first, second, again = (
+    apply(tokens, layer.weights, layer.state, jax.random.PRNGKey(seed))[0]
+    for seed in (0, 1, 0)
+  )
+  assert np.abs(first - second).max() > 0.01
+  np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize('length', [1, 2, 3, 5, 11])
+def test_any_length_gives_what_a_longer_one_begins_with(model, length):
+  tokens = np.arange(12, dtype=np.int32)[None] * 3 % 5
+  apply = jax.jit(model.pure_fn)
+  (all_logits, _), (logits, _) = (
+    apply(x, model.weights, model.state, model.rng)
+    for x in (tokens, tokens[:, :length])
+  )
+  assert logits.shape == (1, length, 5)
+  np.testing.assert_allclose(logits, all_logits[:, :length], atol=1e-5)
+
+
+def test_hourglass_takes_activations_inside_a_serial():
+  layer = tl.Serial(
+    tl.Dense(6),
+    th.Hourglass(**WIDTHS, hierarchy='1@3', mode='eval'),
+    tl.Dense(2),
+  )
+  forward = trax_tools.Jitted(layer, trax_tools.activations_signature(7, 4))
+  x = np.ones((1, 7, 4), np.float32)
+  assert forward(forward.random_weights(), x).shape == (1, 7, 2)
+
+
+def test_the_baseline_is_a_stack_of_blocks():
+  """'12@1' has the weights of twelve blocks, one norm, and no resampling."""
+  weights = [
+    len(
+      trax_tools.Jitted(
+        th.HourglassLM(5, **WIDTHS, hierarchy=hierarchy, mode='eval'),
+        trax_tools.tokens_signature(4),
+      ).shapes
+    )
+    for hierarchy in ('1@1', '3@1')
+  ]
+  per_block = (weights[1] - weights[0]) / 2
+  # Two norms, five Dense of attention, two of the feed-forward.
+  assert per_block == 2 * 2 + 5 * 2 + 2 * 2
+  # The embedding, u and v, the last norm, the logits.
+  assert weights[0] - per_block == 1 + 2 + 2 + 2
+
+
+# arXiv:2110.13711, Table 1; counted on the authors' code with S = average
+# pooling and U = repeat.
+@pytest.mark.parametrize(
+  ('hierarchy', 'millions'),
+  [
+    ('2@1 1@3 2@1', 24.17),
+    ('2@1 1@2 4@4 1@2 2@1', 48.09),
+  ],
+)
+def test_weights_of_table_1(hierarchy, millions):
+  layer = th.HourglassLM(
+    256,
+    hierarchy=hierarchy,
+    attention_upsampling_fn=th.NaiveUpsampling,
+    mode='eval',
+  )
+  forward = trax_tools.Jitted(layer, trax_tools.tokens_signature(12))
+  n_weights = sum(int(np.prod(shape)) for shape in forward.shapes)
+  assert round(n_weights / 1e6, 2) == millions
+
+
+def test_prints_the_words_of_the_architecture():
+  text = str(th.HourglassLM(5, hierarchy='2@1 4@3 2@1'))
+  for word in (
+    'HourglassLM',
+    'Hourglass',
+    'Blocks_2@1',
+    'Blocks_4@3',
+    'AttentionShortening',
+    'AttentionUpsampling',
+    'RelativeAttention',
+  ):
+    assert word in text
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple'),
+    ({'hierarchy': '2@2 4@3 2@2'}, '3 is not a multiple of the 2'),
+    ({'mode': 'predict'}, "mode: got 'predict'"),
+    ({'dropout': -0.1}, 'dropout: got -0.1'),
+    ({'vocab_size': 0}, 'vocab_size: got 0'),
+  ],
+)
+def test_names_what_is_wrong(arguments, message):
+  with pytest.raises(UserError, match=message):
+    th.HourglassLM(**({'vocab_size': 5} | arguments))

@@ -1,0 +1,18 @@
+"""Metrics of a language model, for Trax's loop."""
+
+import math
+
+from trax import layers as tl
+
+
+def BitsPerByte():
+  """Returns a layer that maps (logits, targets, weights) to a scalar.
+
+  The weighted mean cross-entropy in bits; its argument shapes are those of
+  `tl.WeightedCategoryCrossEntropy`. On pixels it is the bits per dim.
+  """
+  return tl.Serial(
+    tl.WeightedCategoryCrossEntropy(),
+    tl.Fn('NatsToBits', lambda nats: nats / math.log(2)),
+    name='BitsPerByte',
+  )

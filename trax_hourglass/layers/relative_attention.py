@@ -1,0 +1,277 @@
+"""Transformer-XL's relative attention, within a level and across two.
+
+Query and key sequences may differ in length by a whole factor, as they do when
+attention shortens or upsamples. With `q` query rows and `k` keys, the finer
+sequence has `max(q, k)` positions, a query row advances by
+`query_step = max(k // q, 1)` of them and a key by `key_step = max(q // k, 1)`.
+Then, for every case alike:
+
+  distance(i, j) = key_step * j - query_step * i
+  i sees j       iff  j // query_step <= i // key_step
+
+so that the distances of visible pairs are the `max(q, k)` integers from
+`-query_step * (q - 1)` to `query_step - 1`, and only those are computed.
+
+Source: arXiv:1901.02860, Section 3.3; arXiv:2110.13711, Section 2.
+"""
+
+import functools
+
+import jax
+from jax import numpy as jnp
+from trax import layers as tl
+from trax.layers import base
+
+from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
+from trax_hourglass.layers.dense import Dense
+
+_MASKED = -1e9
+
+
+def RelativeAttention(
+  d_model,
+  n_heads=1,
+  dropout=0.0,
+  mode='train',
+  context_bias_layer=None,
+  location_bias_layer=None,
+  total_pooling=1,
+):
+  """Returns a layer that maps `(batch, length, d_model)` to the same shape.
+
+  Causal multi-head self-attention whose logits depend on the content of query
+  and key and on their distance. This is the signature of an attention type:
+  the models call any `vanilla_attn_type` and `middle_attn_type` like this.
+
+  Args:
+    d_model: Width of the activations; even, and a multiple of `n_heads`.
+    n_heads: Number of attention heads.
+    dropout: Share of the attention weights dropped in training, in [0, 1).
+    mode: `'train'` or `'eval'`.
+    context_bias_layer: Layer that pushes the bias `u` of arXiv:1901.02860,
+      `(1, n_heads, 1, d_model // n_heads)`; see `RelativeBiases`.
+    location_bias_layer: The same for the bias `v`. Both are shared by all
+      attention of a model; a pair of their own is made where they are `None`.
+    total_pooling: The total shorten factor of the activations, the unit of
+      distance between two neighbours.
+
+  Raises:
+    UserError: If an argument is out of its range.
+  """
+  return tl.Serial(
+    tl.Dup(),
+    RelativeCrossAttention(
+      d_model,
+      n_heads=n_heads,
+      dropout=dropout,
+      mode=mode,
+      context_bias_layer=context_bias_layer,
+      location_bias_layer=location_bias_layer,
+      total_pooling=total_pooling,
+    ),
+    name='RelativeAttention',
+  )
+
+
+def RelativeCrossAttention(
+  d_model,
+  n_heads=1,
+  dropout=0.0,
+  mode='train',
+  context_bias_layer=None,
+  location_bias_layer=None,
+  total_pooling=1,
+):
+  """Returns a layer that maps `(queries, memory)` to activations for queries.
+
+  Shapes are `(batch, q, d_model)`, `(batch, k, d_model)` and
+  `(batch, q, d_model)`, where `q` divides `k` (shortening) or `k` divides `q`
+  (upsampling). A query sees the memory of its own group and of all earlier
+  ones. Arguments and errors are those of `RelativeAttention`; `total_pooling`
+  is that of the finer sequence.
+  """
+  check_mode(mode)
+  check_dropout(dropout)
+  check_heads(d_model, n_heads)
+  if context_bias_layer is None or location_bias_layer is None:
+    context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
+  return tl.Serial(  # queries, memory
+    tl.Branch(
+      Distances(d_model, total_pooling),
+      tl.Select([0], n_in=2),
+      tl.Select([1], n_in=2),
+      tl.Select([1], n_in=2),
+    ),  # distances, queries, keys, values
+    tl.Parallel(
+      Dense(d_model),
+      Dense(d_model),
+      Dense(d_model),
+      Dense(d_model),
+    ),
+    context_bias_layer,
+    location_bias_layer,
+    DotProductRelativeAttention(n_heads, dropout, mode),
+    Dense(d_model),
+    name='RelativeCrossAttention',
+  )
+
+
+def RelativeBiases(d_model, n_heads):
+  """Returns the two weight layers that push a model's biases `u` and `v`.
+
+  Each pushes `(1, n_heads, 1, d_model // n_heads)`, drawn from N(0, 1e-6). `u`
+  (context) is added to the queries that meet keys, `v` (location) to those
+  that meet distances. Passing the same pair to several layers shares it.
+
+  Raises:
+    UserError: If `n_heads` does not divide `d_model`.
+  """
+  check_heads(d_model, n_heads)
+  shape = (1, n_heads, 1, d_model // n_heads)
+  initializer = tl.RandomNormalInitializer(1e-6)
+  return tl.Weights(initializer, shape), tl.Weights(initializer, shape)
+
+
+def Distances(d_model, total_pooling):
+  """Returns a layer that maps (queries, memory) to vectors of distances.
+
+  The result, `(max(q, k), d_model)`, holds a sinusoid for each distance between
+  a query and a key that it sees, farthest past first. Distances count tokens
+  of the whole model's input, except in upsampling, where they count vectors of
+  the finer sequence: so do the published checkpoints, in nested levels too.
+
+  Args:
+    d_model: Width of the vectors, even.
+    total_pooling: Total shorten factor of the finer sequence.
+  """
+
+  def distances(queries, memory):
+    q, k = queries.shape[1], memory.shape[1]
+    query_step, _ = _steps(q, k)
+    unit = 1 if q > k else total_pooling
+    first = -query_step * (q - 1)
+    return _sinusoids(first, query_step, unit, d_model)
+
+  return tl.Fn('Distances', distances)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _sinusoids(start, stop, unit, d_model):
+  """Returns `(stop - start, d_model)`: sines, then cosines."""
+  positions = jnp.arange(start, stop, dtype=jnp.float32) * unit
+  # In float32 as in the published models: at a distance of thousands the
+  # rounding of the angle is part of what their weights were trained with.
+  frequencies = 1 / (10_000 ** (jnp.arange(0.0, d_model, 2.0) / d_model))
+  angles = positions[:, None] * frequencies
+  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1)
+
+
+class DotProductRelativeAttention(base.Layer):
+  """Maps (v, u, distances, queries, keys, values) to activations.
+
+  Splits the heads, calls `relative_attention` and merges them again. A class
+  because dropout needs the layer's random key.
+  """
+
+  def __init__(self, n_heads, dropout=0.0, mode='train'):
+    super().__init__(n_in=6, n_out=1)
+    self._n_heads = n_heads
+    self._dropout = dropout if mode == 'train' else 0.0
+
+  def forward(self, inputs):
+    location_bias, context_bias, distances, queries, keys, values = inputs
+    y = relative_attention(
+      self._split(queries),
+      self._split(keys),
+      self._split(values),
+      self._split(distances[None])[0],
+      context_bias,
+      location_bias,
+      dropout=self._dropout,
+      rng=self.rng if self._dropout else None,
+    )
+    batch, n_heads, length, d_head = y.shape
+    return y.transpose(0, 2, 1, 3).reshape(batch, length, n_heads * d_head)
+
+  def _split(self, x):
+    batch, length, d_model = x.shape
+    x = x.reshape(batch, length, self._n_heads, d_model // self._n_heads)
+    return x.transpose(0, 2, 1, 3)
+
+
+# Compiled as one function, so that blocks of one shape are traced once; Trax
+# traces each layer as often as it is nested.
+@functools.partial(jax.jit, static_argnames='dropout')
+def relative_attention(
+  queries,
+  keys,
+  values,
+  distances,
+  context_bias,
+  location_bias,
+  dropout=0.0,
+  rng=None,
+):
+  """Returns causal relative attention, `(batch, heads, q, d_head)`.
+
+  softmax(((Q + u) K^T + (Q + v) R^T) / sqrt(d_head)) V over the visible keys,
+  where row n of R belongs to the n-th distance. The one place that decides how
+  attention is computed: every (query, key) pair at once.
+
+  Args:
+    queries: `(batch, heads, q, d_head)`.
+    keys: `(batch, heads, k, d_head)`; `q` divides `k` or `k` divides `q`.
+    values: `(batch, heads, k, d_head)`.
+    distances: R, `(heads, max(q, k), d_head)`, farthest past first.
+    context_bias: u, `(1, heads, 1, d_head)`.
+    location_bias: v, `(1, heads, 1, d_head)`.
+    dropout: Share of the attention weights dropped.
+    rng: Random key, needed where `dropout` is above 0.
+  """
+  q, k, d_head = queries.shape[-2], keys.shape[-2], queries.shape[-1]
+  by_content = jnp.einsum('bhid,bhjd->bhij', queries + context_bias, keys)
+  by_distance = jnp.einsum('bhid,hnd->bhin', queries + location_bias, distances)
+  logits = by_content + distance_to_key(by_distance, k)
+  logits = logits.astype(jnp.float32) / jnp.sqrt(d_head)
+  logits = jnp.where(visible(q, k), logits, _MASKED)
+  weights = jax.nn.softmax(logits).astype(values.dtype)
+  if dropout:
+    keep = jax.random.bernoulli(rng, 1 - dropout, weights.shape)
+    weights = jnp.where(keep, weights / (1 - dropout), 0)
+  return jnp.einsum('bhij,bhjd->bhid', weights, values)
+
+
+def visible(q, k):
+  """Returns `(q, k)` booleans: which of `k` keys each of `q` queries sees."""
+  query_step, key_step = _steps(q, k)
+  query_group = jnp.arange(q) // key_step
+  key_group = jnp.arange(k) // query_step
+  return key_group <= query_group[:, None]
+
+
+def distance_to_key(x, k):
+  """Maps `(..., q, max(q, k))` by distance to `(..., q, k)` by key.
+
+  Entry (i, j) of the result is the column of distance(i, j) in row i. In the
+  flattened array that is element `i * (n - query_step) + key_step * j` after a
+  constant, so one reshape to rows shorter by `query_step` aligns all keys at
+  once (the trick of arXiv:1901.02860, App. B, for any two steps). Entries of
+  invisible pairs are arbitrary.
+  """
+  *batch, q, n = x.shape
+  query_step, key_step = _steps(q, k)
+  # A row must hold the last key's column after it is shortened.
+  padding = max(0, key_step * (k - 1) + 1 + query_step - n)
+  x = jnp.pad(x, [(0, 0)] * (len(batch) + 1) + [(0, padding)])
+  n += padding
+  x = x.reshape(*batch, q * n)[..., query_step * (q - 1) :]
+  # q rows of n - query_step are q * query_step elements shorter than x was,
+  # and query_step * (q - 1) of them are cut off in front already.
+  x = x[..., : q * (n - query_step)].reshape(*batch, q, n - query_step)
+  return x[..., : key_step * (k - 1) + 1 : key_step]
+
+
+def _steps(q, k):
+  """Returns how far a query row and a key advance on the finer sequence."""
+  assert q % k == 0 or k % q == 0, (q, k)
+  return max(k // q, 1), max(q // k, 1)

@@ -1,0 +1,225 @@
+"""The Hourglass (arXiv:2110.13711, Figure 2 and Algorithm 1)."""
+
+from jax import numpy as jnp
+from trax import layers as tl
+
+from trax_hourglass import hierarchy as hierarchy_lib
+from trax_hourglass.layers.blocks import DecoderBlock
+from trax_hourglass.layers.checks import check_mode, check_positive
+from trax_hourglass.layers.dense import Dense
+from trax_hourglass.layers.relative_attention import (
+  RelativeAttention,
+  RelativeBiases,
+)
+from trax_hourglass.layers.resampling import (
+  AttentionResampling,
+  AveragePooling,
+  LinearUpsampling,
+)
+
+
+def HourglassLM(
+  vocab_size,
+  d_model=512,
+  d_ff=2048,
+  vanilla_layers=None,
+  hierarchy='6@3',
+  n_heads=8,
+  dropout=0.1,
+  dropout_shared_axes=None,
+  mode='train',
+  ff_activation=tl.FastGelu,
+  vanilla_attn_type=RelativeAttention,
+  middle_attn_type=RelativeAttention,
+  downsampling_fn=AttentionResampling,
+  upsampling_fn=AttentionResampling,
+  attention_downsampling_fn=AveragePooling,
+  attention_upsampling_fn=LinearUpsampling,
+):
+  """Returns an autoregressive language model around an `Hourglass`.
+
+  Maps tokens, `(batch, length)` integers below `vocab_size`, to logits,
+  `(batch, length, vocab_size)`, where those at position i depend on the tokens
+  before i alone. Takes the arguments of `trax.models.HourglassLM` and has the
+  same flat weights in the same order, so that checkpoints load either way.
+
+  Args:
+    vocab_size: Number of different tokens.
+    d_model: As for `Hourglass`, like everything below.
+    d_ff: Width inside the feed-forward layers.
+    vanilla_layers: (pre, post) blocks at `@1`.
+    hierarchy: The levels.
+    n_heads: Number of attention heads.
+    dropout: Share of activations dropped in training.
+    dropout_shared_axes: Axes along which one dropout mask is shared.
+    mode: `'train'` or `'eval'`.
+    ff_activation: The activation of the feed-forward layers.
+    vanilla_attn_type: Attention of the blocks at `@1`.
+    middle_attn_type: Attention of the shortened blocks.
+    downsampling_fn: The shortening.
+    upsampling_fn: The upsampling.
+    attention_downsampling_fn: S of attention shortening.
+    attention_upsampling_fn: u of attention upsampling.
+
+  Raises:
+    UserError: If an argument is out of its range.
+  """
+  check_positive('vocab_size', vocab_size)
+  hourglass = Hourglass(
+    d_model=d_model,
+    d_ff=d_ff,
+    vanilla_layers=vanilla_layers,
+    hierarchy=hierarchy,
+    n_heads=n_heads,
+    dropout=dropout,
+    dropout_shared_axes=dropout_shared_axes,
+    mode=mode,
+    ff_activation=ff_activation,
+    vanilla_attn_type=vanilla_attn_type,
+    middle_attn_type=middle_attn_type,
+    downsampling_fn=downsampling_fn,
+    upsampling_fn=upsampling_fn,
+    attention_downsampling_fn=attention_downsampling_fn,
+    attention_upsampling_fn=attention_upsampling_fn,
+  )
+  return tl.Serial(
+    tl.ShiftRight(mode=mode),
+    tl.Embedding(vocab_size, d_model),
+    tl.Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
+    hourglass,
+    Dense(vocab_size),
+    name='HourglassLM',
+  )
+
+
+def Hourglass(
+  d_model=512,
+  d_ff=2048,
+  vanilla_layers=None,
+  hierarchy='6@3',
+  n_heads=8,
+  dropout=0.1,
+  dropout_shared_axes=None,
+  mode='train',
+  ff_activation=tl.FastGelu,
+  vanilla_attn_type=RelativeAttention,
+  middle_attn_type=RelativeAttention,
+  downsampling_fn=AttentionResampling,
+  upsampling_fn=AttentionResampling,
+  attention_downsampling_fn=AveragePooling,
+  attention_upsampling_fn=LinearUpsampling,
+):
+  """Returns a causal layer that maps `(batch, length, d_model)` to that shape.
+
+  Output i depends on inputs up to i. Any length will do: the sequence is padded
+  at its end to a multiple of the innermost total shorten factor, which no
+  output before the padding can see, and cropped again.
+
+  Args:
+    d_model: Width of the activations; even, and a multiple of `n_heads`.
+    d_ff: Width inside the feed-forward layers.
+    vanilla_layers: (pre, post) blocks at `@1`, for a `hierarchy` that doesn't
+      say; `None` is (1, 1) there.
+    hierarchy: `'2@1 8@3 2@1'`, or the shortened levels alone: see
+      `trax_hourglass.hierarchy.parse`.
+    n_heads: Number of attention heads.
+    dropout: Share of activations dropped in training, in [0, 1).
+    dropout_shared_axes: Axes along which one dropout mask is shared.
+    mode: `'train'` or `'eval'`.
+    ff_activation: Function without arguments that returns the activation layer
+      of the feed-forward layers.
+    vanilla_attn_type: Attention of the blocks at `@1`, called as
+      `RelativeAttention` is.
+    middle_attn_type: Attention of the shortened blocks, likewise.
+    downsampling_fn: The shortening, a resampler: see
+      `trax_hourglass.layers.resampling`.
+    upsampling_fn: The upsampling, a resampler.
+    attention_downsampling_fn: S, where `downsampling_fn` is
+      `AttentionResampling`: the resampler that makes its queries.
+    attention_upsampling_fn: u in U(x, x') = x + u(x'), where `upsampling_fn`
+      is `AttentionResampling`.
+
+  Raises:
+    UserError: If an argument is out of its range.
+
+  Source: arXiv:2110.13711, Algorithm 1; a LayerNorm follows every stack of
+    blocks and the upsampling, as in the published models.
+  """
+  check_mode(mode)
+  check_positive('d_ff', d_ff)
+  outermost = hierarchy_lib.parse(hierarchy, vanilla_layers)
+  context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
+
+  def blocks(n_layers, level):
+    factor = level.total_shorten_factor
+    attention_type = vanilla_attn_type if factor == 1 else middle_attn_type
+    decoder_blocks = [
+      DecoderBlock(
+        attention_type(
+          d_model,
+          n_heads=n_heads,
+          dropout=dropout,
+          mode=mode,
+          context_bias_layer=context_bias_layer,
+          location_bias_layer=location_bias_layer,
+          total_pooling=factor,
+        ),
+        d_model,
+        d_ff,
+        dropout,
+        dropout_shared_axes,
+        mode,
+        ff_activation,
+      )
+      for _ in range(n_layers)
+    ]
+    return tl.Serial(
+      decoder_blocks, tl.LayerNorm(), name=f'Blocks_{n_layers}@{factor}'
+    )
+
+  def resample(resampler, level, is_upsampling, resampling_fn):
+    return resampler(
+      level.shorten_factor,
+      d_model,
+      is_upsampling=is_upsampling,
+      d_ff=d_ff,
+      n_heads=n_heads,
+      dropout=dropout,
+      dropout_shared_axes=dropout_shared_axes,
+      mode=mode,
+      ff_activation=ff_activation,
+      context_bias_layer=context_bias_layer,
+      location_bias_layer=location_bias_layer,
+      total_pooling=level.total_shorten_factor,
+      resampling_fn=resampling_fn,
+    )
+
+  def stack(level):
+    if level.inner is None:
+      return blocks(level.n_pre, level)
+    return [
+      blocks(level.n_pre, level),  # x
+      tl.Dup(),  # x, x
+      tl.ShiftRight(level.shorten_factor - 1, mode=mode),
+      resample(downsampling_fn, level, False, attention_downsampling_fn),
+      stack(level.inner),  # x', x
+      resample(upsampling_fn, level, True, attention_upsampling_fn),
+      tl.LayerNorm(),
+      tl.Add(),  # x
+      blocks(level.n_post, level),
+    ]
+
+  multiple = outermost.innermost.total_shorten_factor
+  return tl.Serial(
+    tl.Dup(),  # x, x
+    tl.Fn('PadToMultiple', lambda x: _pad_to_multiple(x, multiple)),
+    stack(outermost),
+    tl.Fn('Crop', lambda y, x: y[:, : x.shape[1]]),
+    name='Hourglass',
+  )
+
+
+def _pad_to_multiple(x, multiple):
+  """Pads axis 1 with zeros at its end."""
+  widths = [(0, 0), (0, -x.shape[1] % multiple), (0, 0)]
+  return jnp.pad(x, widths)
