@@ -1,0 +1,337 @@
+import gzip
+import itertools
+import lzma
+import zipfile
+
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from trax_hourglass.data import text as text_lib
+from trax_hourglass.errors import UserError
+
+CONTENT = b'<page>\n  <title>Hourglass</title>\n'
+
+
+def _text(n):
+  return np.arange(1, n + 1, dtype=np.uint8)
+
+
+def _sizes(text):
+  return [len(text.split(name)) for name in ('train', 'validation', 'test')]
+
+
+def test_wikipedia_sample_is_whole():
+  text = text_lib.wikipedia_sample()
+  assert _sizes(text) == [4_500_000, 250_000, 250_000]
+  assert text.train[:10].tobytes() == b'<mediawiki'
+  assert text.train.dtype == np.uint8
+
+
+def test_splits_are_consecutive():
+  text = text_lib.Text.from_bytes('letters', bytes(range(43)))
+  assert _sizes(text) == [38, 2, 3]
+  parts = [text.train, text.validation, text.test]
+  np.testing.assert_array_equal(np.concatenate(parts), np.arange(43))
+
+
+def test_unknown_split():
+  text = text_lib.Text.from_bytes('letters', CONTENT)
+  with pytest.raises(UserError, match="got 'tset', expected one of"):
+    text.split('tset')
+
+
+def _write(path, content):
+  if path.suffix == '.zip':
+    with zipfile.ZipFile(path, 'w') as archive:
+      archive.writestr('folder/', '')
+      archive.writestr('folder/text', content)
+  else:
+    openers = {'.gz': gzip.open, '.xz': lzma.open}
+    with openers.get(path.suffix, open)(path, 'wb') as file:
+      file.write(content)
+  return path
+
+
+@pytest.mark.parametrize('name', ['a.txt', 'a', 'a.gz', 'a.XML.xz', 'a.zip'])
+def test_text_file_reads_and_unpacks(tmp_path, name):
+  text = text_lib.text_file(_write(tmp_path / name, CONTENT))
+  assert text.name == name
+  parts = [text.train, text.validation, text.test]
+  assert np.concatenate(parts).tobytes() == CONTENT
+
+
+def _truncated(path):
+  path.write_bytes(_write(path, 99 * CONTENT).read_bytes()[:-30])
+
+
+def _two_members(path):
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('a', CONTENT)
+    archive.writestr('b', CONTENT)
+
+
+@pytest.mark.parametrize(
+  ('name', 'make', 'message'),
+  [
+    ('a', lambda path: None, 'cannot be read .No such file'),
+    ('a', lambda path: path.mkdir(), 'cannot be read .Is a directory'),
+    ('a', lambda path: path.touch(), 'got an empty file, expected some text'),
+    ('a.zip', lambda path: path.touch(), 'got a broken or truncated file'),
+    ('a.zip', _truncated, 'got a broken or truncated file'),
+    ('a.gz', _truncated, 'got a broken or truncated file'),
+    ('a.xz', _truncated, 'got a broken or truncated file'),
+    ('a.gz', lambda path: path.write_bytes(CONTENT), 'got a broken'),
+    ('a.zip', _two_members, 'got 2 files in the zip, expected one'),
+  ],
+)
+def test_text_file_errors(tmp_path, name, make, message):
+  path = tmp_path / name
+  make(path)
+  with pytest.raises(UserError, match=message) as error:
+    text_lib.text_file(path)
+  assert str(path) in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_random_windows_are_windows():
+  text = _text(11)
+  stream = text_lib.random_windows(text, length=7, batch_size=3, seed=0)
+  for inputs, targets, weights in itertools.islice(stream, 5):
+    assert (inputs.shape, inputs.dtype) == ((3, 7), np.int32)
+    assert (targets.shape, targets.dtype) == ((3, 7), np.int32)
+    assert (weights.shape, weights.dtype) == ((3, 7), np.float32)
+    np.testing.assert_array_equal(inputs, inputs[:, :1] + np.arange(7))
+    np.testing.assert_array_equal(targets, inputs)
+    np.testing.assert_array_equal(weights, 1)
+
+
+def test_random_offsets_are_uniform_over_all_positions():
+  stream = text_lib.random_windows(_text(11), length=7, batch_size=500, seed=0)
+  starts, counts = np.unique(next(stream)[0][:, 0], return_counts=True)
+  np.testing.assert_array_equal(starts, [1, 2, 3, 4, 5])
+  assert counts.min() > 70
+
+
+def test_strided_windows_all_come_once_a_pass():
+  """5 windows, batches of 3: a pass ends inside every other batch."""
+  stream = text_lib.strided_windows(
+    _text(17), length=5, stride=3, batch_size=3, seed=0
+  )
+  batches = list(itertools.islice(stream, 10))
+  windows = np.concatenate([inputs for inputs, _, _ in batches])
+  np.testing.assert_array_equal(windows, windows[:, :1] + np.arange(5))
+  passes = windows[:, 0].reshape(6, 5)
+  np.testing.assert_array_equal(
+    np.sort(passes), np.tile([1, 4, 7, 10, 13], (6, 1))
+  )
+  assert len({tuple(order) for order in passes}) > 1
+  for inputs, targets, weights in batches:
+    np.testing.assert_array_equal(targets, inputs)
+    np.testing.assert_array_equal(weights, np.ones((3, 5)))
+
+
+def test_strided_windows_when_a_batch_spans_several_passes():
+  stream = text_lib.strided_windows(
+    _text(5), length=3, stride=2, batch_size=7, seed=0
+  )
+  starts = np.concatenate([next(stream)[0][:, 0] for _ in range(2)])
+  np.testing.assert_array_equal(
+    np.sort(starts.reshape(7, 2)), np.tile([1, 3], (7, 1))
+  )
+
+
+@pytest.mark.parametrize(
+  'stream',
+  [
+    lambda seed: text_lib.random_windows(_text(97), 7, 3, seed),
+    lambda seed: text_lib.strided_windows(_text(97), 7, 2, 3, seed),
+  ],
+)
+def test_training_streams_follow_from_the_seed(stream):
+  def take(seed):
+    return np.stack([x for x, _, _ in itertools.islice(stream(seed), 23)])
+
+  np.testing.assert_array_equal(take(5), take(5))
+  assert np.any(take(5) != take(6))
+
+
+def test_scoring_windows_in_chunks():
+  (inputs, targets, weights), (last_inputs, _, last_weights) = (
+    text_lib.scoring_windows(_text(7), length=3, step=3, batch_size=2)
+  )
+  np.testing.assert_array_equal(inputs, [[1, 2, 3], [4, 5, 6]])
+  np.testing.assert_array_equal(targets, inputs)
+  np.testing.assert_array_equal(weights, [[1, 1, 1], [1, 1, 1]])
+  np.testing.assert_array_equal(last_inputs[0], [7, 0, 0])
+  np.testing.assert_array_equal(last_weights, [[1, 0, 0], [0, 0, 0]])
+
+
+def test_scoring_windows_with_context():
+  """Windows of 5, the last 2 scored; the first two have less context."""
+  ((inputs, targets, weights),) = text_lib.scoring_windows(
+    _text(7), length=5, step=2, batch_size=4
+  )
+  np.testing.assert_array_equal(
+    inputs,
+    [[1, 2, 0, 0, 0], [1, 2, 3, 4, 0], [2, 3, 4, 5, 6], [4, 5, 6, 7, 0]],
+  )
+  np.testing.assert_array_equal(targets, inputs)
+  np.testing.assert_array_equal(
+    weights,
+    [[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1], [0, 0, 0, 1, 0]],
+  )
+
+
+@hypothesis.given(
+  text=st.binary(min_size=1, max_size=60),
+  length=st.integers(1, 23),
+  data=st.data(),
+)
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_scoring_windows_score_every_byte_once(text, length, data):
+  step = data.draw(st.integers(1, length))
+  batch_size = data.draw(st.integers(1, 7))
+  batches = list(
+    text_lib.scoring_windows(
+      np.frombuffer(text, np.uint8), length, step, batch_size
+    )
+  )
+  scored = b''
+  for inputs, targets, weights in batches:
+    assert inputs.shape == targets.shape == weights.shape
+    assert inputs.shape == (batch_size, length)
+    assert np.all((weights == 0) | (weights == 1))
+    for window, weight in zip(inputs, weights, strict=True):
+      (positions,) = np.nonzero(weight)
+      if not len(positions):
+        continue
+      context = len(scored) - positions[0]
+      assert positions[0] == min(len(scored), length - step)
+      end = positions[-1] + 1
+      assert window[:end].astype(np.uint8).tobytes() == text[context:][:end]
+      assert not np.any(window[end:])
+      scored += window[positions].astype(np.uint8).tobytes()
+    assert np.any(weights)
+  assert scored == text
+
+
+@pytest.fixture(name='text')
+def _text_in_splits():
+  tokens = _text(200)
+  return text_lib.Text('numbers', tokens[:140], tokens[140:153], tokens[153:])
+
+
+def test_text_inputs_for_train(text):
+  inputs = text_lib.text_inputs(
+    text, length=11, batch_size=6, eval_length=5, eval_batch_size=2, seed=3
+  )
+  assert inputs.input_shape == (11,)
+  assert inputs.input_dtype == np.int32
+  for n_devices in (1, 2):
+    expected = text_lib.random_windows(text.train, 11, 6, seed=3)
+    batches = zip(inputs.train_stream(n_devices), expected, strict=False)
+    for batch, expected_batch in itertools.islice(batches, 3):
+      np.testing.assert_array_equal(batch, expected_batch)
+
+
+def test_text_inputs_at_a_stride(text):
+  inputs = text_lib.text_inputs(text, length=11, batch_size=3, stride=4)
+  starts = [next(inputs.train_stream(1))[0][:, 0] for _ in range(2)]
+  np.testing.assert_array_equal(*starts)
+  np.testing.assert_array_equal(starts[0] % 4, 1)
+
+
+def test_text_inputs_evaluates_the_whole_validation_split_again_and_again(text):
+  inputs = text_lib.text_inputs(
+    text, length=11, batch_size=6, eval_length=5, eval_batch_size=2
+  )
+  stream = inputs.eval_stream(2)
+  for _ in range(3):
+    batches = [next(stream), next(stream)]
+    scored = [x[weights > 0] for x, _, weights in batches]
+    np.testing.assert_array_equal(np.concatenate(scored), text.validation)
+
+
+def test_text_inputs_evaluates_like_it_trains_by_default(text):
+  inputs = text_lib.text_inputs(text, length=11, batch_size=3)
+  assert next(inputs.eval_stream(3))[0].shape == (3, 11)
+
+
+def test_text_inputs_batch_is_shared_out_among_devices(text):
+  inputs = text_lib.text_inputs(
+    text, length=11, batch_size=6, eval_batch_size=4
+  )
+  with pytest.raises(UserError, match=r'^batch_size: got 6, .* the 4 devices'):
+    inputs.train_stream(4)
+  with pytest.raises(UserError, match=r'^eval_batch_size: got 4, .* 3 devices'):
+    inputs.eval_stream(3)
+
+
+def _stream(function, **changes):
+  sizes = {'length': 5, 'batch_size': 3} | changes
+  return lambda: function(_text(11), **sizes)
+
+
+def _inputs(**changes):
+  text = text_lib.Text.from_bytes('numbers', bytes(range(200)))
+  sizes = {'length': 7, 'batch_size': 3} | changes
+  return lambda: text_lib.text_inputs(text, **sizes)
+
+
+@pytest.mark.parametrize(
+  ('make', 'message'),
+  [
+    (
+      _stream(text_lib.random_windows, length=12, seed=0),
+      'text: got 11 bytes, expected at least one window of 12',
+    ),
+    (
+      _stream(text_lib.random_windows, batch_size=0, seed=0),
+      'batch_size: got 0, expected a whole number of at least 1',
+    ),
+    (
+      _stream(text_lib.random_windows, length=2.5, seed=0),
+      'length: got 2.5, expected a whole number',
+    ),
+    (
+      _stream(text_lib.strided_windows, length=12, stride=2, seed=0),
+      'text: got 11 bytes',
+    ),
+    (
+      _stream(text_lib.strided_windows, stride=0, seed=0),
+      'stride: got 0, expected',
+    ),
+    (
+      _stream(text_lib.strided_windows, stride=6, seed=0),
+      'stride: got 6, expected at most the length, 5',
+    ),
+    (
+      _stream(text_lib.scoring_windows, step=6),
+      'step: got 6, expected at most the length, 5',
+    ),
+    (_stream(text_lib.scoring_windows, step=0), 'step: got 0, expected'),
+    (
+      _stream(text_lib.scoring_windows, step=5, length=-5),
+      'length: got -5, expected',
+    ),
+    (
+      lambda: text_lib.scoring_windows(_text(0), 5, 2, 3),
+      'text: got 0 bytes, expected at least 1',
+    ),
+    (
+      _inputs(length=181, eval_length=5),
+      'train split of numbers: got 180 bytes, expected at least one window',
+    ),
+    (_inputs(length=11), 'validation split of numbers: got 10 bytes'),
+    (_inputs(batch_size=-3), 'batch_size: got -3, expected'),
+    (_inputs(eval_length=0), 'eval_length: got 0, expected'),
+    (_inputs(eval_batch_size=0), 'eval_batch_size: got 0, expected'),
+    (_inputs(stride=8), 'stride: got 8, expected at most the length, 7'),
+  ],
+)
+def test_sizes_are_checked_before_the_first_batch(make, message):
+  with pytest.raises(UserError, match=r'^' + message) as error:
+    make()
+  assert '\n' not in str(error.value)

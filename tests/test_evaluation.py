@@ -1,0 +1,167 @@
+import jax
+import numpy as np
+import pytest
+import tqdm
+from trax import fastmath, shapes
+from trax import layers as tl
+
+from trax_hourglass import evaluation
+from trax_hourglass.data import text as text_lib
+from trax_hourglass.errors import UserError
+
+TEXT = np.random.default_rng(0).integers(0, 251, size=53).astype(np.uint8)
+
+
+@pytest.fixture(name='model', scope='module')
+def _model():
+  """A small model in which every byte counts for all later ones."""
+  shared = tl.Dense(7)
+  model = tl.Serial(
+    tl.ShiftRight(),
+    tl.Embedding(251, 7),
+    [shared, tl.Dropout(rate=0.5, mode='eval'), tl.Tanh(), shared],
+    tl.Fn('Sums', lambda x: fastmath.numpy.cumsum(x, axis=1)),
+    tl.Tanh(),
+    tl.Dense(251),
+  )
+  model.init(shapes.ShapeDtype((1, 13), np.int32))
+  # As drawn, all predictions are near 1 / 251.
+  model.weights = fastmath.nested_map(lambda w: 3 * w, model.weights)
+  return model
+
+
+def _bits_per_byte_of_plain_loop(model, text, length, step):
+  """One window at a time, its own length, in float64 from the logits on."""
+  bits = []
+  for first in range(0, len(text), step):
+    end = min(first + step, len(text))
+    start = max(first + step - length, 0)
+    window = text[start:end].astype(np.int32)
+    logits = np.asarray(model(window[np.newaxis]), np.float64)[0]
+    log_probs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    for position in range(first, end):
+      bits.append(-log_probs[position - start, text[position]] / np.log(2))
+  assert len(bits) == len(text)
+  return np.mean(bits)
+
+
+@pytest.mark.parametrize(
+  ('length', 'step', 'batch_size'),
+  [
+    (13, None, 3),  # Chunks; neither chunks nor batches come out even.
+    (13, 5, 4),  # The step does not divide the length.
+    (5, 1, 8),
+    (59, 19, 5),  # No window as long as it could be.
+  ],
+)
+def test_equals_a_plain_unbatched_loop(model, length, step, batch_size):
+  score = evaluation.score(model, TEXT, length, step, batch_size=batch_size)
+  expected = _bits_per_byte_of_plain_loop(model, TEXT, length, step or length)
+  assert score.bits_per_byte == pytest.approx(expected, abs=1e-5)
+  assert score.n_bytes == len(TEXT)
+
+
+def test_context_changes_the_score(model):
+  chunks = evaluation.score(model, TEXT, length=13)
+  windows = evaluation.score(model, TEXT, length=13, step=1)
+  assert abs(chunks.bits_per_byte - windows.bits_per_byte) > 1e-2
+
+
+def test_model_is_compiled_once(model, monkeypatch):
+  jitted, jit = [], jax.jit
+  monkeypatch.setattr(jax, 'jit', lambda f: jitted.append(jit(f)) or jitted[-1])
+  evaluation.score(model, TEXT, length=13, step=3, batch_size=2)
+  assert [f._cache_size() for f in jitted] == [1]
+
+
+def test_progress_counts_bytes(model):
+  with tqdm.tqdm(total=len(TEXT)) as bar:
+    evaluation.score(model, TEXT, length=13, step=5, progress=bar)
+    assert bar.n == len(TEXT)
+
+
+def _memoryless_model():
+  """Codes tokens 0, 1, 2 and 3 with 1, 2, 3 and 3 bits."""
+  logits = np.log([0.5, 0.25, 0.125, 0.125]).astype(np.float32)
+  model = tl.Fn(
+    'Memoryless',
+    lambda x: fastmath.numpy.broadcast_to(logits, x.shape + logits.shape),
+  )
+  model.init(shapes.ShapeDtype((1, 2), np.int32))
+  return model
+
+
+def test_standard_error_of_two_blocks():
+  text = np.repeat(np.uint8([0, 1]), 4096)
+  score = evaluation.score(_memoryless_model(), text, length=512)
+  assert score.bits_per_byte == pytest.approx(1.5)
+  # Standard deviation of the two means over sqrt(2): sqrt(0.5 / 2).
+  assert score.standard_error == pytest.approx(0.5)
+  assert score.n_bytes == 8192
+
+
+def test_standard_error_of_independent_bytes():
+  """There blocks change nothing: standard deviation over sqrt(bytes)."""
+  n_bytes = 100 * 4096 + 1234
+  text = np.random.default_rng(0).choice(
+    np.arange(4, dtype=np.uint8), n_bytes, p=[0.5, 0.25, 0.125, 0.125]
+  )
+  score = evaluation.score(_memoryless_model(), text, length=4096)
+  expected = np.sqrt(0.6875 / n_bytes)
+  assert score.standard_error == pytest.approx(expected, rel=0.2)
+  assert abs(score.bits_per_byte - 1.75) < 3 * score.standard_error
+
+
+def test_no_standard_error_of_a_short_text():
+  text = np.zeros(8191, np.uint8)
+  score = evaluation.score(_memoryless_model(), text, length=512)
+  assert score.bits_per_byte == pytest.approx(1)
+  assert np.isnan(score.standard_error)
+
+
+def test_score_is_one_line():
+  score = evaluation.Score(2.19344, 0.01226, 250_000)
+  assert str(score) == '2.1934 +- 0.0123 bits per byte over 250,000 bytes'
+
+
+@pytest.mark.parametrize(
+  ('text', 'length', 'step', 'message'),
+  [
+    ([0, 4, 1], 2, None, 'text: got a token id 4, .* vocab_size 4'),
+    ([], 2, None, 'text: got 0 bytes'),
+    ([0, 1, 2], 2, 3, 'step: got 3, expected at most the length, 2'),
+    ([0, 1, 2], 2, 0, 'step: got 0, expected a whole number'),
+    ([0, 1, 2], 0, None, 'length: got 0, expected a whole number'),
+  ],
+)
+def test_errors(text, length, step, message):
+  with pytest.raises(UserError, match=message) as error:
+    evaluation.score(_memoryless_model(), np.uint8(text), length, step)
+  assert '\n' not in str(error.value)
+
+
+def test_batch_size_is_checked():
+  with pytest.raises(UserError, match='batch_size: got 0'):
+    evaluation.score(_memoryless_model(), TEXT, length=2, batch_size=0)
+
+
+def test_evaluator_scores_a_split(model):
+  text = text_lib.Text('numbers', TEXT[:3], TEXT[3:6], TEXT[6:])
+  evaluate = evaluation.evaluator(text, length=5, step=2, batch_size=3)
+  score = evaluate(model)
+  expected = evaluation.score(model, TEXT[6:], length=5, step=2, batch_size=3)
+  assert score.bits_per_byte == expected.bits_per_byte
+  assert score.n_bytes == 47
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'split': 'dev'}, "split: got 'dev', expected one of"),
+    ({'step': 6}, 'step: got 6, expected at most the length, 5'),
+  ],
+)
+def test_evaluator_errors_before_there_is_a_model(changes, message):
+  text = text_lib.Text('numbers', TEXT[:3], TEXT[3:6], TEXT[6:])
+  with pytest.raises(UserError, match=message):
+    evaluation.evaluator(text, **{'length': 5} | changes)

@@ -1,0 +1,1 @@
+"""Texts as bytes, and their streams of (inputs, targets, loss weights)."""

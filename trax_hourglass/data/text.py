@@ -1,0 +1,284 @@
+"""Texts as arrays of bytes, cut into windows for training and for scoring.
+
+A stream yields batches (inputs, targets, loss weights) of shape
+`(batch, length)` in int32, int32 and float32. The inputs are the targets: the
+model shifts them right itself.
+"""
+
+from collections.abc import Iterable, Iterator
+import dataclasses
+import importlib.resources
+import itertools
+import lzma
+import numbers
+import os
+
+import numpy as np
+from trax.data import inputs as trax_inputs
+
+from trax_hourglass.data import files
+from trax_hourglass.errors import UserError
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+_SAMPLE_BYTES = 5_000_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Text:
+  """A text in three parts, each a 1-D array of uint8."""
+
+  name: str
+  train: np.ndarray
+  validation: np.ndarray
+  test: np.ndarray
+
+  @classmethod
+  def from_bytes(cls, name: str, content: bytes) -> 'Text':
+    """Splits `content` as enwik8 is split: the first 90%, then 5%, then 5%."""
+    tokens = np.frombuffer(content, np.uint8)
+    ends = [len(tokens) * percent // 100 for percent in (90, 95)]
+    return cls(name, *np.split(tokens, ends))
+
+  def split(self, name: str) -> np.ndarray:
+    """Returns the part called 'train', 'validation' or 'test'."""
+    splits = ('train', 'validation', 'test')
+    if name not in splits:
+      raise UserError(f'split: got {name!r}, expected one of {splits}')
+    return getattr(self, name)
+
+
+def wikipedia_sample() -> Text:
+  """Returns the embedded 5,000,000 bytes of a Wikipedia dump."""
+  sample = importlib.resources.files(__package__) / 'samples/wikipedia.xml.xz'
+  content = lzma.decompress(sample.read_bytes())
+  assert len(content) == _SAMPLE_BYTES, len(content)
+  return Text.from_bytes('wikipedia sample', content)
+
+
+def text_file(path: str | os.PathLike) -> Text:
+  """Returns the text in any file; .gz, .xz and .zip are unpacked.
+
+  Raises:
+    UserError: If the file is missing, broken or empty.
+  """
+  content = files.read_bytes(path)
+  if not content:
+    raise UserError(f'{path}: got an empty file, expected some text')
+  return Text.from_bytes(os.path.basename(path), content)
+
+
+def random_windows(
+  text: np.ndarray, length: int, batch_size: int, seed: int
+) -> Iterator[Batch]:
+  """Returns endless batches of windows at uniformly random offsets.
+
+  Args:
+    text: Array of uint8.
+    length: Bytes in a window.
+    batch_size: Windows in a batch.
+    seed: What the offsets follow from.
+
+  Raises:
+    UserError: If a size is not positive or the text is shorter than a window.
+  """
+  windows = _windows(text, length, batch_size)
+  return _batches(windows, _random(len(windows), batch_size, seed))
+
+
+def strided_windows(
+  text: np.ndarray, length: int, stride: int, batch_size: int, seed: int
+) -> Iterator[Batch]:
+  """Returns endless batches of windows at every `stride`-th byte.
+
+  The order is drawn anew for each pass over the text. A batch may span two
+  passes, so that no window is lost; up to `stride` - 1 bytes at the text's end
+  are in none. The authors use length 2048 at stride 512 for enwik8.
+
+  Args:
+    text: Array of uint8.
+    length: Bytes in a window.
+    stride: Bytes from the start of one window to the next, at most `length`.
+    batch_size: Windows in a batch.
+    seed: What the order follows from.
+
+  Raises:
+    UserError: If a size is not positive, the text is shorter than a window, or
+      the windows would leave bytes out.
+  """
+  windows = _windows(text, length, batch_size)
+  _check_at_most_length('stride', stride, length)
+  windows = windows[::stride]
+  return _batches(windows, _shuffled(len(windows), batch_size, seed))
+
+
+def scoring_windows(
+  text: np.ndarray, length: int, step: int, batch_size: int
+) -> Iterator[Batch]:
+  """Returns batches in which each byte of the text has weight 1 exactly once.
+
+  Window `i` ends before byte `(i + 1) * step` and has weight on its last
+  `step` bytes, so each of these is seen with at least `length - step` before
+  it, or with all there are. `step == length` gives whole chunks without
+  context. All batches have the same shape: a window that would start before
+  the text starts with it, and is padded on the right, as is the last one; the
+  last batch is filled up with windows of weight 0.
+
+  Args:
+    text: Array of uint8.
+    length: Bytes in a window.
+    step: Bytes scored in a window, at most `length`.
+    batch_size: Windows in a batch.
+
+  Raises:
+    UserError: If a size is not positive, the text is empty, or the windows
+      would leave bytes out.
+
+  Source:
+    Section 3.3 of arXiv:2110.13711: length 4096, step 128.
+  """
+  _check_positive(length=length, batch_size=batch_size)
+  _check_at_most_length('step', step, length)
+  if not len(text):
+    raise UserError('text: got 0 bytes, expected at least 1 to score')
+  return _scoring_batches(text, length, step, batch_size)
+
+
+def text_inputs(
+  text: Text,
+  length: int,
+  batch_size: int,
+  eval_length: int | None = None,
+  eval_batch_size: int | None = None,
+  stride: int | None = None,
+  seed: int = 0,
+) -> trax_inputs.Inputs:
+  """Returns the `inputs` of Trax's `train`.
+
+  Training batches come from the train split, evaluation batches are chunks of
+  the validation split without context, over and over.
+
+  Args:
+    text: The text with its splits.
+    length: Bytes in a window.
+    batch_size: Windows in a batch, over all devices.
+    eval_length: Bytes in a chunk, `length` by default.
+    eval_batch_size: Chunks in a batch, `batch_size` by default.
+    stride: Bytes between the starts of windows; random offsets by default.
+    seed: What the choice of windows follows from.
+
+  Raises:
+    UserError: If a size is not positive, a split is shorter than a window, or
+      a batch cannot be shared out evenly among the devices.
+  """
+  eval_length = length if eval_length is None else eval_length
+  eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
+  _check_positive(
+    length=length,
+    batch_size=batch_size,
+    eval_length=eval_length,
+    eval_batch_size=eval_batch_size,
+  )
+  _check_fits(text.train, length, f'train split of {text.name}')
+  _check_fits(text.validation, eval_length, f'validation split of {text.name}')
+
+  def train_stream(n_devices):
+    _check_shares('batch_size', batch_size, n_devices)
+    if stride is None:
+      return random_windows(text.train, length, batch_size, seed)
+    return strided_windows(text.train, length, stride, batch_size, seed)
+
+  def eval_stream(n_devices):
+    _check_shares('eval_batch_size', eval_batch_size, n_devices)
+    return itertools.chain.from_iterable(
+      scoring_windows(
+        text.validation, eval_length, eval_length, eval_batch_size
+      )
+      for _ in itertools.count()
+    )
+
+  return trax_inputs.Inputs(train_stream, eval_stream)
+
+
+def _windows(text, length, batch_size):
+  """Returns a view of all windows, `(len(text) - length + 1, length)`."""
+  _check_positive(length=length, batch_size=batch_size)
+  _check_fits(text, length, 'text')
+  return np.lib.stride_tricks.sliding_window_view(text, length)
+
+
+def _random(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
+  rng = np.random.default_rng(seed)
+  while True:
+    yield rng.integers(n, size=size)
+
+
+def _shuffled(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
+  """Yields permutations of 0..n-1, one after the other, in pieces of `size`."""
+  rng = np.random.default_rng(seed)
+  order = rng.permutation(n)
+  while True:
+    while len(order) < size:
+      order = np.concatenate([order, rng.permutation(n)])
+    piece, order = np.split(order, [size])
+    yield piece
+
+
+def _batches(
+  windows: np.ndarray, choices: Iterable[np.ndarray]
+) -> Iterator[Batch]:
+  for choice in choices:
+    tokens = windows[choice].astype(np.int32)
+    yield tokens, tokens, np.ones(tokens.shape, np.float32)
+
+
+def _scoring_batches(text, length, step, batch_size):
+  n_windows = -(-len(text) // step)
+  n_batches = -(-n_windows // batch_size)
+  # Room for the windows that fill up the last batch.
+  padding = n_batches * batch_size * step + length - len(text)
+  windows = np.lib.stride_tricks.sliding_window_view(
+    np.pad(text, (0, padding)), length
+  )
+  for first in range(0, n_windows, batch_size):
+    ends = step * np.arange(first + 1, first + batch_size + 1)[:, np.newaxis]
+    starts = np.maximum(ends - length, 0)
+    positions = starts + np.arange(length)
+    tokens = np.where(positions < ends, windows[starts[:, 0]], 0)
+    tokens = tokens.astype(np.int32)
+    scored = (ends - step <= positions) & (
+      positions < np.minimum(ends, len(text))
+    )
+    yield tokens, tokens, scored.astype(np.float32)
+
+
+def _check_positive(**sizes):
+  for name, size in sizes.items():
+    if not isinstance(size, numbers.Integral) or size < 1:
+      raise UserError(
+        f'{name}: got {size!r}, expected a whole number of at least 1'
+      )
+
+
+def _check_at_most_length(name, size, length):
+  _check_positive(**{name: size})
+  if size > length:
+    raise UserError(
+      f'{name}: got {size}, expected at most the length, {length}; the bytes '
+      'between windows would be left out'
+    )
+
+
+def _check_fits(text, length, name):
+  if len(text) < length:
+    raise UserError(
+      f'{name}: got {len(text):,} bytes, expected at least one window of '
+      f'{length:,}; give a longer text or shorter windows'
+    )
+
+
+def _check_shares(name, size, n_devices):
+  if size % n_devices:
+    raise UserError(
+      f'{name}: got {size}, expected a multiple of the {n_devices} devices'
+    )
