@@ -1,0 +1,73 @@
+"""Tests of what the commands share."""
+
+import jax
+import numpy as np
+import pytest
+from trax import layers as tl
+from trax import shapes
+
+from trax_hourglass import command
+from trax_hourglass.errors import UserError
+
+
+def _layer_that_raises(error):
+  def f(x):
+    raise error
+
+  return tl.Serial(tl.Serial(tl.Fn('Raises', f)))
+
+
+def test_building_unpacks_what_a_layer_raised():
+  layer = _layer_that_raises(ValueError('got 3,\n expected 2'))
+  with (
+    pytest.raises(UserError, match='^got 3, expected 2$'),
+    command.building(),
+  ):
+    layer.init(shapes.ShapeDtype((1, 2), np.int32))
+
+
+def test_building_keeps_bugs():
+  layer = _layer_that_raises(ZeroDivisionError())
+  with pytest.raises(tl.base.LayerError), command.building():
+    layer.init(shapes.ShapeDtype((1, 2), np.int32))
+
+
+@pytest.mark.parametrize(
+  'selector', ['trax_hourglass.text_file', 'named_stream']
+)
+def test_building_names_what_is_not_bound(selector):
+  command.gin.clear_config()
+  with (
+    pytest.raises(UserError, match="'(path|name)'"),
+    command.building(),
+  ):
+    command.gin.get_configurable(selector)()
+
+
+@pytest.fixture
+def no_cache():
+  before = jax.config.jax_compilation_cache_dir
+  jax.config.update('jax_compilation_cache_dir', None)
+  yield
+  jax.config.update('jax_compilation_cache_dir', before)
+
+
+def test_keeps_compiled_programs(no_cache, monkeypatch, tmp_path):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  command._keep_compiled_programs()
+  directory = tmp_path / '.cache' / 'trax_hourglass' / 'jax'
+  assert directory.is_dir()
+  assert jax.config.jax_compilation_cache_dir == str(directory)
+
+
+def test_keeps_the_users_cache(no_cache):
+  jax.config.update('jax_compilation_cache_dir', '/users')
+  command._keep_compiled_programs()
+  assert jax.config.jax_compilation_cache_dir == '/users'
+
+
+def test_does_without_a_home(no_cache, monkeypatch, tmp_path):
+  (tmp_path / 'file').touch()
+  monkeypatch.setenv('HOME', str(tmp_path / 'file'))
+  command._keep_compiled_programs()
+  assert jax.config.jax_compilation_cache_dir is None

@@ -1,0 +1,297 @@
+"""Tests of `python -m trax_hourglass.train`, run in process."""
+
+from pathlib import Path
+import re
+import shutil
+import subprocess
+import sys
+
+from absl import flags
+import numpy as np
+import pytest
+from trax import trainer
+from trax.supervised import trainer_lib
+from trax.supervised import training as trax_training
+
+from trax_hourglass import command, train
+from trax_hourglass.training import checkpoints
+from trax_hourglass.training.loop import Loop
+
+TINY = Path(__file__).parent / 'tiny.gin'
+
+
+def arguments(text, output_dir, *config):
+  """Returns the command line that trains the tiny model on a text."""
+  bindings = (f"trax_hourglass.text_file.path = '{text}'", *config)
+  return [
+    'train',
+    f'--config_file={TINY}',
+    f'--output_dir={output_dir}',
+    *(f'--config={binding}' for binding in bindings),
+  ]
+
+
+def fails(capsys, argv, *, code=2, main=train.main) -> str:
+  """Returns the one line that a command prints when it gives up."""
+  with pytest.raises(SystemExit) as exit_info:
+    main(argv)
+  assert exit_info.value.code == code
+  (line,) = capsys.readouterr().err.strip().splitlines()
+  return line
+
+
+@pytest.fixture(scope='module')
+def text(tmp_path_factory):
+  path = tmp_path_factory.mktemp('data') / 'text'
+  path.write_bytes(np.random.default_rng(0).bytes(2000))
+  return path
+
+
+@pytest.fixture(scope='module')
+def run(text, tmp_path_factory):
+  """The output directory of a run, not to be written to."""
+  output_dir = tmp_path_factory.mktemp('run') / 'made' / 'below'
+  train.main(arguments(text, output_dir))
+  return output_dir
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+  """A copy of that run."""
+  return shutil.copytree(run, tmp_path / 'copy')
+
+
+def weights(output_dir):
+  return checkpoints.read_weights(str(output_dir / 'model.pkl.gz'))
+
+
+def test_leaves_what_it_promises(run):
+  for name in ('model.pkl.gz', 'config.gin', 'learning_curve.png'):
+    assert (run / name).stat().st_size > 0
+  for directory in ('train', 'eval'):
+    assert list((run / directory).glob('events.*'))
+
+
+def test_prints_evaluations_and_summary(text, tmp_path, capsys):
+  train.main(arguments(text, tmp_path))
+  out, err = capsys.readouterr()
+  lines = out.splitlines()
+  assert [line.split()[1] for line in lines[:3]] == ['1', '2', '4']
+  assert [line.split()[0] for line in lines[3:]] == [
+    'trained',
+    'train',
+    'validation',
+    'test',
+    'output',
+  ]
+  assert 'over 100 bytes' in lines[6]
+  assert not err
+
+
+def test_config_gin_repeats_the_run(run, tmp_path):
+  train.main(
+    ['train', f'--config_file={run}/config.gin', f'--output_dir={tmp_path}']
+  )
+  for x, y in zip(weights(run), weights(tmp_path), strict=True):
+    np.testing.assert_array_equal(x, y)
+  without_header = [
+    (path / 'config.gin').read_text().partition('\n\n')[2]
+    for path in (run, tmp_path)
+  ]
+  assert without_header[0] == without_header[1]
+
+
+def test_config_gin_tells_seed_and_versions(run):
+  header = (run / 'config.gin').read_text().partition('\n\n')[0]
+  for part in ('# command: python -m ', '# seed: 3', ' jax ', ' trax 1.4.1'):
+    assert part in header
+
+
+def test_draws_a_seed_where_none_is_bound(text, tmp_path):
+  seeds = []
+  for name in ('a', 'b', 'b'):
+    output_dir = tmp_path / name
+    steps = f'train.steps = {len(seeds) + 1}'
+    train.main(arguments(text, output_dir, 'train.random_seed = None', steps))
+    config = (output_dir / 'config.gin').read_text()
+    seeds.append(re.search('^train.random_seed = .*$', config, re.M)[0])
+  assert seeds[0] != seeds[1] == seeds[2]
+
+
+def test_same_losses_as_trax(text, run, tmp_path, monkeypatch):
+  loops, original = [], trainer_lib.train
+  monkeypatch.setattr(
+    trainer_lib, 'train', lambda **kwargs: loops.append(original(**kwargs))
+  )
+  command.start(arguments(text, tmp_path))
+  command.gin.clear_config()
+  trainer.main(None)
+  assert type(loops[0]) is trax_training.Loop
+  history = trax_training.unpickle_from_file(
+    str(run / 'model.pkl.gz'), gzip=True
+  )['history']['_values']
+  for mode, metric in (
+    ('train', 'metrics/WeightedCategoryCrossEntropy'),
+    ('eval', 'metrics/bits_per_byte'),
+  ):
+    np.testing.assert_allclose(
+      np.array(history[mode][metric], float),
+      np.array(loops[0].history.get(mode, metric), float),
+      rtol=1e-6,
+    )
+
+
+def test_same_command_resumes(text, copy, capsys):
+  train.main(arguments(text, copy, 'train.steps = 6'))
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0].startswith('step 6 ')
+  assert checkpoints.read_step(str(copy / 'model.pkl.gz')) == 6
+
+
+def test_finished_run_prints_the_summary(text, copy, capsys):
+  before = (copy / 'model.pkl.gz').read_bytes()
+  config = (copy / 'config.gin').read_text()
+  train.main(arguments(text, copy, 'train.random_seed = 4'))
+  out = capsys.readouterr().out
+  assert 'already reached the total training steps 4' in out
+  assert 'bits per byte over 100 bytes' in out
+  assert (copy / 'model.pkl.gz').read_bytes() == before
+  assert (copy / 'config.gin').read_text() == config
+
+
+def test_says_that_there_is_no_test_text(text, copy, capsys):
+  config = TINY.read_text().replace('trax_hourglass.evaluate.text', '# ')
+  path = copy / 'no_text.gin'
+  path.write_text(config)
+  train.main(
+    [
+      'train',
+      f'--config_file={path}',
+      f'--output_dir={copy}',
+      f"--config=trax_hourglass.text_file.path = '{text}'",
+    ]
+  )
+  assert 'trax_hourglass.evaluate.text is not bound' in capsys.readouterr().out
+
+
+def test_interruption_says_where_a_rerun_resumes(
+  text, tmp_path, capsys, monkeypatch
+):
+  def interrupted_at_3(self, *args):
+    if self.step == 3:
+      raise KeyboardInterrupt
+    return one_step(self, *args)
+
+  one_step = Loop._run_one_step
+  monkeypatch.setattr(Loop, '_run_one_step', interrupted_at_3)
+  line = fails(capsys, arguments(text, tmp_path), code=130)
+  assert line == ('interrupted at step 3; the same command resumes from step 2')
+
+
+@pytest.mark.parametrize(
+  'config, message',
+  [
+    ('train.modle = 1', "doesn't have a parameter named 'modle'"),
+    ('trian.model = 1', "No configurable matching 'trian'"),
+    ('train.model = @nothing', "No configurable matching reference '@nothing'"),
+    ('train.steps = (1,', 'EOF in multi-line statement'),
+    ('train.steps 1', '(line 2): train.steps 1'),
+    ('train.model = %gin.REQUIRED', 'train.model set to `%gin.REQUIRED`'),
+    ('train.model = @HourglassLM', 'Ambiguous selector'),
+    ('include "nothing.gin"', 'Unable to open file: nothing.gin'),
+    ('import nothing.at.all', "No module named 'nothing'"),
+    ('train.use_loop = False', 'train.use_loop: got False'),
+    ("trax_hourglass.HourglassLM.hierarchy = '1@1 1@2'", "'1@1' faces '1@2'"),
+    ("trax_hourglass.HourglassLM.hierarchy = '1@x'", "'1@x' is not of"),
+    ('trax_hourglass.HourglassLM.n_heads = 3', 'd_model 8'),
+    ('trax_hourglass.HourglassLM.vocab_size = 200', 'from 0 to 199'),
+    ("trax_hourglass.text_file.path = '/nothing/here'", '/nothing/here'),
+    ('trax_hourglass.text_inputs.length = 5000', 'at least one window'),
+    ("trax_hourglass.evaluate.split = 'tset'", "split: got 'tset'"),
+    ('trax_hourglass.evaluate.step = 17', 'step: got 17'),
+  ],
+)
+def test_refuses_bad_configuration(text, tmp_path, capsys, config, message):
+  argv = arguments(text, tmp_path / 'made' / 'below', config)
+  line = fails(capsys, argv)
+  assert line.startswith('error: ')
+  assert message in line
+  assert not (tmp_path / 'made').exists()
+
+
+@pytest.mark.parametrize(
+  'argument, message',
+  [
+    ('--config_file=nothing.gin', 'Unable to open file: nothing.gin'),
+    ('--nothing', "Unknown command line flag 'nothing'"),
+    ('--disable_jit=maybe', 'disable_jit'),
+    ('nothing', "argument 'nothing'"),
+    ('--gpu_cluster_port=1', '--gpu_cluster_port has no effect'),
+    ('--xm', '--xm has no effect'),
+  ],
+)
+def test_refuses_bad_flag(text, tmp_path, capsys, argument, message):
+  line = fails(capsys, [*arguments(text, tmp_path / 'made'), argument])
+  assert message in line
+  assert not (tmp_path / 'made').exists()
+
+
+def test_refuses_no_configuration(tmp_path, capsys):
+  line = fails(capsys, ['train', f'--output_dir={tmp_path / "made"}'])
+  assert line.startswith('error: train.model is not bound')
+  assert not (tmp_path / 'made').exists()
+
+
+def test_refuses_output_directory_that_cannot_be_made(text, capsys):
+  line = fails(capsys, arguments(text, text / 'below'))
+  assert line.startswith(f'error: --output_dir: cannot write to {text}/below')
+  line = fails(capsys, arguments(text, text))
+  assert line.startswith(f'error: --output_dir: cannot write to {text}')
+
+
+def test_refuses_checkpoint_of_another_architecture(text, copy, capsys):
+  before = {path: path.read_bytes() for path in copy.rglob('*.*')}
+  line = fails(
+    capsys,
+    arguments(text, copy, 'trax_hourglass.HourglassLM.d_model = 16'),
+  )
+  assert '(256, 8)' in line
+  assert '(256, 16)' in line
+  assert before == {path: path.read_bytes() for path in copy.rglob('*.*')}
+
+
+def test_bug_keeps_its_traceback(text, tmp_path, monkeypatch):
+  def bug(self, *args):
+    raise ValueError('a bug')
+
+  monkeypatch.setattr(Loop, '_run_one_step', bug)
+  with pytest.raises(ValueError, match='a bug'):
+    train.main(arguments(text, tmp_path))
+
+
+def test_finds_the_gin_files_from_anywhere(monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'own.gin').write_text("include 'quickstart.gin'\n")
+  for config_file in ('quickstart.gin', 'own.gin'):
+    command.start(['train', f'--config_file={config_file}'])
+    command.configure()
+    assert command.bound('train.model') is not None
+
+
+def test_flags_of_an_earlier_call_are_forgotten():
+  command.start(['train', '--config=a', '--config=b'])
+  command.start(['train', '--config=c'])
+  assert flags.FLAGS.config == ['c']
+
+
+@pytest.mark.slow
+def test_runs_as_a_command(text, tmp_path):
+  argv = [sys.executable, '-m', 'trax_hourglass.train']
+  done = subprocess.run(
+    [*argv, *arguments(text, tmp_path)[1:]], capture_output=True, text=True
+  )
+  assert done.returncode == 0
+  assert not done.stderr
+  done = subprocess.run([*argv, '--nothing'], capture_output=True, text=True)
+  assert done.returncode == 2
+  assert done.stderr.startswith("error: Unknown command line flag 'nothing'")

@@ -1,0 +1,60 @@
+"""Pictures of training runs."""
+
+from matplotlib import figure
+import tensorflow as tf
+from trax.supervised import history as trax_history
+
+from trax_hourglass.training.loop import bits
+
+Curve = list[tuple[int, float]]
+
+
+def learning_curves(history: trax_history.History) -> dict[str, Curve]:
+  """Returns (step, bits per byte) of 'train' and 'validation'.
+
+  Curves without a point are left out. A training point is the mean since the
+  evaluation before.
+  """
+  curves = {
+    'train': _in_bits(history, 'train'),
+    'validation': (
+      _points(history, 'eval', 'metrics/bits_per_byte')
+      or _in_bits(history, 'eval')
+    ),
+  }
+  return {name: curve for name, curve in curves.items() if curve}
+
+
+def plot_learning_curve(history: trax_history.History, path: str) -> None:
+  """Writes a PNG of bits per byte over training steps to `path`."""
+  picture = figure.Figure(figsize=(6, 4), layout='constrained')
+  axes = picture.add_subplot(
+    xlabel='training steps', ylabel='bits per byte', title='Learning curve'
+  )
+  for name, curve in learning_curves(history).items():
+    steps, values = zip(*curve, strict=True)
+    axes.plot(steps, values, marker='.', label=f'{name}, {values[-1]:.3f}')
+  axes.grid(alpha=0.3)
+  if axes.lines:
+    axes.legend()
+  with tf.io.gfile.GFile(path, 'wb') as f:
+    picture.savefig(f, format='png', dpi=150)
+
+
+def _in_bits(history, mode):
+  """Returns the curve of the loss in bits, whatever the loss is called."""
+  names = [
+    name
+    for name in history.metrics_for_mode(mode)
+    if name == 'metrics/loss'
+    or (mode == 'train' and name.startswith('metrics/'))
+  ]
+  return [
+    (step, bits(nats))
+    for name in names[:1]
+    for step, nats in _points(history, mode, name)
+  ]
+
+
+def _points(history, mode, name):
+  return [(step, float(value)) for step, value in history.get(mode, name)]

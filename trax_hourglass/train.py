@@ -1,0 +1,206 @@
+"""Trains a model: python -m trax_hourglass.train --config_file=quickstart.gin.
+
+Takes the flags of trax.trainer and runs Trax's `train`, which gin files
+configure, on our loop. Needs no more than the `config.gin` that it writes to
+--output_dir to repeat a run. The same command again resumes.
+"""
+
+from collections.abc import Sequence
+import contextlib
+import copy
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+import secrets
+import shlex
+import sys
+import time
+
+from absl import flags
+import gin
+import jax
+import tensorflow as tf
+from trax import jaxboard, trainer, trainer_flags
+from trax.supervised import trainer_lib
+from trax.supervised import training as trax_training
+
+from trax_hourglass import command, plotting
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import checkpoints
+from trax_hourglass.training.loop import Loop
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(trainer_flags)
+
+_PACKAGES = (
+  'trax-hourglass',
+  'trax',
+  'jax',
+  'jaxlib',
+  'numpy',
+  'tensorflow',
+  'gin-config',
+)
+
+
+@command.exit_codes()
+def main(argv: Sequence[str]) -> None:
+  command.start(argv)
+  command.configure()
+  output_dir = _output_dir()
+  with _new_directory(output_dir), command.building():
+    seed = _seed(output_dir)
+    evaluate = command.evaluator()
+    loop = _build(output_dir, seed)
+    if loop.n_steps:
+      _save_config(output_dir, argv, seed)
+  start_time = time.time()
+  try:
+    loop.start()
+  except KeyboardInterrupt:
+    raise KeyboardInterrupt(_interrupted(loop)) from None
+  seconds = time.time() - start_time
+  picture = os.path.join(output_dir, 'learning_curve.png')
+  plotting.plot_learning_curve(loop.history, picture)
+  test_score = evaluate and evaluate(loop.eval_model)
+  print(_summary(loop, seconds, test_score))
+
+
+class _Loop(Loop):
+  """A loop that waits until all is built, and leaves `config.gin` to us."""
+
+  n_steps = 0
+
+  def run(self, n_steps=1):
+    self.n_steps = n_steps
+
+  def start(self):
+    if self.n_steps:
+      super().run(self.n_steps)
+
+  def _save_gin(self, summary_writer):
+    summary_writer.text(
+      'gin_config',
+      jaxboard.markdownify_operative_config_str(gin.operative_config_str()),
+    )
+
+
+def _build(output_dir, seed) -> _Loop:
+  """Returns the loop of Trax's `train`, its streams and models built."""
+  if command.bound('train.use_loop') is False:
+    raise UserError('train.use_loop: got False, expected True; leave it out')
+  # Trax seeds when it makes the loop, but draws from the streams before.
+  trax_training._init_random_number_generators(seed)
+  original = trax_training.Loop
+  trax_training.Loop = _Loop
+  try:
+    return trainer_lib.train(output_dir=output_dir)
+  finally:
+    trax_training.Loop = original
+
+
+def _output_dir():
+  if FLAGS.output_dir:
+    return os.path.expanduser(FLAGS.output_dir)
+  return trainer._output_dir_or_default()
+
+
+@contextlib.contextmanager
+def _new_directory(path):
+  """Makes a directory, and takes it away again if the body fails."""
+  made, parent = None, path
+  while parent and not tf.io.gfile.exists(parent):
+    made, parent = parent, os.path.dirname(parent)
+  try:
+    try:
+      tf.io.gfile.makedirs(path)
+    except (OSError, tf.errors.OpError) as error:
+      raise UserError(
+        f'--output_dir: cannot write to {path} ({error}); give another one'
+      ) from error
+    yield
+  except BaseException:
+    if made is not None and tf.io.gfile.exists(made):
+      tf.io.gfile.rmtree(made)
+    raise
+
+
+def _seed(output_dir) -> int:
+  """Returns `train.random_seed`; else binds the resumed run's, or a new one."""
+  seed = copy.deepcopy(command.bound('train.random_seed'))
+  if seed is None:
+    seed = _earlier_seed(output_dir)
+    if seed is None:
+      seed = secrets.randbits(31)
+    with gin.unlock_config():
+      gin.bind_parameter('train.random_seed', seed)
+  return seed
+
+
+def _earlier_seed(output_dir):
+  path = os.path.join(output_dir, 'config.gin')
+  if not tf.io.gfile.exists(path):
+    return None
+  with tf.io.gfile.GFile(path) as f:
+    match = re.search(r'^train\.random_seed = (\d+)$', f.read(), re.MULTILINE)
+  return match and int(match[1])
+
+
+def _save_config(output_dir, argv, seed):
+  """Writes all that `train` needs to do the same again."""
+  versions = ', '.join(f'{name} {_version(name)}' for name in _PACKAGES)
+  header = (
+    f'command: python -m trax_hourglass.train {shlex.join(argv[1:])}',
+    f'seed: {seed}',
+    f'versions: python {platform.python_version()}, {versions}',
+    f'device: {jax.devices()[0].device_kind}',
+  )
+  lines = ['# ' + ' '.join(line.split()) for line in header]
+  with tf.io.gfile.GFile(os.path.join(output_dir, 'config.gin'), 'w') as f:
+    f.write('\n'.join([*lines, '', gin.operative_config_str()]))
+
+
+def _version(package):
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return '(source tree)'
+
+
+def _interrupted(loop):
+  path = os.path.join(loop.output_dir, 'model' + checkpoints.SUFFIX)
+  step = checkpoints.read_step(path) if tf.io.gfile.exists(path) else 0
+  return (
+    f'interrupted at step {loop.step}; the same command resumes from step '
+    f'{step}'
+  )
+
+
+def _summary(loop, seconds, test_score):
+  """Returns the lines at the end of a run."""
+  n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
+  trained = f'{n_weights:,} weights, {loop.step:,} steps'
+  if loop.n_steps:
+    duration = datetime.timedelta(seconds=round(seconds))
+    trained += (
+      f', the last {loop.n_steps:,} in {duration} '
+      f'({loop.n_steps / seconds:.3g} steps/s)'
+    )
+  lines = {'trained': trained}
+  for name, curve in plotting.learning_curves(loop.history).items():
+    step, bits = curve[-1]
+    lines[name] = f'{bits:.4f} bits per byte at step {step:,}'
+  lines['test'] = test_score or (
+    'no text: trax_hourglass.evaluate.text is not bound'
+  )
+  lines['output'] = (
+    f'{loop.output_dir}: model.pkl.gz, config.gin, learning_curve.png, '
+    'TensorBoard summaries'
+  )
+  return '\n'.join(f'{name:12}{text}' for name, text in lines.items())
+
+
+if __name__ == '__main__':
+  main(sys.argv)
