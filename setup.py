@@ -28,6 +28,7 @@ setup(
     'trax==1.4.1',
     # Each minor version of JAX drops names, and Trax no longer follows.
     'jax>=0.10,<0.13',
+    'absl-py',
     'gin-config>=0.5',
     'matplotlib>=3.8',
     'numpy>=2',

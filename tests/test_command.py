@@ -44,6 +44,15 @@ def test_building_names_what_is_not_bound(selector):
     command.gin.get_configurable(selector)()
 
 
+def test_a_command_leaves_the_gpu_to_jax(monkeypatch):
+  calls = []
+  monkeypatch.setattr(
+    command.runtime, 'leave_gpu_to_jax', lambda: calls.append(True)
+  )
+  command.start(['train'])
+  assert calls
+
+
 @pytest.fixture
 def no_cache():
   before = jax.config.jax_compilation_cache_dir

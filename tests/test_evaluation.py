@@ -5,6 +5,7 @@ import tqdm
 from trax import fastmath, shapes
 from trax import layers as tl
 
+import trax_hourglass
 from trax_hourglass import evaluation
 from trax_hourglass.data import text as text_lib
 from trax_hourglass.errors import UserError
@@ -43,6 +44,21 @@ def _bits_per_byte_of_plain_loop(model, text, length, step):
       bits.append(-log_probs[position - start, text[position]] / np.log(2))
   assert len(bits) == len(text)
   return np.mean(bits)
+
+
+def test_equals_a_plain_loop_on_an_hourglass():
+  """Windows padded by the stream, and again by the model to a multiple."""
+  model = trax_hourglass.HourglassLM(
+    251, d_model=4, d_ff=5, n_heads=1, hierarchy='1@1 1@3 0@1', mode='eval'
+  )
+  model.init(shapes.ShapeDtype((1, 13), np.int32))
+  text = TEXT[:23]
+  score = evaluation.score(model, text, 13, 5, batch_size=2)
+  jitted = jax.jit(lambda x: model.pure_fn(x, model.weights, model.state, None))
+  expected = _bits_per_byte_of_plain_loop(
+    lambda x: jitted(np.pad(x, [(0, 0), (0, 13 - x.shape[1])]))[0], text, 13, 5
+  )
+  assert score.bits_per_byte == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(

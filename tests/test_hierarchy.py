@@ -1,5 +1,8 @@
 """Tests of the hierarchy notation."""
 
+import itertools
+import operator
+
 import hypothesis
 from hypothesis import strategies as st
 import pytest
@@ -41,16 +44,17 @@ def test_parses_the_notation_of_trax(text, vanilla_layers, full):
   assert str(hierarchy.parse(text, vanilla_layers)) == full
 
 
-@hypothesis.given(data=st.data())
-def test_prints_what_it_parses(data):
-  numbers = st.integers(0, 40)
-  level = Level(data.draw(st.integers(2, 5)), data.draw(numbers))
-  factors = [level.total_shorten_factor]
-  for _ in range(data.draw(st.integers(0, 3))):
-    factors.append(factors[-1] * data.draw(st.integers(2, 5)))
-  level = Level(factors.pop(), data.draw(numbers))
-  for factor in [*reversed(factors), 1]:
-    level = Level(factor, data.draw(numbers), data.draw(numbers), level)
+@hypothesis.given(
+  steps=st.lists(st.integers(2, 5), max_size=4),
+  n_layers=st.lists(st.integers(0, 40), min_size=9, max_size=9),
+)
+@hypothesis.settings(deadline=None, derandomize=True)
+def test_prints_what_it_parses(steps, n_layers):
+  n_layers = iter(n_layers)
+  *outer, innermost = itertools.accumulate([1, *steps], operator.mul)
+  level = Level(innermost, next(n_layers))
+  for factor in reversed(outer):
+    level = Level(factor, next(n_layers), next(n_layers), level)
   assert hierarchy.parse(str(level)) == level
 
 
@@ -88,6 +92,8 @@ def test_shorten_factors_are_steps_between_levels():
     ('8@3', (1,), 'vanilla_layers: got (1,)'),
     ('8@3', (1, -1), 'vanilla_layers: got (1, -1)'),
     ('8@3', 2, 'vanilla_layers: got 2'),
+    (3, None, 'hierarchy: got 3, expected a string'),
+    (None, None, 'hierarchy: got None, expected a string'),
   ],
 )
 def test_names_what_is_wrong(text, vanilla_layers, message):

@@ -63,12 +63,15 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import gin
 import trax_hourglass
+from trax_hourglass import command
 from trax_hourglass.data import text
 
 home = Path(trax_hourglass.__file__).parent
 assert home.parent == Path(sys.argv[1]), home
 assert hasattr(gin, 'configurable')
-assert list(home.glob('gin/*.gin'))
+command.start(['train', '--config_file=quickstart.gin'])
+command.configure()
+assert gin.query_parameter('%SEED') == 0  # From the file that it includes.
 assert len(text.wikipedia_sample().test) == 250_000
 """
   result = subprocess.run(

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 from absl import flags
 import numpy as np
@@ -209,6 +210,13 @@ def test_interruption_says_where_a_rerun_resumes(
     ('trax_hourglass.text_inputs.length = 5000', 'at least one window'),
     ("trax_hourglass.evaluate.split = 'tset'", "split: got 'tset'"),
     ('trax_hourglass.evaluate.step = 17', 'step: got 17'),
+    ("trax_hourglass.evaluate.text = 'book.txt'", "text: got 'book.txt'"),
+    ("trax_hourglass.text_inputs.text = 'book.txt'", "text: got 'book.txt'"),
+    ('trax_hourglass.text_inputs.seed = -1', 'seed: got -1'),
+    ('train.eval_steps = 0', 'train.eval_steps: got 0'),
+    ("train.steps = 'a'", "train.steps: got 'a'"),
+    ('train.eval_frequency = 0', 'train.eval_frequency: got 0'),
+    ("train.init_checkpoint = '/nothing'", '/nothing does not exist'),
   ],
 )
 def test_refuses_bad_configuration(text, tmp_path, capsys, config, message):
@@ -258,6 +266,62 @@ def test_refuses_checkpoint_of_another_architecture(text, copy, capsys):
   assert '(256, 8)' in line
   assert '(256, 16)' in line
   assert before == {path: path.read_bytes() for path in copy.rglob('*.*')}
+
+
+def test_refuses_an_initial_checkpoint_of_another_architecture(
+  text, run, tmp_path, capsys
+):
+  line = fails(
+    capsys,
+    arguments(
+      text,
+      tmp_path / 'made',
+      f"train.init_checkpoint = '{run}/model.pkl.gz'",
+      'trax_hourglass.HourglassLM.d_model = 16',
+    ),
+  )
+  assert '(256, 8)' in line
+  assert not (tmp_path / 'made').exists()
+
+
+@pytest.mark.parametrize('name', ['model.weights.npy.gz', 'model.pkl.gz'])
+def test_refuses_a_truncated_checkpoint(text, copy, capsys, name):
+  (copy / name).write_bytes((copy / name).read_bytes()[:-100])
+  line = fails(capsys, arguments(text, copy, 'train.steps = 6'))
+  assert name in line
+  assert 'may be truncated' in line
+
+
+def test_refuses_a_directory_that_takes_no_files(text, capsys):
+  line = fails(capsys, arguments(text, '/proc'))
+  assert line.startswith('error: --output_dir: cannot write to /proc')
+
+
+@pytest.mark.parametrize('name', ['truncated', 'empty', 'other'])
+def test_refuses_a_broken_enwik8(text, tmp_path, capsys, name):
+  path = tmp_path / 'enwik8.zip'
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('enwik8', b'not the real one')
+  if name != 'other':
+    path.write_bytes(path.read_bytes()[: 30 if name == 'truncated' else 0])
+  line = fails(
+    capsys,
+    arguments(
+      text,
+      tmp_path / 'made',
+      'trax_hourglass.text_inputs.text = @trax_hourglass.enwik8()',
+      f"trax_hourglass.enwik8.path = '{path}'",
+    ),
+  )
+  assert 'enwik8' in line
+  assert not (tmp_path / 'made').exists()
+
+
+def test_resuming_with_another_configuration_keeps_the_first(text, copy):
+  config = (copy / 'config.gin').read_text()
+  train.main(arguments(text, copy, 'train.steps = 6'))
+  assert (copy / 'config.gin').read_text() == config
+  assert 'train.steps = 6' in (copy / 'config_4.gin').read_text()
 
 
 def test_bug_keeps_its_traceback(text, tmp_path, monkeypatch):

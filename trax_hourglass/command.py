@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import contextlib
 import logging as std_logging
 import os
-import pathlib
 import sys
 import tokenize
 
@@ -36,12 +35,6 @@ _DEAD_FLAGS = (
   'xm',
 )
 
-# An installed package carries the gin files, a clone has them beside it.
-_PACKAGE = pathlib.Path(__file__).parent
-GIN_DIRECTORY = next(
-  filter(pathlib.Path.is_dir, (_PACKAGE / 'gin', _PACKAGE.parent / 'gin'))
-)
-gin.add_config_file_search_path(str(GIN_DIRECTORY))
 # gin logs an error for each place where a file is not.
 std_logging.getLogger().addFilter(
   lambda record: record.msg != 'Path not found: %s'

@@ -4,6 +4,8 @@ Trax registers some of these names too, so write the full selector. Functions
 are registered, not wrapped: called from Python they are what they were.
 """
 
+import pathlib
+
 import gin
 
 from trax_hourglass import evaluation, layers, models
@@ -31,3 +33,10 @@ for _configurable in (
   gin.register(module=MODULE)(_configurable)
 
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
+
+# An installed package carries the gin files, a clone has them beside it.
+_PACKAGE = pathlib.Path(__file__).parent
+GIN_DIRECTORY = next(
+  filter(pathlib.Path.is_dir, (_PACKAGE / 'gin', _PACKAGE.parent / 'gin'))
+)
+gin.add_config_file_search_path(str(GIN_DIRECTORY))

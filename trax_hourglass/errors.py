@@ -1,4 +1,6 @@
-"""The one exception that stands for a user's mistake."""
+"""The one exception that stands for a user's mistake, and a common check."""
+
+import numbers
 
 
 class UserError(ValueError):
@@ -8,3 +10,13 @@ class UserError(ValueError):
   Commands print it without a traceback and exit with 2; to other callers it is
   a `ValueError`.
   """
+
+
+def check_positive(**sizes) -> None:
+  """Raises `UserError` unless each is a whole number of at least 1."""
+  for name, size in sizes.items():
+    is_whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+    if not is_whole or size < 1:
+      raise UserError(
+        f'{name}: got {size!r}, expected a whole number of at least 1'
+      )

@@ -12,9 +12,8 @@ import os
 import sys
 
 from absl import flags
-import numpy as np
 import tensorflow as tf
-from trax import shapes, trainer_flags
+from trax import trainer_flags
 
 from trax_hourglass import command
 from trax_hourglass.errors import UserError
@@ -48,9 +47,7 @@ def main(argv: Sequence[str]) -> None:
         "'trax_hourglass.evaluate.text = @trax_hourglass.wikipedia_sample()'"
       )
     model = copy.deepcopy(command.bound('train.model'))(mode='eval')
-    # Weights do not depend on how many tokens there are.
-    signature = shapes.ShapeDtype((1, 1), np.int32)
-    checkpoints.load_weights(model, path, signature)
+    checkpoints.load_weights(model, path, checkpoints.TOKENS)
   print(evaluate(model))
 
 

@@ -10,6 +10,7 @@ from trax import fastmath
 
 from trax_hourglass.data import text as text_lib
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers import metrics
 
 _BLOCK_BYTES = 4096
 
@@ -101,7 +102,7 @@ def _score(nats: np.ndarray) -> Score:
   means of long blocks (a ratio estimate, as blocks differ by a byte).
   """
   n_bytes = len(nats)
-  bits = nats.astype(np.float64) / np.log(2)
+  bits = metrics.nats_to_bits(nats.astype(np.float64))
   mean = bits.mean()
   n_blocks = n_bytes // _BLOCK_BYTES
   standard_error = np.nan
@@ -134,6 +135,7 @@ def evaluator(
   Raises:
     UserError: If there is no such split or the sizes don't fit together.
   """
+  text_lib.check_text(text)
   tokens = text.split(split)
   step = length if step is None else step
   text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks them.

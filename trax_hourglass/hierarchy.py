@@ -76,6 +76,10 @@ def parse(
     UserError: If an entry is malformed, the factors don't nest, or
       `vanilla_layers` is given twice or malformed.
   """
+  if not isinstance(hierarchy, str):
+    raise UserError(
+      f"hierarchy: got {hierarchy!r}, expected a string such as '2@1 8@3 2@1'"
+    )
   entries = [_parse_entry(entry, hierarchy) for entry in hierarchy.split()]
   if not entries:
     raise UserError(

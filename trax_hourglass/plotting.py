@@ -4,7 +4,7 @@ from matplotlib import figure
 import tensorflow as tf
 from trax.supervised import history as trax_history
 
-from trax_hourglass.training.loop import bits
+from trax_hourglass.layers.metrics import nats_to_bits
 
 Curve = list[tuple[int, float]]
 
@@ -50,7 +50,7 @@ def _in_bits(history, mode):
     or (mode == 'train' and name.startswith('metrics/'))
   ]
   return [
-    (step, bits(nats))
+    (step, nats_to_bits(nats))
     for name in names[:1]
     for step, nats in _points(history, mode, name)
   ]

@@ -209,8 +209,8 @@ def _tree_unflatten(flat, tree, copy_from_tree=None):
 def rename_host_count():
   """Gives `jax.host_count` its new name's function.
 
-  Cause: Trax's Loop calls it; JAX renamed it `process_count`, warns of the old
-  name and is about to drop it.
+  Cause: Trax's Loop calls it; JAX renamed it `process_count`, warns of a call
+  by the old name and is about to drop it. Both give the same number.
   """
   jax.host_count = jax.process_count
 

@@ -2,7 +2,8 @@
 
 Takes the flags of trax.trainer and runs Trax's `train`, which gin files
 configure, on our loop. Needs no more than the `config.gin` that it writes to
---output_dir to repeat a run. The same command again resumes.
+--output_dir to repeat a run. The same command again resumes; a run that went on
+with another configuration leaves that beside it, in `config_STEP.gin`.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
 from trax_hourglass import command, plotting
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.training import checkpoints
 from trax_hourglass.training.loop import Loop
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     evaluate = command.evaluator()
     loop = _build(output_dir, seed)
     if loop.n_steps:
-      _save_config(output_dir, argv, seed)
+      _save_config(output_dir, argv, seed, loop.step)
   start_time = time.time()
   try:
     loop.start()
@@ -89,8 +90,7 @@ class _Loop(Loop):
 
 def _build(output_dir, seed) -> _Loop:
   """Returns the loop of Trax's `train`, its streams and models built."""
-  if command.bound('train.use_loop') is False:
-    raise UserError('train.use_loop: got False, expected True; leave it out')
+  _check_train_bindings()
   # Trax seeds when it makes the loop, but draws from the streams before.
   trax_training._init_random_number_generators(seed)
   original = trax_training.Loop
@@ -99,6 +99,23 @@ def _build(output_dir, seed) -> _Loop:
     return trainer_lib.train(output_dir=output_dir)
   finally:
     trax_training.Loop = original
+
+
+def _check_train_bindings():
+  """Raises `UserError` at what Trax's `train` would stumble over later."""
+  if command.bound('train.use_loop') is False:
+    raise UserError('train.use_loop: got False, expected True; leave it out')
+  for name in ('steps', 'eval_steps', 'eval_frequency'):
+    value = copy.deepcopy(command.bound(f'train.{name}'))
+    if value is not None:
+      check_positive(**{f'train.{name}': value})
+  path = copy.deepcopy(command.bound('train.init_checkpoint'))
+  if path is not None:
+    # Trax takes any weights, in the order they come.
+    model = copy.deepcopy(command.bound('train.model'))(mode='eval')
+    checkpoints.check_weights(
+      model, checkpoints.find_checkpoint(path), checkpoints.TOKENS
+    )
 
 
 def _output_dir():
@@ -116,6 +133,10 @@ def _new_directory(path):
   try:
     try:
       tf.io.gfile.makedirs(path)
+      probe = os.path.join(path, '.writable')
+      with tf.io.gfile.GFile(probe, 'w') as f:
+        f.write('')
+      tf.io.gfile.remove(probe)
     except (OSError, tf.errors.OpError) as error:
       raise UserError(
         f'--output_dir: cannot write to {path} ({error}); give another one'
@@ -148,8 +169,18 @@ def _earlier_seed(output_dir):
   return match and int(match[1])
 
 
-def _save_config(output_dir, argv, seed):
-  """Writes all that `train` needs to do the same again."""
+def _save_config(output_dir, argv, seed, step):
+  """Writes all that `train` needs to do the same again.
+
+  A run that resumes with the same configuration adds nothing.
+  """
+  path = os.path.join(output_dir, 'config.gin')
+  configuration = gin.operative_config_str()
+  if step and tf.io.gfile.exists(path):
+    with tf.io.gfile.GFile(path) as f:
+      if f.read().endswith('\n\n' + configuration):
+        return
+    path = os.path.join(output_dir, f'config_{step}.gin')
   versions = ', '.join(f'{name} {_version(name)}' for name in _PACKAGES)
   header = (
     f'command: python -m trax_hourglass.train {shlex.join(argv[1:])}',
@@ -158,8 +189,8 @@ def _save_config(output_dir, argv, seed):
     f'device: {jax.devices()[0].device_kind}',
   )
   lines = ['# ' + ' '.join(line.split()) for line in header]
-  with tf.io.gfile.GFile(os.path.join(output_dir, 'config.gin'), 'w') as f:
-    f.write('\n'.join([*lines, '', gin.operative_config_str()]))
+  with tf.io.gfile.GFile(path, 'w') as f:
+    f.write('\n'.join([*lines, '', configuration]))
 
 
 def _version(package):

@@ -107,12 +107,28 @@ def test_biases_are_shared_when_passed_and_own_otherwise():
   assert n_own == n_shared + 2
 
 
+def test_half_a_pair_of_biases_is_refused():
+  bias, _ = layers.RelativeBiases(6, 3)
+  with pytest.raises(UserError, match='got only one of them'):
+    layers.RelativeAttention(6, 3, context_bias_layer=bias)
+
+
+def test_lengths_that_do_not_divide_are_named():
+  layer = layers.RelativeCrossAttention(6, 3, mode='eval')
+  with pytest.raises(tl.base.LayerError, match='got 5 queries and 7 keys'):
+    trax_tools.Jitted(
+      layer,
+      trax_tools.activations_signature(5, 6),
+      trax_tools.activations_signature(7, 6),
+    )
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
     ({'d_model': 10, 'n_heads': 3}, 'd_model 10: expected an even multiple'),
     ({'d_model': 9, 'n_heads': 3}, 'd_model 9: expected an even multiple'),
-    ({'d_model': 8, 'n_heads': 0}, 'n_heads 0'),
+    ({'d_model': 8, 'n_heads': 0}, 'n_heads: got 0'),
     ({'d_model': 8, 'dropout': 1.0}, 'dropout: got 1.0'),
     ({'d_model': 8, 'mode': 'predict'}, "mode: got 'predict'"),
     ({'d_model': 8, 'mode': 'training'}, "mode: got 'training'"),

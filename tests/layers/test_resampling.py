@@ -136,6 +136,12 @@ def test_a_length_that_does_not_divide_is_named(resampler):
 
 
 @pytest.mark.parametrize('resampler', RESAMPLERS)
+def test_a_wrong_mode_is_named(resampler):
+  with pytest.raises(UserError, match="mode: got 'predict'"):
+    resampler(2, 2, is_upsampling=False, d_ff=3, mode='predict')
+
+
+@pytest.mark.parametrize('resampler', RESAMPLERS)
 @pytest.mark.parametrize('shorten_factor', [0, -1, 1.5, '3'])
 def test_a_wrong_shorten_factor_is_named(resampler, shorten_factor):
   with pytest.raises(UserError, match='shorten_factor: got'):

@@ -13,6 +13,7 @@ from trax.layers.research import resampling as trax_resampling
 from trax.supervised import training
 
 from tests import trax_tools
+from tests.models import cases
 import trax_hourglass
 
 REFERENCE = pathlib.Path(__file__).parent.parent / 'reference'
@@ -64,91 +65,26 @@ def _layer_fn(name):
   return getattr(trax_hourglass, name, None) or getattr(tl, name)
 
 
-# name -> (arguments, length). Resamplers are named as both packages name them.
-LIVE = {
-  'default': ({'hierarchy': '1@3'}, 12),
-  'two_levels': ({'hierarchy': '1@2 1@6 1@2', 'vanilla_layers': (1, 0)}, 12),
-  'three_levels': (
-    {'hierarchy': '0@2 1@4 1@8 1@4 0@2', 'upsampling_fn': 'NaiveUpsampling'},
-    16,
-  ),
-  'pre_only': ({'vanilla_layers': (2, 0), 'hierarchy': '1@5'}, 10),
-  'post_only': ({'vanilla_layers': (0, 2), 'hierarchy': '0@2'}, 10),
-  'no_vanilla': ({'vanilla_layers': (0, 0), 'hierarchy': '2@3'}, 12),
-  'average_linear': (
-    {
-      'downsampling_fn': 'AveragePooling',
-      'upsampling_fn': 'LinearUpsampling',
-      'ff_activation': tl.Relu,
-      'hierarchy': '1@4',
-    },
-    12,
-  ),
-  'linear_none': (
-    {
-      'hierarchy': '1@3',
-      'downsampling_fn': 'LinearPooling',
-      'upsampling_fn': 'NoUpsampling',
-    },
-    12,
-  ),
-  'attention_u_x': (
-    {'hierarchy': '1@2', 'attention_upsampling_fn': 'NoUpsampling'},
-    12,
-  ),
-  'attention_u_repeat': (
-    {
-      'attention_upsampling_fn': 'NaiveUpsampling',
-      'attention_downsampling_fn': 'LinearPooling',
-      'ff_activation': tl.Gelu,
-      'hierarchy': '1@3',
-    },
-    12,
-  ),
-  'mixed_two_levels': (
-    {
-      'hierarchy': '0@3 1@6 0@3',
-      'downsampling_fn': 'LinearPooling',
-      'ff_activation': tl.Swish,
-    },
-    18,
-  ),
-}
-WIDTHS = {'vocab_size': 13, 'd_model': 12, 'd_ff': 14, 'n_heads': 3}
-
-
-@pytest.mark.parametrize('name', LIVE)
+@pytest.mark.parametrize('name', cases.CASES)
 def test_beside_trax(name):
-  config, length = LIVE[name]
-  ours, theirs = (
-    trax_tools.Jitted(
-      lm(**WIDTHS, **_named_in(package, config), dropout=0.1, mode='eval'),
-      trax_tools.tokens_signature(length, batch=2),
-    )
-    for lm, package in (
-      (trax_hourglass.HourglassLM, trax_hourglass),
-      (trax.models.HourglassLM, trax_resampling),
-    )
+  length = cases.CASES[name][1]
+  theirs = cases.build(
+    trax.models.HourglassLM, length, **cases.arguments(name, trax_resampling)
   )
+  ours = cases.ours(name)
   assert ours.shapes == theirs.shapes
   weights = ours.random_weights()
-  tokens = np.random.default_rng(1).integers(13, size=(2, length), dtype='i4')
+  tokens = cases.changed_tokens(length)
   logits = ours(weights, tokens)
   np.testing.assert_allclose(logits, theirs(weights, tokens), atol=1e-4, rtol=0)
   assert np.std(logits) > 0.1
 
 
-def _named_in(package, config):
-  return {
-    key: getattr(package, value) if key.endswith('sampling_fn') else value
-    for key, value in config.items()
-  }
-
-
 def test_takes_the_attention_and_resamplers_of_trax():
   """What other code wrote for Trax's model fits ours."""
   with_theirs = trax_hourglass.HourglassLM(
-    **WIDTHS,
+    **cases.WIDTHS,
+    hierarchy='1@3',
     vanilla_attn_type=rel_attention.RelativeAttentionWrapper,
     middle_attn_type=rel_attention.RelativeAttentionWrapper,
     downsampling_fn=trax_resampling.AttentionResampling,
@@ -157,7 +93,8 @@ def test_takes_the_attention_and_resamplers_of_trax():
     mode='eval',
   )
   ours = trax_hourglass.HourglassLM(
-    **WIDTHS,
+    **cases.WIDTHS,
+    hierarchy='1@3',
     attention_downsampling_fn=trax_hourglass.LinearPooling,
     upsampling_fn=trax_hourglass.NaiveUpsampling,
     mode='eval',
@@ -177,7 +114,7 @@ def test_reads_the_checkpoint_of_trax(tmp_path):
   """One that Trax's model and Trax's Loop wrote."""
 
   def model(lm, mode):
-    return lm(**WIDTHS, hierarchy='1@3', vanilla_layers=(1, 0), mode=mode)
+    return lm(**cases.WIDTHS, hierarchy='1@3', vanilla_layers=(1, 0), mode=mode)
 
   tokens = np.random.default_rng(2).integers(13, size=(2, 6), dtype='i4')
   batch = tokens, tokens, np.ones(tokens.shape, np.float32)

@@ -21,6 +21,14 @@ def model():
   )
   layer.rng = fastmath.random.get_prng(0)
   layer.init(trax_tools.tokens_signature(8, batch=2))
+  # Norms and biases as drawn are ones and zeros, which much has no effect on.
+  rng = np.random.default_rng(1)
+  flat, _ = tl.flatten_weights_and_state(layer.weights, layer.state)
+  layer.weights, _ = fastmath.tree_unflatten(
+    [w + rng.normal(scale=0.1, size=w.shape).astype(w.dtype) for w in flat],
+    layer.weights,
+    copy_from_tree=[(), tl.base.GET_WEIGHTS_FROM_CACHE],
+  )
   return layer
 
 
@@ -163,6 +171,10 @@ def test_prints_the_words_of_the_architecture():
     ({'mode': 'predict'}, "mode: got 'predict'"),
     ({'dropout': -0.1}, 'dropout: got -0.1'),
     ({'vocab_size': 0}, 'vocab_size: got 0'),
+    ({'d_model': 0}, 'd_model: got 0'),
+    ({'d_model': '8'}, "d_model: got '8'"),
+    ({'d_ff': 1.5}, 'd_ff: got 1.5'),
+    ({'dropout': 'a'}, "dropout: got 'a'"),
   ],
 )
 def test_names_what_is_wrong(arguments, message):

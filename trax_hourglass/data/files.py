@@ -61,7 +61,13 @@ def unzip(
         f'{source}: got a zip without {member!r}, expected it in there; '
         'unpack it and give the text itself'
       )
-    return archive.read(member)
+    try:
+      return archive.read(member)
+    except (RuntimeError, NotImplementedError) as e:  # A password, a method.
+      raise UserError(
+        f'{source}: {member!r} cannot be unpacked ({e}); unpack it and give '
+        'the text itself'
+      ) from e
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 from trax.data import inputs as trax_inputs
 
 from trax_hourglass.data import files
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -137,7 +137,7 @@ def scoring_windows(
   Source:
     Section 3.3 of arXiv:2110.13711: length 4096, step 128.
   """
-  _check_positive(length=length, batch_size=batch_size)
+  check_positive(length=length, batch_size=batch_size)
   _check_at_most_length('step', step, length)
   if not len(text):
     raise UserError('text: got 0 bytes, expected at least 1 to score')
@@ -150,13 +150,15 @@ def text_inputs(
   batch_size: int,
   eval_length: int | None = None,
   eval_batch_size: int | None = None,
+  eval_batches: int | None = None,
   stride: int | None = None,
   seed: int = 0,
 ) -> trax_inputs.Inputs:
   """Returns the `inputs` of Trax's `train`.
 
-  Training batches come from the train split, evaluation batches are chunks of
-  the validation split without context, over and over.
+  Training batches come from the train split. Evaluation batches are chunks of
+  the validation split without context, over and over: so an evaluation of
+  `train.eval_steps = eval_batches` batches sees the same text every time.
 
   Args:
     text: The text with its splits.
@@ -164,21 +166,27 @@ def text_inputs(
     batch_size: Windows in a batch, over all devices.
     eval_length: Bytes in a chunk, `length` by default.
     eval_batch_size: Chunks in a batch, `batch_size` by default.
+    eval_batches: How many batches of the validation split are used; all by
+      default, of which the last may be partly empty.
     stride: Bytes between the starts of windows; random offsets by default.
     seed: What the choice of windows follows from.
 
   Raises:
-    UserError: If a size is not positive, a split is shorter than a window, or
-      a batch cannot be shared out evenly among the devices.
+    UserError: If an argument is out of its range, a split is shorter than a
+      window, or a batch cannot be shared out evenly among the devices.
   """
+  check_text(text)
   eval_length = length if eval_length is None else eval_length
   eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
-  _check_positive(
+  check_positive(
     length=length,
     batch_size=batch_size,
     eval_length=eval_length,
     eval_batch_size=eval_batch_size,
+    **({} if eval_batches is None else {'eval_batches': eval_batches}),
   )
+  if not isinstance(seed, numbers.Integral) or seed < 0:
+    raise UserError(f'seed: got {seed!r}, expected a whole number, at least 0')
   _check_fits(text.train, length, f'train split of {text.name}')
   _check_fits(text.validation, eval_length, f'validation split of {text.name}')
 
@@ -191,8 +199,11 @@ def text_inputs(
   def eval_stream(n_devices):
     _check_shares('eval_batch_size', eval_batch_size, n_devices)
     return itertools.chain.from_iterable(
-      scoring_windows(
-        text.validation, eval_length, eval_length, eval_batch_size
+      itertools.islice(
+        scoring_windows(
+          text.validation, eval_length, eval_length, eval_batch_size
+        ),
+        eval_batches,
       )
       for _ in itertools.count()
     )
@@ -200,9 +211,18 @@ def text_inputs(
   return trax_inputs.Inputs(train_stream, eval_stream)
 
 
+def check_text(text) -> None:
+  """Raises `UserError` unless `text` is a `Text`."""
+  if not isinstance(text, Text):
+    raise UserError(
+      f'text: got {text!r}, expected a Text, such as '
+      '@trax_hourglass.wikipedia_sample()'
+    )
+
+
 def _windows(text, length, batch_size):
   """Returns a view of all windows, `(len(text) - length + 1, length)`."""
-  _check_positive(length=length, batch_size=batch_size)
+  check_positive(length=length, batch_size=batch_size)
   _check_fits(text, length, 'text')
   return np.lib.stride_tricks.sliding_window_view(text, length)
 
@@ -252,16 +272,8 @@ def _scoring_batches(text, length, step, batch_size):
     yield tokens, tokens, scored.astype(np.float32)
 
 
-def _check_positive(**sizes):
-  for name, size in sizes.items():
-    if not isinstance(size, numbers.Integral) or size < 1:
-      raise UserError(
-        f'{name}: got {size!r}, expected a whole number of at least 1'
-      )
-
-
 def _check_at_most_length(name, size, length):
-  _check_positive(**{name: size})
+  check_positive(**{name: size})
   if size > length:
     raise UserError(
       f'{name}: got {size}, expected at most the length, {length}; the bytes '

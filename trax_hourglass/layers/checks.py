@@ -1,6 +1,8 @@
 """Checks of arguments that several layers share."""
 
-from trax_hourglass.errors import UserError
+import numbers
+
+from trax_hourglass.errors import UserError, check_positive
 
 MODES = ('train', 'eval')
 
@@ -16,7 +18,7 @@ def check_mode(mode):
 
 def check_dropout(dropout):
   """Raises `UserError` if `dropout` is not a rate in [0, 1)."""
-  if not 0 <= dropout < 1:
+  if not isinstance(dropout, numbers.Real) or not 0 <= dropout < 1:
     raise UserError(
       f'dropout: got {dropout!r}, expected the share of activations to drop, '
       'at least 0 and below 1'
@@ -29,22 +31,8 @@ def check_heads(d_model, n_heads):
   `d_model` must be even besides: half of each position vector holds sines,
   half cosines.
   """
-  if n_heads < 1 or d_model % n_heads or d_model % 2:
+  check_positive(d_model=d_model, n_heads=n_heads)
+  if d_model % n_heads or d_model % 2:
     raise UserError(
       f'd_model {d_model}: expected an even multiple of n_heads {n_heads}'
-    )
-
-
-def check_positive(name, n):
-  """Raises `UserError` if `n` is not a whole number of at least 1."""
-  if not isinstance(n, int) or n < 1:
-    raise UserError(f'{name}: got {n!r}, expected a whole number of at least 1')
-
-
-def check_shorten_factor(shorten_factor):
-  """Raises `UserError` if `shorten_factor` is not a positive number."""
-  if not isinstance(shorten_factor, int) or shorten_factor < 1:
-    raise UserError(
-      f'shorten_factor: got {shorten_factor!r}, expected how many vectors '
-      'become one, at least 1'
     )

@@ -5,14 +5,18 @@ import math
 from trax import layers as tl
 
 
+def nats_to_bits(nats):
+  return nats / math.log(2)
+
+
 def BitsPerByte():
   """Returns a layer that maps (logits, targets, weights) to a scalar.
 
-  The weighted mean cross-entropy in bits; its argument shapes are those of
+  The weighted mean cross-entropy in bits; shapes are those of
   `tl.WeightedCategoryCrossEntropy`. On pixels it is the bits per dim.
   """
   return tl.Serial(
     tl.WeightedCategoryCrossEntropy(),
-    tl.Fn('NatsToBits', lambda nats: nats / math.log(2)),
+    tl.Fn('NatsToBits', nats_to_bits),
     name='BitsPerByte',
   )

@@ -22,6 +22,7 @@ from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
+from trax_hourglass.errors import UserError
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 from trax_hourglass.layers.dense import Dense
 
@@ -93,8 +94,13 @@ def RelativeCrossAttention(
   check_mode(mode)
   check_dropout(dropout)
   check_heads(d_model, n_heads)
-  if context_bias_layer is None or location_bias_layer is None:
+  if context_bias_layer is None and location_bias_layer is None:
     context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
+  if context_bias_layer is None or location_bias_layer is None:
+    raise UserError(
+      'context_bias_layer, location_bias_layer: got only one of them, expected '
+      'both or none; RelativeBiases makes a pair'
+    )
   return tl.Serial(  # queries, memory
     tl.Branch(
       Distances(d_model, total_pooling),
@@ -273,5 +279,9 @@ def distance_to_key(x, k):
 
 def _steps(q, k):
   """Returns how far a query row and a key advance on the finer sequence."""
-  assert q % k == 0 or k % q == 0, (q, k)
+  if q % k and k % q:
+    raise UserError(
+      f'got {q} queries and {k} keys, expected one number to be a multiple of '
+      'the other'
+    )
   return max(k // q, 1), max(q // k, 1)

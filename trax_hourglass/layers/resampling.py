@@ -18,13 +18,9 @@ import inspect
 from jax import numpy as jnp
 from trax import layers as tl
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.blocks import FeedForward
-from trax_hourglass.layers.checks import (
-  check_dropout,
-  check_mode,
-  check_shorten_factor,
-)
+from trax_hourglass.layers.checks import check_dropout, check_mode
 from trax_hourglass.layers.dense import Dense
 from trax_hourglass.layers.relative_attention import RelativeCrossAttention
 
@@ -48,13 +44,15 @@ _CALL = (
 def _resampler(layer_fn):
   """Lets `layer_fn` be called as a model calls, with what it doesn't name too.
 
-  Any keyword that is not part of that call remains a TypeError.
+  A model cannot know which resampler it was given, and Trax's take the same
+  call. Any keyword that is not part of it remains a TypeError.
   """
   own = inspect.signature(layer_fn).parameters
 
   @functools.wraps(layer_fn)
   def resampler(shorten_factor, *args, **kwargs):
-    check_shorten_factor(shorten_factor)
+    check_positive(shorten_factor=shorten_factor)
+    check_mode(kwargs.get('mode', 'train'))
     if args and 'd_model' not in own:
       _, *args = args
     unused = set(kwargs) & set(_CALL) - set(own)

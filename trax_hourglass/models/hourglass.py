@@ -4,8 +4,9 @@ from jax import numpy as jnp
 from trax import layers as tl
 
 from trax_hourglass import hierarchy as hierarchy_lib
+from trax_hourglass.errors import check_positive
 from trax_hourglass.layers.blocks import DecoderBlock
-from trax_hourglass.layers.checks import check_mode, check_positive
+from trax_hourglass.layers.checks import check_mode
 from trax_hourglass.layers.dense import Dense
 from trax_hourglass.layers.relative_attention import (
   RelativeAttention,
@@ -64,7 +65,7 @@ def HourglassLM(
   Raises:
     UserError: If an argument is out of its range.
   """
-  check_positive('vocab_size', vocab_size)
+  check_positive(vocab_size=vocab_size)
   hourglass = Hourglass(
     d_model=d_model,
     d_ff=d_ff,
@@ -146,7 +147,7 @@ def Hourglass(
     blocks and the upsampling, as in the published models.
   """
   check_mode(mode)
-  check_positive('d_ff', d_ff)
+  check_positive(d_ff=d_ff)
   outermost = hierarchy_lib.parse(hierarchy, vanilla_layers)
   context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
 

@@ -14,31 +14,36 @@ import zlib
 import numpy as np
 import tensorflow as tf
 from trax import layers as tl
+from trax import shapes
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError
 
 SUFFIX = '.pkl.gz'
 
+# Of a language model's input; its weights do not depend on how many there are.
+TOKENS = shapes.ShapeDtype((1, 1), np.int32)
+
 
 def find_checkpoint(path: str) -> str:
   """Returns the path of the checkpoint at `path`.
 
   Args:
-    path: A checkpoint, or a directory: its newest checkpoint, which Trax calls
-      `model.pkl.gz`.
+    path: A checkpoint, or a directory: the newest of the checkpoints in it,
+      by their time; Trax calls them `model.pkl.gz`, `model_STEP.pkl.gz`, ....
 
   Raises:
     UserError: If there is none.
   """
   path = os.path.expanduser(path)
   if tf.io.gfile.isdir(path):
-    path, directory = os.path.join(path, 'model' + SUFFIX), path
-    if not tf.io.gfile.exists(path):
+    found = tf.io.gfile.glob(os.path.join(path, '*' + SUFFIX))
+    if not found:
       raise UserError(
-        f'checkpoint: no model{SUFFIX} in {directory}; train there first or '
-        'give another directory'
+        f'checkpoint: no model{SUFFIX} in {path}; train there first or give '
+        'another directory'
       )
+    path = max(found, key=lambda name: tf.io.gfile.stat(name).mtime_nsec)
   elif not tf.io.gfile.exists(path):
     raise UserError(
       f'checkpoint: {path} does not exist; give a *{SUFFIX} file or the '
@@ -61,10 +66,18 @@ def load_weights(model, path: str, input_signature) -> None:
   Raises:
     UserError: If the checkpoint cannot be read, or is of another architecture.
   """
+  check_weights(model, path, input_signature)
+  model.init_from_file(path, weights_only=True, input_signature=input_signature)
+
+
+def check_weights(model, path: str, input_signature) -> None:
+  """Raises `UserError` unless a checkpoint has the weights of a layer.
+
+  Arguments are those of `load_weights`.
+  """
   signature = model.weights_and_state_signature(input_signature)
   expected, _ = tl.flatten_weights_and_state(*signature)
   check_arrays(path, 'weight', read_weights(path), expected)
-  model.init_from_file(path, weights_only=True, input_signature=input_signature)
 
 
 def check_resumable(path: str, model, trainers: Sequence) -> None:
@@ -151,5 +164,5 @@ def _read_arrays(path):
 def _unreadable(path, error):
   return UserError(
     f'{path}: cannot be read as a checkpoint ({error}); it may be truncated: '
-    'use another one'
+    'use another one, or delete it to start again'
   )

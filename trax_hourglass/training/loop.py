@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import math
 import os
 import sys
 
@@ -13,6 +12,7 @@ import tqdm
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers.metrics import nats_to_bits
 from trax_hourglass.training import checkpoints
 
 
@@ -30,6 +30,14 @@ class Loop(training.Loop):
     self._train_report = ''
     self._eval_reports = []
     self._check_targets()
+
+  def _init_trainer(self, task):
+    if self.n_devices > 1:
+      raise UserError(
+        f'devices: got {self.n_devices}, training on more than one is not '
+        "available yet; use one: --config='num_devices.value = 1'"
+      )
+    return super()._init_trainer(task)
 
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end."""
@@ -154,12 +162,8 @@ class Loop(training.Loop):
     super()._log_step(msg, stdout=False)
 
 
-def bits(nats: float) -> float:
-  return nats / math.log(2)
-
-
 def _format_loss(nats):
-  return f'loss {nats:.4f} nats, {bits(nats):.4f} bits per byte'
+  return f'loss {nats:.4f} nats, {nats_to_bits(nats):.4f} bits per byte'
 
 
 def _format_metrics(metrics):

@@ -1,0 +1,58 @@
+"""What the README shows works."""
+
+import contextlib
+import importlib.util
+import io
+import pathlib
+import re
+
+import gin
+import pytest
+
+from trax_hourglass import command, configurables
+
+README = (pathlib.Path(__file__).parent.parent / 'README.md').read_text()
+BINDINGS = re.findall(r"--config='([^']+)'", README)
+MODULES = sorted(set(re.findall(r'\| `(trax_hourglass[\w.]*)`', README)))
+
+
+def test_python_example_prints_what_it_says():
+  (code,) = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+  expected = re.search(r'print.*?# (\(.*?\))', code)[1]
+  out = io.StringIO()
+  with contextlib.redirect_stdout(out):
+    exec(code, {})
+  assert out.getvalue().strip() == expected
+
+
+@pytest.mark.parametrize('binding', BINDINGS)
+def test_bindings_are_of_parameters_that_exist(binding):
+  gin.clear_config()
+  command.start(
+    ['train', '--config_file=quickstart.gin', '--config=' + binding]
+  )
+  command.configure()
+  gin.clear_config()
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_modules_exist(module):
+  assert importlib.util.find_spec(module)
+
+
+def test_finds_what_it_tests():
+  assert len(BINDINGS) >= 8
+  assert len(MODULES) >= 8
+
+
+def test_gin_files_exist():
+  names = set(re.findall(r'--config_file=(\S+\.gin)', README))
+  assert names
+  for name in names:
+    assert (configurables.GIN_DIRECTORY / name).exists()
+
+
+def test_files_that_it_links_exist():
+  root = pathlib.Path(__file__).parent.parent
+  for path in re.findall(r'\]\((?!http)([^)#]+)\)', README):
+    assert (root / path).exists(), path
