@@ -6,6 +6,7 @@ again. The first three act while Trax is imported, the others afterwards.
 """
 
 import contextlib
+import functools
 import importlib
 import inspect
 import os
@@ -25,6 +26,7 @@ def apply():
     import trax.layers  # noqa: F401
   provide_xla_extension()
   repair_tree_unflatten()
+  infer_shapes_once()
   rename_host_count()
   ignore_gzip_warning()
 
@@ -204,6 +206,61 @@ def _tree_unflatten(flat, tree, copy_from_tree=None):
 
   new_tree = build(tree)
   return new_tree, flat[n_used:]
+
+
+def infer_shapes_once():
+  """Makes the time to initialise a model linear in its depth of nesting.
+
+  Cause: `Serial` initialises a sublayer and then traces it for the shape of
+  its output, so that JAX, slower at tracing than it was, traces a layer once
+  for each `Serial` around it. Here a layer that is no combinator is traced once
+  for each shape of inputs, weights and state, and `Serial` and `Parallel` put
+  together what their sublayers answer.
+  """
+  base = importlib.import_module('trax.layers.base')
+  trace = base.Layer._forward_abstract
+  if hasattr(trace, '__wrapped__'):
+    return
+
+  @functools.wraps(trace)
+  def forward_abstract(layer, input_signature):
+    compose = _COMPOSE.get(type(layer).__name__)
+    if compose and type(layer).__module__ == 'trax.layers.combinators':
+      return compose(layer, input_signature)
+    weights_and_state = base.nested_map(
+      base.signature, (layer.weights, layer.state)
+    )
+    key = repr((input_signature, weights_and_state))
+    known = layer.__dict__.setdefault('_known_outputs', {})
+    if key not in known:
+      known[key] = trace(layer, input_signature)
+    return known[key]
+
+  base.Layer._forward_abstract = forward_abstract
+
+
+def _compose_serial(serial, stack):
+  combinators = sys.modules['trax.layers.combinators']
+  states = []
+  for layer in serial.sublayers:
+    inputs = combinators.inputs_from_stack(stack, layer.n_in)
+    outputs, state = layer._forward_abstract(inputs)
+    stack = combinators.outputs_onto_stack(outputs, stack, layer.n_in)
+    states.append(state)
+  return stack, tuple(states)
+
+
+def _compose_parallel(parallel, inputs):
+  outputs, states = [], []
+  allotted = parallel._allot_to_sublayers(inputs)
+  for layer, signature in zip(parallel.sublayers, allotted, strict=True):
+    output, state = layer._forward_abstract(signature)
+    outputs += [output] if layer.n_out == 1 else output
+    states.append(state)
+  return outputs[0] if parallel.n_out == 1 else tuple(outputs), tuple(states)
+
+
+_COMPOSE = {'Serial': _compose_serial, 'Parallel': _compose_parallel}
 
 
 def rename_host_count():
