@@ -84,7 +84,8 @@ def test_takes_the_attention_and_resamplers_of_trax():
   """What other code wrote for Trax's model fits ours."""
   with_theirs = trax_hourglass.HourglassLM(
     **cases.WIDTHS,
-    hierarchy='1@3',
+    hierarchy='0@3',
+    vanilla_layers=(1, 0),
     vanilla_attn_type=rel_attention.RelativeAttentionWrapper,
     middle_attn_type=rel_attention.RelativeAttentionWrapper,
     downsampling_fn=trax_resampling.AttentionResampling,
@@ -94,7 +95,8 @@ def test_takes_the_attention_and_resamplers_of_trax():
   )
   ours = trax_hourglass.HourglassLM(
     **cases.WIDTHS,
-    hierarchy='1@3',
+    hierarchy='0@3',
+    vanilla_layers=(1, 0),
     attention_downsampling_fn=trax_hourglass.LinearPooling,
     upsampling_fn=trax_hourglass.NaiveUpsampling,
     mode='eval',
@@ -114,7 +116,7 @@ def test_reads_the_checkpoint_of_trax(tmp_path):
   """One that Trax's model and Trax's Loop wrote."""
 
   def model(lm, mode):
-    return lm(**cases.WIDTHS, hierarchy='1@3', vanilla_layers=(1, 0), mode=mode)
+    return lm(**cases.WIDTHS, hierarchy='0@3', vanilla_layers=(0, 0), mode=mode)
 
   tokens = np.random.default_rng(2).integers(13, size=(2, 6), dtype='i4')
   batch = tokens, tokens, np.ones(tokens.shape, np.float32)
@@ -137,7 +139,12 @@ def test_reads_the_checkpoint_of_trax(tmp_path):
     weights_only=True,
     input_signature=trax_tools.tokens_signature(6, batch=2),
   )
-  loop.eval_model.weights = loop.model.weights
-  logits, expected = ours(tokens), loop.eval_model(tokens)
+  logits, expected = (
+    jax.jit(model.pure_fn)(tokens, weights, model.state, model.rng)[0]
+    for model, weights in (
+      (ours, ours.weights),
+      (loop.eval_model, loop.model.weights),
+    )
+  )
   np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
   assert np.std(expected) > 0.1
