@@ -335,3 +335,15 @@ def test_sizes_are_checked_before_the_first_batch(make, message):
   with pytest.raises(UserError, match=r'^' + message) as error:
     make()
   assert '\n' not in str(error.value)
+
+
+def test_each_evaluation_sees_the_same_text():
+  content = np.arange(4000, dtype=np.uint64).astype(np.uint8).tobytes()
+  text = text_lib.Text.from_bytes('text', content)
+  inputs = text_lib.text_inputs(text, 5, 2, eval_length=7, eval_batches=3)
+  stream = inputs.eval_stream(1)
+  first, second = (
+    [next(stream)[0].tolist() for _ in range(3)] for _ in range(2)
+  )
+  assert first == second
+  assert np.ravel(first).tolist() == text.validation[:42].tolist()

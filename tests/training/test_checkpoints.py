@@ -1,6 +1,7 @@
 """Tests of finding and loading checkpoints."""
 
 import gzip
+import os
 import pickle
 
 import numpy as np
@@ -100,3 +101,12 @@ def test_finds_nothing(tmp_path):
     find_checkpoint(str(tmp_path))
   with pytest.raises(UserError, match='does not exist'):
     find_checkpoint(str(tmp_path / 'nothing.pkl.gz'))
+
+
+def test_finds_the_newest_of_a_directory(tmp_path):
+  for age, name in enumerate(('model_2', 'model', 'model_1')):
+    path = tmp_path / f'{name}.pkl.gz'
+    path.touch()
+    os.utime(path, (1000 - age, 1000 - age))
+  found = find_checkpoint(str(tmp_path))
+  assert found == str(tmp_path / 'model_2.pkl.gz')

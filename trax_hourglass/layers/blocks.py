@@ -27,6 +27,11 @@ def DecoderBlock(
     dropout_shared_axes: Axes along which one dropout mask is shared.
     mode: `'train'` or `'eval'`.
     ff_activation: Function without arguments that returns the activation layer.
+
+  Raises:
+    UserError: If an argument is out of its range.
+
+  Source: arXiv:2110.13711, App. B.1 (pre-norm, FastGelu).
   """
   return tl.Serial(
     tl.Residual(
@@ -49,7 +54,11 @@ def FeedForward(
   mode='train',
   ff_activation=tl.FastGelu,
 ):
-  """Returns the second half of `DecoderBlock`, with its norm and residual."""
+  """Returns a layer that maps `(batch, length, d_model)` to the same shape.
+
+  x + Dense(activation(Dense(LN(x)))): the second half of `DecoderBlock`, whose
+  arguments and errors these are.
+  """
   check_mode(mode)
   check_dropout(dropout)
 

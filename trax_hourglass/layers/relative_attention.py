@@ -57,7 +57,9 @@ def RelativeAttention(
       distance between two neighbours.
 
   Raises:
-    UserError: If an argument is out of its range.
+    UserError: If an argument is out of its range, or only one bias is given.
+
+  Source: arXiv:1901.02860, Section 3.3, whose R is our `distances`.
   """
   return tl.Serial(
     tl.Dup(),
@@ -101,6 +103,7 @@ def RelativeCrossAttention(
       'context_bias_layer, location_bias_layer: got only one of them, expected '
       'both or none; RelativeBiases makes a pair'
     )
+  # The order of the Dense layers and of the biases is that of the flat weights.
   return tl.Serial(  # queries, memory
     tl.Branch(
       Distances(d_model, total_pooling),

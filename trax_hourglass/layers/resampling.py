@@ -81,6 +81,9 @@ def AveragePooling(shorten_factor):
 
   Args:
     shorten_factor: k, which divides `length`.
+
+  Raises:
+    UserError: If k is not a whole number of at least 1.
   """
   return tl.Fn(
     'AveragePooling', lambda x: jnp.mean(_groups(x, shorten_factor), axis=2)
@@ -89,7 +92,7 @@ def AveragePooling(shorten_factor):
 
 @_resampler
 def LinearPooling(shorten_factor, d_model, dropout=0.0, mode='train'):
-  """Returns a layer that maps to `(batch, length/k, d_model)`.
+  """Returns a layer from `(batch, length, d)` to `(batch, length/k, d_model)`.
 
   One linear map of each group of k neighbours, concatenated (Algorithm 2).
 
@@ -98,6 +101,9 @@ def LinearPooling(shorten_factor, d_model, dropout=0.0, mode='train'):
     d_model: Width of the output.
     dropout: Share of activations dropped in training, in [0, 1).
     mode: `'train'` or `'eval'`.
+
+  Raises:
+    UserError: If an argument is out of its range.
   """
   check_mode(mode)
   check_dropout(dropout)
@@ -116,7 +122,7 @@ def LinearPooling(shorten_factor, d_model, dropout=0.0, mode='train'):
 
 @_resampler
 def LinearUpsampling(shorten_factor, d_model, dropout=0.0, mode='train'):
-  """Returns a layer that maps to `(batch, k*length, d_model)`.
+  """Returns a layer from `(batch, length, d)` to `(batch, k*length, d_model)`.
 
   A linear map of its own for each of the k positions in a group.
 
@@ -125,6 +131,9 @@ def LinearUpsampling(shorten_factor, d_model, dropout=0.0, mode='train'):
     d_model: Width of the output.
     dropout: Share of activations dropped in training, in [0, 1).
     mode: `'train'` or `'eval'`.
+
+  Raises:
+    UserError: If an argument is out of its range.
   """
   check_mode(mode)
   check_dropout(dropout)
@@ -149,19 +158,25 @@ def NaiveUpsampling(shorten_factor):
 
   Args:
     shorten_factor: k.
+
+  Raises:
+    UserError: If k is not a whole number of at least 1.
   """
   return tl.Fn('Repeat', lambda x: jnp.repeat(x, shorten_factor, axis=1))
 
 
 @_resampler
 def NoUpsampling(shorten_factor):
-  """Returns a layer that maps to zeros, `(batch, k*length, d)`.
+  """Returns a layer from `(batch, length, d)` to zeros, `(batch, k*length, d)`.
 
   Inside attention upsampling this is U(x, x') = x: the queries are the
   activations from before the shortening alone.
 
   Args:
     shorten_factor: k.
+
+  Raises:
+    UserError: If k is not a whole number of at least 1.
   """
 
   def zeros(x):
@@ -213,6 +228,8 @@ def AttentionResampling(
 
   Raises:
     UserError: If an argument is out of its range.
+
+  Source: arXiv:2110.13711, Sections 2.1 and 2.3; S and u are `resampling_fn`.
   """
   if resampling_fn is None:
     resampling_fn = LinearUpsampling if is_upsampling else AveragePooling
