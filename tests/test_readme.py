@@ -40,6 +40,10 @@ def test_modules_exist(module):
   assert importlib.util.find_spec(module)
 
 
+def test_no_placeholder_is_left():
+  assert not re.search(r'[A-Z]+_(LINE|ROWS|HERE)', README)
+
+
 def test_finds_what_it_tests():
   assert len(BINDINGS) >= 8
   assert len(MODULES) >= 8
