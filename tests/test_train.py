@@ -236,6 +236,7 @@ def test_refuses_bad_configuration(text, tmp_path, capsys, config, message):
     ('nothing', "argument 'nothing'"),
     ('--gpu_cluster_port=1', '--gpu_cluster_port has no effect'),
     ('--xm', '--xm has no effect'),
+    ('--data_dir=data', '--data_dir has no effect on trax_hourglass.text_in'),
   ],
 )
 def test_refuses_bad_flag(text, tmp_path, capsys, argument, message):

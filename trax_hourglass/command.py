@@ -127,6 +127,11 @@ def configure() -> None:
   except tokenize.TokenError as error:
     raise UserError(f'gin: {error.args[0]}, in the last line') from error
   trainer._jax_and_tf_configure_for_devices()
+  for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.
+    if FLAGS[name].present and 'text_inputs' in str(bound('train.inputs')):
+      raise UserError(
+        f'--{name} has no effect on trax_hourglass.text_inputs; bind its text'
+      )
   if bound('train.model') is None:
     raise UserError(
       'train.model is not bound; give a configuration, for example '
