@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 import trax
-from trax import fastmath
+from trax import fastmath, shapes
 from trax import layers as tl
 from trax.supervised import training
 
@@ -279,6 +279,34 @@ def test_loop_resumes(tmp_path):
     assert jax.tree.all(jax.tree.map(np.array_equal, before, after))
   resumed.run(2)
   assert resumed.step == 5
+
+
+def test_a_nested_layer_is_traced_once():
+  calls = []
+
+  def halves(x):
+    calls.append(x.shape)
+    return x[:, ::2], x[:, 1::2]
+
+  layer = tl.Fn('Halves', halves, n_out=2)
+  for _ in range(5):
+    layer = tl.Serial(layer)
+  model = tl.Serial(
+    tl.Dense(6), layer, tl.Parallel(tl.Dense(4), tl.Serial(tl.Dense(5)))
+  )
+  signature = shapes.ShapeDtype((2, 7), np.float32)
+  model.init(signature)
+  assert calls == [(2, 6)]
+  outputs = model(np.zeros((2, 7), np.float32))
+  assert model.output_signature(signature) == shapes.signature(outputs)
+  other = shapes.ShapeDtype((3, 7), np.float32)
+  assert [s.shape for s in model.output_signature(other)] == [(3, 4), (3, 5)]
+
+
+def test_infer_shapes_once_may_run_again():
+  before = tl.base.Layer._forward_abstract
+  runtime.infer_shapes_once()
+  assert tl.base.Layer._forward_abstract is before
 
 
 def test_tensorflow_leaves_the_gpu_to_jax(monkeypatch, capfd):
