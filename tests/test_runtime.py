@@ -92,6 +92,31 @@ print(time.process_time() - start)
   assert min(seconds) <= 2.5
 
 
+LIBRARY_FUSIONS = '--xla_cpu_experimental_ynn_fusion_type='
+
+
+@pytest.mark.parametrize(
+  ('jaxlib', 'flags', 'expected'),
+  [
+    ('0.10.2', '', LIBRARY_FUSIONS),
+    ('0.12.0.1', '--other=1', f'--other=1 {LIBRARY_FUSIONS}'),
+    ('0.10.2', LIBRARY_FUSIONS + 'DOT', LIBRARY_FUSIONS + 'DOT'),
+    ('0.11.0', '--other=1', '--other=1'),
+  ],
+)
+def test_no_library_fusions(monkeypatch, jaxlib, flags, expected):
+  monkeypatch.setenv('XLA_FLAGS', flags)
+  monkeypatch.setattr(runtime.metadata, 'version', lambda _: jaxlib)
+  runtime.no_library_fusions()
+  runtime.no_library_fusions()
+  assert os.environ['XLA_FLAGS'] == expected
+
+
+def test_xla_knows_the_flag_of_library_fusions():
+  assert LIBRARY_FUSIONS in os.environ['XLA_FLAGS']
+  assert jax.jit(lambda x: 2 * x)(3) == 6
+
+
 def test_assert_shape_names_file_and_line():
   with pytest.raises(tl.LayerError) as error:
     tl.SplitIntoHeads(3)(np.zeros(3))
