@@ -17,13 +17,18 @@ from trax_hourglass.hierarchy import Level
   [
     ('12@1', Level(1, 12)),
     ('0@1', Level(1, 0)),
-    ('2@1 8@3 2@1', Level(1, 2, 2, Level(3, 8))),
-    ('0@1 8@3 2@1', Level(1, 0, 2, Level(3, 8))),
+    ('2@1 8@3 2@1', Level(1, 2, 2, (Level(3, 8),))),
+    ('0@1 8@3 2@1', Level(1, 0, 2, (Level(3, 8),))),
     (
       '2@1 1@2 4@4 3@2 5@1',
-      Level(1, 2, 5, Level(2, 1, 3, Level(4, 4))),
+      Level(1, 2, 5, (Level(2, 1, 3, (Level(4, 4),)),)),
     ),
-    (' 2@1  8@3 2@1 ', Level(1, 2, 2, Level(3, 8))),
+    ('2@1 8@{3,2} 0@1', Level(1, 2, 0, (Level(3, 8), Level(2, 8)))),
+    (
+      '1@1 1@2 3@{4,6} 1@2 1@1',
+      Level(1, 1, 1, (Level(2, 1, 1, (Level(4, 3), Level(6, 3))),)),
+    ),
+    (' 2@1  8@3 2@1 ', Level(1, 2, 2, (Level(3, 8),))),
   ],
 )
 def test_parses_the_full_notation(text, expected):
@@ -37,6 +42,7 @@ def test_parses_the_full_notation(text, expected):
     ('6@3', None, '1@1 6@3 1@1'),
     ('6@3', (2, 0), '2@1 6@3 0@1'),
     ('6@3', [0, 5], '0@1 6@3 5@1'),
+    ('6@{2,3}', (2, 0), '2@1 6@{2,3} 0@1'),
     ('1@2 4@4 1@2', (2, 3), '2@1 1@2 4@4 1@2 3@1'),
   ],
 )
@@ -54,16 +60,21 @@ def test_prints_what_it_parses(steps, n_layers):
   *outer, innermost = itertools.accumulate([1, *steps], operator.mul)
   level = Level(innermost, next(n_layers))
   for factor in reversed(outer):
-    level = Level(factor, next(n_layers), next(n_layers), level)
+    level = Level(factor, next(n_layers), next(n_layers), (level,))
   assert hierarchy.parse(str(level)) == level
 
 
-def test_shorten_factors_are_steps_between_levels():
-  level = hierarchy.parse('1@1 1@2 4@10 1@2 1@1')
-  assert level.shorten_factor == 2
-  assert level.inner.shorten_factor == 5
-  assert level.innermost == Level(10, 4)
-  assert level.innermost.shorten_factor == 1
+@pytest.mark.parametrize(
+  ('text', 'multiple'),
+  [
+    ('12@1', 1),
+    ('1@1 1@2 4@10 1@2 1@1', 10),
+    ('2@1 8@{2,3} 2@1', 6),
+    ('1@1 1@2 4@{4,6} 1@2 1@1', 12),
+  ],
+)
+def test_multiple_is_divided_by_every_level(text, multiple):
+  assert hierarchy.parse(text).multiple == multiple
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,15 @@ def test_shorten_factors_are_steps_between_levels():
     ('1@1 2@4 1@8 2@2 1@1', None, "level '2@4' faces '2@2'"),
     ('1@1 2@1 1@1', None, '1 does not shorten the 1 around it'),
     ('1@1 1@2 2@2 1@2 1@1', None, '2 does not shorten the 2 around it'),
+    ('2@1 8@{3} 2@1', None, "level '8@{3}' is not of the form"),
+    ('2@1 8@{2, 3} 2@1', None, "level '8@{2,' is not of the form"),
+    ('2@1 8@{2,2} 2@1', None, "level '8@{2,2}' repeats"),
+    ('2@1 8@{0,2} 2@1', None, 'has total shorten factor 0'),
+    ('2@1 8@{1,2} 2@1', None, '1 does not shorten the 1 around it'),
+    ('1@1 1@2 8@{4,5} 1@2 1@1', None, '5 is not a multiple of the 2'),
+    ('1@{2,3} 8@6 1@{2,3}', None, "level '1@{2,3}' has several"),
+    ('1@1 1@{2,3} 8@6 1@2 1@1', None, "level '1@{2,3}' has several"),
+    ('8@{2,3} 1@1 8@{2,3}', None, "level '8@{2,3}' has several"),
     ('2@1 8@3 2@1', (1, 1), 'leave vanilla_layers out'),
     ('12@1', (1, 1), 'leave vanilla_layers out'),
     ('8@3', (1,), 'vanilla_layers: got (1,)'),

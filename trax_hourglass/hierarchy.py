@@ -3,13 +3,16 @@
 Section 3 of arXiv:2110.13711 writes an architecture as `N@f` entries, each `N`
 Transformer blocks on a sequence shortened `f` times in total:
 `'2@1 8@3 2@1'` is two blocks on all tokens, eight on every third, two on all
-tokens again.
+tokens again. A set of factors at the innermost level, `'2@1 8@{2,3} 2@1'`, is
+shorten factor dropout (Section 4.1): each training step draws one of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+from typing import NamedTuple
 
 from trax_hourglass.errors import UserError
 
@@ -25,34 +28,32 @@ class Level:
       `@`.
     n_pre: Blocks before the inner level. All blocks where there is none.
     n_post: Blocks after the inner level. 0 where there is none.
-    inner: The next shorter level, or `None` at the innermost one.
+    inners: The next shorter level; several, alike but for their factor, where
+      each training step draws one; none at the innermost level.
   """
 
   total_shorten_factor: int
   n_pre: int
   n_post: int = 0
-  inner: Level | None = None
+  inners: tuple[Level, ...] = ()
 
   @property
-  def shorten_factor(self) -> int:
-    """One shortening step: how many vectors here make one of the inner level.
-
-    It is 1 at the innermost level.
-    """
-    if self.inner is None:
-      return 1
-    return self.inner.total_shorten_factor // self.total_shorten_factor
-
-  @property
-  def innermost(self) -> Level:
-    return self if self.inner is None else self.inner.innermost
+  def multiple(self) -> int:
+    """The smallest number of tokens that every level inside can shorten."""
+    return math.lcm(
+      self.total_shorten_factor, *(inner.multiple for inner in self.inners)
+    )
 
   def __str__(self) -> str:
     """This level in the full notation, zeros written."""
     pre = f'{self.n_pre}@{self.total_shorten_factor}'
-    if self.inner is None:
+    if not self.inners:
       return pre
-    return f'{pre} {self.inner} {self.n_post}@{self.total_shorten_factor}'
+    inner = str(self.inners[0])
+    if len(self.inners) > 1:
+      factors = ','.join(str(i.total_shorten_factor) for i in self.inners)
+      inner = f'{self.inners[0].n_pre}@{{{factors}}}'
+    return f'{pre} {inner} {self.n_post}@{self.total_shorten_factor}'
 
 
 def parse(
@@ -68,7 +69,7 @@ def parse(
 
   Args:
     hierarchy: Entries `N@f` separated by spaces, `N` >= 0 blocks at the total
-      shorten factor `f` >= 1.
+      shorten factor `f` >= 1. The innermost may be `N@{f,g,...}`.
     vanilla_layers: (pre, post) blocks at `@1` for the second notation; `None`
       stands for (1, 1), the default of Trax.
 
@@ -86,7 +87,7 @@ def parse(
       f"hierarchy {hierarchy!r}: got no level, expected for example '2@1 8@3 "
       "2@1'"
     )
-  if entries[0][1] == 1 and entries[-1][1] == 1:
+  if entries[0].factors == entries[-1].factors == (1,):
     if vanilla_layers is not None:
       raise UserError(
         f'hierarchy {hierarchy!r}: its levels at @1 already say how many '
@@ -96,24 +97,40 @@ def parse(
   else:
     pre, post = _check_vanilla_layers(vanilla_layers)
     _check_palindrome(entries, hierarchy)
-    entries = [(pre, 1), *entries, (post, 1)]
+    entries = [_Entry(pre, (1,)), *entries, _Entry(post, (1,))]
   return _nest(entries, hierarchy)
 
 
-def _parse_entry(entry: str, hierarchy: str) -> tuple[int, int]:
-  match = re.fullmatch(r'(\d+)@(\d+)', entry, re.ASCII)
+class _Entry(NamedTuple):
+  n_layers: int
+  factors: tuple[int, ...]
+
+  def __str__(self):
+    factors = ','.join(map(str, self.factors))
+    return f'{self.n_layers}@' + (
+      factors if len(self.factors) == 1 else f'{{{factors}}}'
+    )
+
+
+def _parse_entry(entry: str, hierarchy: str) -> _Entry:
+  match = re.fullmatch(r'(\d+)@(\d+|\{\d+(?:,\d+)+\})', entry, re.ASCII)
   if not match:
     raise UserError(
       f'hierarchy {hierarchy!r}: level {entry!r} is not of the form N@f, '
-      'N blocks at the total shorten factor f'
+      'N blocks at the total shorten factor f, or N@{f,g}'
     )
-  n_layers, factor = map(int, match.groups())
-  if factor < 1:
+  factors = tuple(int(factor) for factor in match[2].strip('{}').split(','))
+  if min(factors) < 1:
     raise UserError(
       f'hierarchy {hierarchy!r}: level {entry!r} has total shorten factor '
-      f'{factor}, expected at least 1'
+      f'{min(factors)}, expected at least 1'
     )
-  return n_layers, factor
+  if len(set(factors)) < len(factors):
+    raise UserError(
+      f'hierarchy {hierarchy!r}: level {entry!r} repeats a total shorten '
+      'factor, expected different ones: each is as likely as the others'
+    )
+  return _Entry(int(match[1]), factors)
 
 
 def _check_vanilla_layers(vanilla_layers) -> tuple[int, int]:
@@ -136,45 +153,54 @@ def _check_palindrome(entries, hierarchy):
   for left, right in zip(entries, reversed(entries), strict=True):
     if left != right:
       raise UserError(
-        f'hierarchy {hierarchy!r}: level {_entry(left)!r} faces '
-        f'{_entry(right)!r}; sides may differ only in the full notation, which '
+        f"hierarchy {hierarchy!r}: level '{left}' faces '{right}'; sides may differ only in the full notation, which "
         "starts and ends at @1, as '1@1 2@2 8@4 3@2 1@1'"
       )
 
 
 def _nest(entries, hierarchy) -> Level:
   """Folds the entries from the middle outwards."""
-  n_outer, is_even = divmod(len(entries), 2)[0], len(entries) % 2 == 0
-  if is_even:
+  n_outer, is_odd = divmod(len(entries), 2)
+  if not is_odd:
     raise UserError(
       f'hierarchy {hierarchy!r}: got {len(entries)} levels, expected an odd '
       'number: down to the innermost one and up again'
     )
-  n_layers, factor = entries[n_outer]
-  level = Level(factor, n_layers)
+  _check_sets(entries, n_outer, hierarchy)
+  n_layers, factors = entries[n_outer]
+  levels = tuple(Level(factor, n_layers) for factor in factors)
   for pre, post in zip(
     reversed(entries[:n_outer]), entries[n_outer + 1 :], strict=True
   ):
-    if pre[1] != post[1]:
+    if pre.factors != post.factors:
       raise UserError(
-        f'hierarchy {hierarchy!r}: level {_entry(pre)!r} faces '
-        f'{_entry(post)!r}, expected the same total shorten factor on both '
-        'sides'
+        f"hierarchy {hierarchy!r}: level '{pre}' faces '{post}', expected the "
+        'same total shorten factor on both sides'
       )
-    inner_factor = level.total_shorten_factor
-    if inner_factor % pre[1]:
-      raise UserError(
-        f'hierarchy {hierarchy!r}: total shorten factor {inner_factor} is not '
-        f'a multiple of the {pre[1]} around it'
-      )
-    if inner_factor == pre[1]:
-      raise UserError(
-        f'hierarchy {hierarchy!r}: total shorten factor {inner_factor} does '
-        f'not shorten the {pre[1]} around it; write those blocks as one level'
-      )
-    level = Level(pre[1], pre[0], post[0], level)
-  return level
+    (factor,) = pre.factors
+    for level in levels:
+      _check_shortens(level.total_shorten_factor, factor, hierarchy)
+    levels = (Level(factor, pre.n_layers, post.n_layers, levels),)
+  return levels[0]
 
 
-def _entry(entry: tuple[int, int]) -> str:
-  return '{}@{}'.format(*entry)
+def _check_sets(entries, n_outer, hierarchy):
+  for i, entry in enumerate(entries):
+    if len(entry.factors) > 1 and (i != n_outer or not n_outer):
+      raise UserError(
+        f"hierarchy {hierarchy!r}: level '{entry}' has several total shorten "
+        'factors, which only the innermost of several levels may have'
+      )
+
+
+def _check_shortens(inner_factor, factor, hierarchy):
+  if inner_factor % factor:
+    raise UserError(
+      f'hierarchy {hierarchy!r}: total shorten factor {inner_factor} is not '
+      f'a multiple of the {factor} around it'
+    )
+  if inner_factor == factor:
+    raise UserError(
+      f'hierarchy {hierarchy!r}: total shorten factor {inner_factor} does '
+      f'not shorten the {factor} around it; write those blocks as one level'
+    )

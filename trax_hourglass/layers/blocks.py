@@ -2,8 +2,8 @@
 
 from trax import layers as tl
 
+from trax_hourglass.layers.basic import Dense, Dropout, LayerNorm
 from trax_hourglass.layers.checks import check_dropout, check_mode
-from trax_hourglass.layers.dense import Dense
 
 
 def DecoderBlock(
@@ -35,9 +35,9 @@ def DecoderBlock(
   """
   return tl.Serial(
     tl.Residual(
-      tl.LayerNorm(),
+      LayerNorm(),
       attention,
-      tl.Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
+      Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     ),
     FeedForward(
       d_model, d_ff, dropout, dropout_shared_axes, mode, ff_activation
@@ -63,10 +63,10 @@ def FeedForward(
   check_dropout(dropout)
 
   def dropped():
-    return tl.Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode)
+    return Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode)
 
   return tl.Residual(
-    tl.LayerNorm(),
+    LayerNorm(),
     Dense(d_ff),
     ff_activation(),
     dropped(),

@@ -5,6 +5,7 @@ import numbers
 from trax_hourglass.errors import UserError, check_positive
 
 MODES = ('train', 'eval')
+DTYPES = ('float32', 'bfloat16')
 
 
 def check_mode(mode):
@@ -13,6 +14,14 @@ def check_mode(mode):
     raise UserError(
       f'mode: got {mode!r}, expected one of {MODES}; cached decoding '
       "(mode='predict') is not available yet"
+    )
+
+
+def check_dtype(activation_dtype):
+  """Raises `UserError` if activations cannot be of this type."""
+  if activation_dtype not in DTYPES:
+    raise UserError(
+      f'activation_dtype: got {activation_dtype!r}, expected one of {DTYPES}'
     )
 
 

@@ -23,8 +23,8 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers.basic import Dense
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
-from trax_hourglass.layers.dense import Dense
 
 _MASKED = -1e9
 
@@ -159,7 +159,7 @@ def Distances(d_model, total_pooling):
     query_step, _ = _steps(q, k)
     unit = 1 if q > k else total_pooling
     first = -query_step * (q - 1)
-    return _sinusoids(first, query_step, unit, d_model)
+    return _sinusoids(first, query_step, unit, d_model).astype(queries.dtype)
 
   return tl.Fn('Distances', distances)
 
@@ -194,8 +194,8 @@ class DotProductRelativeAttention(base.Layer):
       self._split(keys),
       self._split(values),
       self._split(distances[None])[0],
-      context_bias,
-      location_bias,
+      context_bias.astype(queries.dtype),
+      location_bias.astype(queries.dtype),
       dropout=self._dropout,
       rng=self.rng if self._dropout else None,
     )
@@ -238,10 +238,11 @@ def relative_attention(
     rng: Random key, needed where `dropout` is above 0.
   """
   q, k, d_head = queries.shape[-2], keys.shape[-2], queries.shape[-1]
-  by_content = jnp.einsum('bhid,bhjd->bhij', queries + context_bias, keys)
-  by_distance = jnp.einsum('bhid,hnd->bhin', queries + location_bias, distances)
+  product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+  by_content = product('bhid,bhjd->bhij', queries + context_bias, keys)
+  by_distance = product('bhid,hnd->bhin', queries + location_bias, distances)
   logits = by_content + distance_to_key(by_distance, k)
-  logits = logits.astype(jnp.float32) / jnp.sqrt(d_head)
+  logits = logits / jnp.sqrt(d_head)
   logits = jnp.where(visible(q, k), logits, _MASKED)
   weights = jax.nn.softmax(logits).astype(values.dtype)
   if dropout:

@@ -19,9 +19,9 @@ from jax import numpy as jnp
 from trax import layers as tl
 
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers.basic import Dense, Dropout, LayerNorm
 from trax_hourglass.layers.blocks import FeedForward
 from trax_hourglass.layers.checks import check_dropout, check_mode
-from trax_hourglass.layers.dense import Dense
 from trax_hourglass.layers.relative_attention import RelativeCrossAttention
 
 _CALL = (
@@ -115,7 +115,7 @@ def LinearPooling(shorten_factor, d_model, dropout=0.0, mode='train'):
   return tl.Serial(
     tl.Fn('ConcatenateGroups', concatenate_groups),
     Dense(d_model),
-    tl.Dropout(rate=dropout, mode=mode),
+    Dropout(rate=dropout, mode=mode),
     name='LinearPooling',
   )
 
@@ -144,7 +144,7 @@ def LinearUpsampling(shorten_factor, d_model, dropout=0.0, mode='train'):
 
   return tl.Serial(
     Dense(shorten_factor * d_model),
-    tl.Dropout(rate=dropout, mode=mode),
+    Dropout(rate=dropout, mode=mode),
     tl.Fn('Ungroup', ungroup),
     name='LinearUpsampling',
   )
@@ -235,12 +235,12 @@ def AttentionResampling(
     resampling_fn = LinearUpsampling if is_upsampling else AveragePooling
   query_layers = [
     resampling_fn(shorten_factor, d_model, dropout=dropout, mode=mode),
-    tl.LayerNorm(),
+    LayerNorm(),
   ]
   if is_upsampling:  # u(x'), x', x -> U(x, x'), x', x
     query_layers += [tl.Select([0, 2, 1, 2]), tl.Add()]
   return tl.Serial(
-    tl.LayerNorm(),  # memory
+    LayerNorm(),  # memory
     tl.Dup(),
     *query_layers,  # queries, memory
     tl.Residual(
@@ -253,7 +253,7 @@ def AttentionResampling(
         location_bias_layer=location_bias_layer,
         total_pooling=total_pooling,
       ),
-      tl.Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
+      Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     ),
     FeedForward(
       d_model, d_ff, dropout, dropout_shared_axes, mode, ff_activation

@@ -2,21 +2,24 @@
 
 from jax import numpy as jnp
 from trax import layers as tl
+from trax import shapes
 
 from trax_hourglass import hierarchy as hierarchy_lib
-from trax_hourglass.errors import check_positive
+from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers.basic import Cast, Dense, Dropout, LayerNorm
 from trax_hourglass.layers.blocks import DecoderBlock
-from trax_hourglass.layers.checks import check_mode
-from trax_hourglass.layers.dense import Dense
+from trax_hourglass.layers.checks import check_dtype, check_mode
 from trax_hourglass.layers.relative_attention import (
   RelativeAttention,
   RelativeBiases,
 )
+from trax_hourglass.layers.rematerialization import Rematerialized
 from trax_hourglass.layers.resampling import (
   AttentionResampling,
   AveragePooling,
   LinearUpsampling,
 )
+from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
 
 
 def HourglassLM(
@@ -36,6 +39,8 @@ def HourglassLM(
   upsampling_fn=AttentionResampling,
   attention_downsampling_fn=AveragePooling,
   attention_upsampling_fn=LinearUpsampling,
+  rematerialize=False,
+  activation_dtype='float32',
 ):
   """Returns an autoregressive language model around an `Hourglass`.
 
@@ -61,11 +66,15 @@ def HourglassLM(
     upsampling_fn: The upsampling.
     attention_downsampling_fn: S of attention shortening.
     attention_upsampling_fn: u of attention upsampling.
+    rematerialize: Whether to trade time for memory.
+    activation_dtype: Type of the activations, `'float32'` or `'bfloat16'`;
+      weights, norms, softmax and logits are in float32 either way.
 
   Raises:
     UserError: If an argument is out of its range.
   """
   check_positive(vocab_size=vocab_size)
+  check_dtype(activation_dtype)
   hourglass = Hourglass(
     d_model=d_model,
     d_ff=d_ff,
@@ -82,13 +91,16 @@ def HourglassLM(
     upsampling_fn=upsampling_fn,
     attention_downsampling_fn=attention_downsampling_fn,
     attention_upsampling_fn=attention_upsampling_fn,
+    rematerialize=rematerialize,
   )
   return tl.Serial(
     tl.ShiftRight(mode=mode),
     tl.Embedding(vocab_size, d_model),
-    tl.Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
+    Cast(activation_dtype),
+    Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     hourglass,
     Dense(vocab_size),
+    Cast('float32'),
     name='HourglassLM',
   )
 
@@ -109,12 +121,14 @@ def Hourglass(
   upsampling_fn=AttentionResampling,
   attention_downsampling_fn=AveragePooling,
   attention_upsampling_fn=LinearUpsampling,
+  rematerialize=False,
 ):
   """Returns a causal layer that maps `(batch, length, d_model)` to that shape.
 
   Output i depends on inputs up to i. Any length will do: the sequence is padded
   at its end to a multiple of the innermost total shorten factor, which no
-  output before the padding can see, and cropped again.
+  output before the padding can see, and cropped again. Activations keep the
+  dtype of the input.
 
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
@@ -139,6 +153,8 @@ def Hourglass(
       `AttentionResampling`: the resampler that makes its queries.
     attention_upsampling_fn: u in U(x, x') = x + u(x'), where `upsampling_fn`
       is `AttentionResampling`.
+    rematerialize: Whether the backward pass computes each block and resampler
+      again, rather than keep what is inside it in memory.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -150,77 +166,135 @@ def Hourglass(
   check_positive(d_ff=d_ff)
   outermost = hierarchy_lib.parse(hierarchy, vanilla_layers)
   context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
+  stored = Rematerialized if rematerialize else lambda layer: layer
 
   def blocks(n_layers, level):
     factor = level.total_shorten_factor
     attention_type = vanilla_attn_type if factor == 1 else middle_attn_type
     decoder_blocks = [
-      DecoderBlock(
-        attention_type(
+      stored(
+        DecoderBlock(
+          attention_type(
+            d_model,
+            n_heads=n_heads,
+            dropout=dropout,
+            mode=mode,
+            context_bias_layer=context_bias_layer,
+            location_bias_layer=location_bias_layer,
+            total_pooling=factor,
+          ),
           d_model,
-          n_heads=n_heads,
-          dropout=dropout,
-          mode=mode,
-          context_bias_layer=context_bias_layer,
-          location_bias_layer=location_bias_layer,
-          total_pooling=factor,
-        ),
-        d_model,
-        d_ff,
-        dropout,
-        dropout_shared_axes,
-        mode,
-        ff_activation,
+          d_ff,
+          dropout,
+          dropout_shared_axes,
+          mode,
+          ff_activation,
+        )
       )
       for _ in range(n_layers)
     ]
     return tl.Serial(
-      decoder_blocks, tl.LayerNorm(), name=f'Blocks_{n_layers}@{factor}'
+      decoder_blocks, LayerNorm(), name=f'Blocks_{n_layers}@{factor}'
     )
 
-  def resample(resampler, level, is_upsampling, resampling_fn):
-    return resampler(
-      level.shorten_factor,
-      d_model,
-      is_upsampling=is_upsampling,
-      d_ff=d_ff,
-      n_heads=n_heads,
-      dropout=dropout,
-      dropout_shared_axes=dropout_shared_axes,
-      mode=mode,
-      ff_activation=ff_activation,
-      context_bias_layer=context_bias_layer,
-      location_bias_layer=location_bias_layer,
-      total_pooling=level.total_shorten_factor,
-      resampling_fn=resampling_fn,
+  def resample(resampler, shorten_factor, level, is_upsampling, resampling_fn):
+    return stored(
+      resampler(
+        shorten_factor,
+        d_model,
+        is_upsampling=is_upsampling,
+        d_ff=d_ff,
+        n_heads=n_heads,
+        dropout=dropout,
+        dropout_shared_axes=dropout_shared_axes,
+        mode=mode,
+        ff_activation=ff_activation,
+        context_bias_layer=context_bias_layer,
+        location_bias_layer=location_bias_layer,
+        total_pooling=level.total_shorten_factor,
+        resampling_fn=resampling_fn,
+      )
+    )
+
+  def shorten(k, level):
+    return resample(downsampling_fn, k, level, False, attention_downsampling_fn)
+
+  def upsample(k, level):
+    return resample(upsampling_fn, k, level, True, attention_upsampling_fn)
+
+  def valley(level, inner):
+    k = inner.total_shorten_factor // level.total_shorten_factor
+    return tl.Serial(
+      tl.ShiftRight(k - 1, mode=mode),
+      shorten(k, level),
+      stack(inner),  # x', x
+      upsample(k, level),
+      LayerNorm(),
+      name='Valley',
     )
 
   def stack(level):
-    if level.inner is None:
+    if not level.inners:
       return blocks(level.n_pre, level)
+    if len(level.inners) == 1:
+      inside = valley(level, level.inners[0])
+    else:
+      _check_weights_shared(level, shorten, upsample, d_model)
+      inside = ShortenFactorDropout(
+        [valley(level, inner) for inner in level.inners], mode
+      )
     return [
       blocks(level.n_pre, level),  # x
       tl.Dup(),  # x, x
-      tl.ShiftRight(level.shorten_factor - 1, mode=mode),
-      resample(downsampling_fn, level, False, attention_downsampling_fn),
-      stack(level.inner),  # x', x
-      resample(upsampling_fn, level, True, attention_upsampling_fn),
-      tl.LayerNorm(),
+      inside,
       tl.Add(),  # x
       blocks(level.n_post, level),
     ]
 
-  multiple = outermost.innermost.total_shorten_factor
   return tl.Serial(
     tl.Dup(),  # x, x
-    tl.Fn('PadToMultiple', lambda x: _pad_to_multiple(x, multiple)),
+    tl.Fn('PadToMultiple', lambda x: _pad(x, outermost.multiple)),
     stack(outermost),
     tl.Fn('Crop', lambda y, x: y[:, : x.shape[1]]),
     name='Hourglass',
   )
 
 
-def _pad_to_multiple(x, multiple):
-  """Pads axis 1 with zeros at its end."""
+def _pad(x, multiple):
+  """Pads axis 1 with zeros at its end to a multiple."""
   widths = [(0, 0), (0, -x.shape[1] % multiple), (0, 0)]
   return jnp.pad(x, widths)
+
+
+def _check_weights_shared(level, shorten, upsample, d_model):
+  """Raises `UserError` unless resampling has the same weights for each factor.
+
+  Args:
+    level: A `hierarchy.Level` with several inner ones.
+    shorten: Function from a shorten factor and `level` to a layer.
+    upsample: The same for upsampling.
+    d_model: Width of the activations.
+  """
+  long = level.multiple // level.total_shorten_factor
+
+  def shapes_of(inner):
+    k = inner.total_shorten_factor // level.total_shorten_factor
+    x = shapes.ShapeDtype((1, long, d_model))
+    short_x = shapes.ShapeDtype((1, long // k, d_model))
+    upsampling = upsample(k, level)
+    yield from _weight_shapes(shorten(k, level), x)
+    yield from _weight_shapes(
+      upsampling, short_x if upsampling.n_in == 1 else (short_x, x)
+    )
+
+  if len({tuple(shapes_of(inner)) for inner in level.inners}) > 1:
+    raise UserError(
+      f"hierarchy '{level}': got a shortening or upsampling whose weights "
+      'depend on the factor, expected parameter-free pooling where training '
+      'draws it: average pooling and repeat, alone or inside attention'
+    )
+
+
+def _weight_shapes(layer, input_signature):
+  weights, _ = layer.weights_and_state_signature(input_signature)
+  return [w.shape for w in tl.flatten_weights_and_state(weights, ())[0]]

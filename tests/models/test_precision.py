@@ -1,0 +1,106 @@
+"""bfloat16 activations: float32 weights, softmax, norms and logits."""
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+from trax import layers as tl
+
+from tests import trax_tools
+import trax_hourglass as th
+from trax_hourglass.errors import UserError
+
+LENGTH = 11
+TOKENS = np.arange(LENGTH, dtype=np.int32)[None] % 13
+
+
+def _model(mode, **arguments):
+  return th.HourglassLM(
+    vocab_size=13,
+    d_model=12,
+    d_ff=14,
+    n_heads=3,
+    hierarchy='1@1 1@2 1@1',
+    mode=mode,
+    **arguments,
+  )
+
+
+@pytest.fixture(scope='module')
+def model():
+  model = _model('train', dropout=0.1, activation_dtype='bfloat16')
+  model.init(trax_tools.tokens_signature(LENGTH))
+  return model
+
+
+def _loss(model, weights):
+  logits, _ = model.pure_fn(TOKENS, weights, model.state, model.rng)
+  assert logits.dtype == jnp.float32
+  return trax_tools.cross_entropy(logits, TOKENS, np.ones(TOKENS.shape))
+
+
+def test_weights_and_gradients_are_float32(model):
+  gradients = jax.grad(lambda weights: _loss(model, weights))(model.weights)
+  for tree in (model.weights, gradients):
+    assert {x.dtype for x in jax.tree.leaves(tree)} == {jnp.dtype('float32')}
+  assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
+
+
+def test_every_product_has_bfloat16_factors(model):
+  jaxpr = jax.make_jaxpr(lambda weights: _loss(model, weights))(model.weights)
+  products = list(_equations(jaxpr.jaxpr, 'dot_general'))
+  assert len(products) > 30
+  for equation in products:
+    assert {x.aval.dtype for x in equation.invars} == {jnp.dtype('bfloat16')}
+
+
+def test_softmax_is_float32(model):
+  jaxpr = jax.make_jaxpr(lambda weights: _loss(model, weights))(model.weights)
+  exponentials = list(_equations(jaxpr.jaxpr, 'exp'))
+  assert len(exponentials) > 4
+  for equation in exponentials:
+    assert equation.invars[0].aval.dtype == jnp.float32
+
+
+def _equations(jaxpr, name):
+  """Yields the equations of a primitive, of inner jaxprs too."""
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == name:
+      yield equation
+    for value in equation.params.values():
+      inner = getattr(value, 'jaxpr', value)
+      if hasattr(inner, 'eqns'):
+        yield from _equations(inner, name)
+
+
+def test_logits_are_close_to_those_in_float32():
+  signature = trax_tools.tokens_signature(LENGTH)
+  exact = trax_tools.Jitted(_model('eval'), signature)
+  rounded = trax_tools.Jitted(
+    _model('eval', activation_dtype='bfloat16'), signature
+  )
+  weights = exact.random_weights()
+  expected = exact(weights, TOKENS)
+  error = np.abs(rounded(weights, TOKENS) - expected).max()
+  assert 0 < error < 0.05 * np.abs(expected).max()
+
+
+def test_hourglass_keeps_the_dtype_of_its_input():
+  layer = th.Hourglass(12, 14, n_heads=3, hierarchy='1@3', mode='eval')
+  layer.init(trax_tools.activations_signature(LENGTH, 12))
+  x = jnp.ones((1, LENGTH, 12), jnp.bfloat16)
+  assert layer(x).dtype == jnp.bfloat16
+
+
+def test_refuses_other_types():
+  with pytest.raises(UserError, match="activation_dtype: got 'float16'"):
+    _model('eval', activation_dtype='float16')
+
+
+def test_is_part_of_the_flat_weights_of_no_layer(model):
+  plain = _model('eval')
+  plain.init(trax_tools.tokens_signature(LENGTH))
+  ours, theirs = (
+    tl.flatten_weights_and_state(m.weights, m.state)[0] for m in (model, plain)
+  )
+  assert [w.shape for w in ours] == [w.shape for w in theirs]

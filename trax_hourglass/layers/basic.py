@@ -1,0 +1,48 @@
+"""Trax's layers of every Transformer, in the precision of their input.
+
+Weights, initialisers and arguments are Trax's own, and so is the arithmetic in
+float32. Activations in bfloat16, which Trax would promote to float32, remain
+bfloat16; weights are kept, and norms computed, in float32.
+"""
+
+from jax import numpy as jnp
+from trax import layers as tl
+from trax import shapes
+
+
+class Dense(tl.Dense):
+  """`tl.Dense` that multiplies one flat matrix: `(..., d_in)` to `(..., n)`.
+
+  XLA computes the weights' gradient of flat activations at twice the speed on
+  a CPU: it needs not transpose a tensor first.
+  """
+
+  def forward(self, x):
+    weights = self.weights if self._use_bias else (self.weights,)
+    kernel, *bias = (w.astype(x.dtype) for w in weights)
+    y = x.reshape(-1, x.shape[-1]) @ kernel
+    y = y.reshape(*x.shape[:-1], y.shape[-1])
+    return y + bias[0] if bias else y
+
+
+class LayerNorm(tl.LayerNorm):
+  """`tl.LayerNorm`: `(..., d)` to the same shape."""
+
+  def init_weights_and_state(self, input_signature):
+    signature = shapes.ShapeDtype(input_signature.shape, jnp.float32)
+    super().init_weights_and_state(signature)
+
+  def forward(self, x):
+    return super().forward(x.astype(jnp.float32)).astype(x.dtype)
+
+
+class Dropout(tl.Dropout):
+  """`tl.Dropout`: any shape to the same shape."""
+
+  def forward(self, x):
+    return super().forward(x).astype(x.dtype)
+
+
+def Cast(dtype):
+  """Returns a layer that maps an array to one of `dtype` and the same shape."""
+  return tl.Fn(f'To{jnp.dtype(dtype).name}', lambda x: x.astype(dtype))
