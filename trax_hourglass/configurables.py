@@ -11,6 +11,7 @@ import gin
 from trax_hourglass import evaluation, layers, models
 from trax_hourglass.data import enwik8, text
 from trax_hourglass.layers import metrics
+from trax_hourglass.training import loop
 
 MODULE = 'trax_hourglass'
 
@@ -33,6 +34,7 @@ for _configurable in (
   gin.register(module=MODULE)(_configurable)
 
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
+gin.register('Loop', module=MODULE)(loop.options)
 
 # An installed package carries the gin files, a clone has them beside it.
 _PACKAGE = pathlib.Path(__file__).parent

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import contextlib
 import copy
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -94,7 +95,8 @@ def _build(output_dir, seed) -> _Loop:
   # Trax seeds when it makes the loop, but draws from the streams before.
   trax_training._init_random_number_generators(seed)
   original = trax_training.Loop
-  trax_training.Loop = _Loop
+  options = gin.get_configurable('trax_hourglass.Loop')()
+  trax_training.Loop = functools.partial(_Loop, **options)
   try:
     return trainer_lib.train(output_dir=output_dir)
   finally:

@@ -9,23 +9,42 @@ import jax
 import numpy as np
 import tensorflow as tf
 import tqdm
+from trax.optimizers import trainer as trax_trainer
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers.metrics import nats_to_bits
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training import accumulation, checkpoints
+
+
+def options(device_batch_size=None):
+  """Returns what a `Loop` takes beyond the arguments of Trax's, as a dict.
+
+  In gin files it is `trax_hourglass.Loop`.
+
+  Args:
+    device_batch_size: How many sequences of a batch a device takes at once in
+      training, all of its share by default. It divides that share; gradients
+      are accumulated over the parts.
+  """
+  return {'device_batch_size': device_batch_size}
 
 
 class Loop(training.Loop):
   """Trains as `trax.supervised.training.Loop` does, with its arguments.
 
-  Beyond that it compiles the update function once instead of twice, shows a
-  progress bar and a line per evaluation, saves a checkpoint after the last
-  step too, and raises a `UserError` where Trax goes on silently: at a target
-  beyond the model's outputs, and at a checkpoint of another architecture.
+  One more, `device_batch_size`, is how many sequences of a batch a device takes
+  at once, in training; their gradients are accumulated to those of the batch.
+
+  Beyond that the loop compiles the update function once instead of twice,
+  shows a progress bar and a line per evaluation, saves a checkpoint after the
+  last step too, and raises a `UserError` where Trax goes on silently: at a
+  target beyond the model's outputs, and at a checkpoint of another
+  architecture.
   """
 
-  def __init__(self, *args, **kwargs):
+  def __init__(self, *args, device_batch_size=None, **kwargs):
+    self._device_batch_size = device_batch_size
     super().__init__(*args, **kwargs)
     self._train_report = ''
     self._eval_reports = []
@@ -37,7 +56,27 @@ class Loop(training.Loop):
         f'devices: got {self.n_devices}, training on more than one is not '
         "available yet; use one: --config='num_devices.value = 1'"
       )
-    return super()._init_trainer(task)
+    batch_size = task.sample_batch[0].shape[0]
+    n_parts = accumulation.n_parts(
+      batch_size, self.n_devices, self._device_batch_size
+    )
+    built = super()._init_trainer(task)
+    if n_parts > 1:
+      self._accumulate(built, n_parts)
+    return built
+
+  def _accumulate(self, built, n_parts):
+    if self._use_memory_efficient_trainer:
+      raise UserError(
+        'device_batch_size: got one beside use_memory_efficient_trainer, which '
+        'takes each batch at once; leave one of them out'
+      )
+    built._accelerated_update_fn = trax_trainer._accelerate_update_fn(
+      accumulation.accumulate(built._forward_and_backward_fn, n_parts),
+      built.optimizer,
+      n_devices=built._n_devices,
+      adasum=built._adasum,
+    )
 
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end."""

@@ -1,0 +1,78 @@
+"""Gradient accumulation: a batch larger than a device holds at once."""
+
+import jax
+from jax import numpy as jnp
+
+from trax_hourglass.errors import UserError, check_positive
+
+
+def n_parts(batch_size, n_devices=1, device_batch_size=None) -> int:
+  """Returns in how many parts each device takes its share of a batch.
+
+  Args:
+    batch_size: Sequences in a batch, over all devices.
+    n_devices: Number of devices.
+    device_batch_size: Sequences that a device holds at once; all of its share
+      by default.
+
+  Raises:
+    UserError: If the batch, or a device's share of it, cannot be split evenly.
+  """
+  if batch_size % n_devices:
+    raise UserError(
+      f'batch_size: got {batch_size}, expected a multiple of the {n_devices} '
+      'devices'
+    )
+  share = batch_size // n_devices
+  if device_batch_size is None:
+    return 1
+  check_positive(device_batch_size=device_batch_size)
+  if share <= device_batch_size:
+    return 1
+  if share % device_batch_size:
+    divisors = [n for n in range(1, share + 1) if share % n == 0]
+    raise UserError(
+      f'device_batch_size: got {device_batch_size}, expected a divisor of the '
+      f'{share} sequences that each of {n_devices} devices has of a batch of '
+      f'{batch_size}: one of {", ".join(map(str, divisors))}'
+    )
+  return share // device_batch_size
+
+
+def accumulate(forward_and_backward, n_parts):
+  """Returns `forward_and_backward` for a batch in parts, one after the other.
+
+  Loss and gradients are those of the whole batch: the parts count as much as
+  the loss weights in them. Each part draws its own dropout, but all start from
+  the same state, so that what is drawn from it is drawn once for the step.
+
+  Args:
+    forward_and_backward: Function from (batch, weights, state, rng) to ((loss,
+      state), gradients), where the loss is a mean by the loss weights, the last
+      of the batch's arrays.
+    n_parts: Number of parts; divides the first axis of each array.
+  """
+
+  def accumulated(batch, weights, state, rng):
+    parts = jax.tree.map(
+      lambda x: x.reshape(n_parts, -1, *x.shape[1:]), tuple(batch)
+    )
+    loss_weights = parts[-1].reshape(n_parts, -1).sum(axis=1)
+    shares = loss_weights / loss_weights.sum()
+
+    def add_part(sums, part):
+      batch, share, rng = part
+      (loss, new_state), gradients = forward_and_backward(
+        batch, weights, state, rng
+      )
+      added = jax.tree.map(lambda x: share * x, (loss, gradients))
+      return jax.tree.map(jnp.add, sums, added), new_state
+
+    zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, weights)
+    rngs = jax.random.split(rng, n_parts)
+    (loss, gradients), states = jax.lax.scan(
+      add_part, zeros, (parts, shares, rngs)
+    )
+    return (loss, jax.tree.map(lambda s: s[-1], states)), gradients
+
+  return accumulated
