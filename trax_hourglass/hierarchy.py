@@ -153,8 +153,9 @@ def _check_palindrome(entries, hierarchy):
   for left, right in zip(entries, reversed(entries), strict=True):
     if left != right:
       raise UserError(
-        f"hierarchy {hierarchy!r}: level '{left}' faces '{right}'; sides may differ only in the full notation, which "
-        "starts and ends at @1, as '1@1 2@2 8@4 3@2 1@1'"
+        f"hierarchy {hierarchy!r}: level '{left}' faces '{right}'; sides may "
+        'differ only in the full notation, which starts and ends at @1, as '
+        "'1@1 2@2 8@4 3@2 1@1'"
       )
 
 

@@ -34,9 +34,7 @@ def _train(device_batch_size, *layers):
   model = tl.Serial(
     tl.Embedding(_VOCAB_SIZE, 3), *layers, tl.Dense(_VOCAB_SIZE)
   )
-  loop = Loop(
-    model, task, random_seed=0, device_batch_size=device_batch_size
-  )
+  loop = Loop(model, task, random_seed=0, device_batch_size=device_batch_size)
   loop.run(3)
   losses = loop.history.get('train', 'metrics/WeightedCategoryCrossEntropy')
   flat_weights, _ = tl.flatten_weights_and_state(model.weights, model.state)
