@@ -6,6 +6,7 @@ from trax import shapes
 
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers.attention_types import attention_layer
 from trax_hourglass.layers.basic import Cast, Dense, Dropout, LayerNorm
 from trax_hourglass.layers.blocks import DecoderBlock
 from trax_hourglass.layers.checks import check_dtype, check_mode
@@ -143,8 +144,9 @@ def Hourglass(
     mode: `'train'` or `'eval'`.
     ff_activation: Function without arguments that returns the activation layer
       of the feed-forward layers.
-    vanilla_attn_type: Attention of the blocks at `@1`, called as
-      `RelativeAttention` is.
+    vanilla_attn_type: Attention of the blocks at `@1`: `RelativeAttention`, a
+      function with its signature, or causal attention of Trax; see
+      `trax_hourglass.layers.attention_types`.
     middle_attn_type: Attention of the shortened blocks, likewise.
     downsampling_fn: The shortening, a resampler: see
       `trax_hourglass.layers.resampling`.
@@ -174,7 +176,8 @@ def Hourglass(
     decoder_blocks = [
       stored(
         DecoderBlock(
-          attention_type(
+          attention_layer(
+            attention_type,
             d_model,
             n_heads=n_heads,
             dropout=dropout,

@@ -1,0 +1,51 @@
+"""Which inputs reach which outputs."""
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+from trax.layers.research import efficient_attention
+
+from tests import trax_tools
+
+
+def of(layer, length, d_model):
+  """Returns booleans [input, output]: whether changing it moves that.
+
+  The layer, of `(batch, length, d_model)` to the same shape, runs on a sequence
+  and on all its copies with one vector changed.
+  """
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(length, d_model))
+  changes = np.eye(length)[..., None] * rng.normal(size=d_model)
+  copies = np.concatenate([x[None], x + changes]).astype(np.float32)
+  signature = trax_tools.activations_signature(length, d_model)
+  return between(copies, trax_tools.Jitted(layer, signature))
+
+
+def between(copies, forward):
+  """Returns booleans [input, output]: row j + 1 differs from row 0 in j.
+
+  The copies run one after the other, so that what is equal is rounded alike.
+  """
+
+  @jax.jit
+  def run(weights):
+    return jax.lax.map(lambda x: forward(weights, x[None])[0], copies)
+
+  # Two draws: an influence that happens to vanish does so in one of them.
+  outputs = [np.asarray(run(forward.random_weights(seed))) for seed in (0, 1)]
+  return np.any([(y[1:] != y[:1]).any(-1) for y in outputs], axis=0)
+
+
+def fix_hashes(monkeypatch):
+  """Hashes by position alone, so that vectors keep their chunks."""
+
+  def hash_vectors(layer, vecs, rng, mask=None):
+    i = jnp.arange(layer._n_hashes * len(vecs))
+    return i // len(vecs) * 2 + i % 2
+
+  for lsh_class in (
+    efficient_attention.LSHSelfAttention,
+    efficient_attention.PureLSHSelfAttention,
+  ):
+    monkeypatch.setattr(lsh_class, 'hash_vectors', hash_vectors)

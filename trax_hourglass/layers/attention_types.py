@@ -1,0 +1,202 @@
+"""Which attention a block uses, as a value.
+
+An attention type is a function with the signature of `RelativeAttention`:
+
+  attention_type(d_model, n_heads=..., dropout=..., mode=...,
+                 context_bias_layer=..., location_bias_layer=...,
+                 total_pooling=...)
+
+It returns a causal layer from `(batch, length, d_model)` to the same shape, and
+may have options of its own, as keywords with defaults. `dropout` is that of the
+attention weights: a block drops the outputs itself.
+
+The causal attention of `trax.layers` is called in other ways, so a table says
+how. Options that gin or `functools.partial` has bound remain bound.
+"""
+
+import functools
+
+from trax import layers as tl
+from trax.layers import attention, base
+from trax.layers.research import efficient_attention, rel_attention, sparsity
+
+from trax_hourglass.errors import UserError
+from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
+
+
+def attention_layer(
+  attention_type,
+  d_model,
+  n_heads=1,
+  dropout=0.0,
+  mode='train',
+  context_bias_layer=None,
+  location_bias_layer=None,
+  total_pooling=1,
+):
+  """Returns the layer of an attention type: ours, Trax's or any other.
+
+  Args:
+    attention_type: A function as described above, or one of `trax.layers` that
+      makes causal attention of a sequence to itself.
+    d_model: As for `RelativeAttention`, like everything below.
+    n_heads: Number of attention heads.
+    dropout: Share of the attention weights dropped in training.
+    mode: `'train'` or `'eval'`.
+    context_bias_layer: Layer that pushes the bias `u`.
+    location_bias_layer: Layer that pushes the bias `v`.
+    total_pooling: The total shorten factor of the activations.
+
+  Raises:
+    UserError: If that is no attention type, or an argument is out of its range.
+  """
+  if not callable(attention_type) or isinstance(attention_type, base.Layer):
+    raise UserError(
+      f'attention type: got {_in_words(attention_type)}, expected the function '
+      'that makes the layer, such as RelativeAttention'
+    )
+  check_mode(mode)
+  check_dropout(dropout)
+  check_heads(d_model, n_heads)
+  adapter = _adapter(attention_type)
+  layer = adapter(
+    attention_type,
+    d_model,
+    {
+      'n_heads': n_heads,
+      'dropout': dropout,
+      'mode': mode,
+      'context_bias_layer': context_bias_layer,
+      'location_bias_layer': location_bias_layer,
+      'total_pooling': total_pooling,
+    },
+  )
+  if not isinstance(layer, base.Layer) or (layer.n_in, layer.n_out) != (1, 1):
+    raise UserError(
+      f'attention type {_in_words(attention_type)}: got {_in_words(layer)}, '
+      'expected that it returns a layer from one array to one array'
+    )
+  return layer
+
+
+def _ours(attention_type, d_model, call):
+  return attention_type(d_model, **call)
+
+
+def _relative(attention_type, d_model, call):
+  return _fitted(attention_type(d_model, **call))
+
+
+def _plain(attention_type, d_model, call):
+  keywords = {name: call[name] for name in ('n_heads', 'dropout', 'mode')}
+  return _fitted(attention_type(d_model, **keywords))
+
+
+def _efficient(attention_type, d_model, call):
+  d_head = d_model // call['n_heads']
+  layer = attention_type(
+    n_heads=call['n_heads'],
+    d_qk=d_head,
+    d_v=d_head,
+    causal=True,
+    masked=False,
+    attention_dropout=call['dropout'],
+    output_dropout=0.0,  # A block drops the outputs itself.
+    mode=call['mode'],
+  )
+  return _fitted(layer)
+
+
+def _without_weights(attention_type, d_model, call):
+  with_weights = functools.partial(
+    tl.PureLSHSelfAttentionWrapper, pure_lsh_implementation=attention_type
+  )
+  return _efficient(with_weights, d_model, call)
+
+
+def _fitted(layer):
+  """Returns a layer of Trax that fits where ours do.
+
+  It keeps the precision of its input, and says which lengths it takes.
+  """
+
+  def check_length(x):
+    _check_chunks(layer, x.shape[1])
+    return x
+
+  return tl.Serial(
+    tl.Dup(),  # x, x
+    tl.Fn('CheckLength', check_length),
+    layer,
+    tl.Fn('KeepPrecision', lambda y, x: y.astype(x.dtype)),
+  )
+
+
+def _check_chunks(layer, length):
+  """Raises `UserError` if Trax can't cut `length` vectors into its chunks."""
+  if length <= (getattr(layer, '_std_length', None) or 0):
+    return  # MixedLSHSelfAttention leaves short sequences whole.
+  chunk_len = getattr(layer, '_chunk_len', None)
+  if chunk_len and length % chunk_len:
+    raise UserError(
+      f'{type(layer).__name__}.chunk_len: got {chunk_len}, expected a divisor '
+      f'of the length {length}; change either, or use LSHAttention, which '
+      'takes any length'
+    )
+  for sublayer in layer.sublayers:
+    _check_chunks(sublayer, length)
+
+
+def _original(attention_type):
+  """Returns what gin, `functools` and Trax's decorators are wrapped around."""
+  while True:
+    if isinstance(attention_type, functools.partial):
+      attention_type = attention_type.func
+    elif hasattr(attention_type, '__wrapped__'):
+      attention_type = attention_type.__wrapped__
+    else:
+      return attention_type
+
+
+_ADAPTERS = {
+  _original(attention.CausalAttention): _plain,
+  _original(sparsity.CausalFavor): _plain,
+  _original(sparsity.ConvCausalAttention): _plain,
+  _original(sparsity.LowRankCausalAttention): _plain,
+  _original(sparsity.ModularCausalAttention): _plain,
+  _original(sparsity.MultiplicativeCausalAttention): _plain,
+  _original(sparsity.MultiplicativeConvCausalAttention): _plain,
+  _original(sparsity.MultiplicativeModularCausalAttention): _plain,
+  efficient_attention.SelfAttention: _efficient,
+  efficient_attention.LSHSelfAttention: _efficient,
+  efficient_attention.PureLSHSelfAttentionWrapper: _efficient,
+  efficient_attention.PureLSHSelfAttention: _without_weights,
+  efficient_attention.MixedLSHSelfAttention: _without_weights,
+  _original(rel_attention.RelativeAttentionWrapper): _relative,
+}
+
+
+def _adapter(attention_type):
+  """Returns the function that calls the type as its class wants to be called.
+
+  Raises:
+    UserError: If it belongs to Trax, but not to the table.
+  """
+  original = _original(attention_type)
+  # gin derives a class from each that it binds.
+  ancestors = getattr(original, '__mro__', (original,))
+  for known, adapter in _ADAPTERS.items():
+    if known in ancestors:
+      return adapter
+  module = getattr(original, '__module__', None) or ''
+  if module.split('.')[0] == 'trax':
+    names = ', '.join(sorted(known.__name__ for known in _ADAPTERS))
+    raise UserError(
+      f"attention type: got Trax's {_in_words(original)}, which is no causal "
+      f'attention of a sequence to itself; use one of {names}'
+    )
+  return _ours
+
+
+def _in_words(x):
+  return getattr(x, '__name__', None) or ' '.join(repr(x).split())
