@@ -30,10 +30,14 @@ setup(
     'jax>=0.10,<0.13',
     'absl-py',
     'gin-config>=0.5',
+    # TensorFlow Datasets imports it, but asks for it below Python 3.9 only.
+    'importlib_resources',
     'matplotlib>=3.8',
     'numpy>=2',
+    'pillow',
     # Trax imports it but asks for it in an extra only.
     'tensorflow>=2.21',
+    'tensorflow-datasets>=4.9',
     'tqdm>=4.66',
   ],
   extras_require={

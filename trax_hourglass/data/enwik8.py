@@ -2,12 +2,7 @@
 
 import dataclasses
 import hashlib
-import http.client
-import io
 import os
-import urllib.request
-
-import tqdm
 
 from trax_hourglass.data import files, text
 from trax_hourglass.errors import UserError
@@ -66,50 +61,13 @@ def _find(data_dir, download):
       f'enwik8: got no file in {data_dir}, expected {ARCHIVE.member} or '
       f'{ARCHIVE.member}.zip; set path, or download=True'
     )
-  _download(zip_path)
+  files.download(ARCHIVE.url, zip_path, _check_zip)
   return zip_path
 
 
-def _download(zip_path):
-  """Puts the zip there once its content is checked: never half of it."""
-  part_path = f'{zip_path}.{os.getpid()}.part'
-  try:
-    os.makedirs(os.path.dirname(zip_path), exist_ok=True)
-    # Opened first: a folder that cannot be written must not cost a download.
-    with open(part_path, 'wb') as part:
-      zipped = _fetch(ARCHIVE.url)
-      with files.reading(ARCHIVE.url):
-        content = files.unzip(io.BytesIO(zipped), ARCHIVE.url, ARCHIVE.member)
-      _check(content, ARCHIVE.url)
-      part.write(zipped)
-    os.replace(part_path, zip_path)
-  except OSError as e:
-    raise UserError(
-      f'data_dir: cannot write {zip_path} ({e.strerror}); set another data_dir'
-    ) from e
-  finally:
-    if os.path.exists(part_path):
-      os.remove(part_path)
-
-
-def _fetch(url):
-  """Returns what is at `url`, behind a progress bar."""
-  chunks = []
-  try:
-    with urllib.request.urlopen(url, timeout=60) as response:
-      n_bytes = int(response.headers.get('Content-Length', 0))
-      with tqdm.tqdm(
-        desc=url, total=n_bytes or None, unit='B', unit_scale=True
-      ) as bar:
-        while chunk := response.read(1 << 16):
-          chunks.append(chunk)
-          bar.update(len(chunk))
-  except (OSError, http.client.HTTPException) as e:
-    raise UserError(
-      f'{url}: cannot be downloaded ({e}); try again, or fetch it by other '
-      'means and set path'
-    ) from e
-  return b''.join(chunks)
+def _check_zip(path, source):
+  with files.reading(source), open(path, 'rb') as file:
+    _check(files.unzip(file, source, ARCHIVE.member), source)
 
 
 def _check(content, source):

@@ -1,25 +1,19 @@
 """Texts as arrays of bytes, cut into windows for training and for scoring.
 
-A stream yields batches (inputs, targets, loss weights) of shape
-`(batch, length)` in int32, int32 and float32. The inputs are the targets: the
-model shifts them right itself.
+The streams of their batches are described in `data.streams`.
 """
 
 from collections.abc import Iterable, Iterator
 import dataclasses
 import importlib.resources
-import itertools
 import lzma
-import numbers
 import os
 
 import numpy as np
 from trax.data import inputs as trax_inputs
 
-from trax_hourglass.data import files
+from trax_hourglass.data import files, streams
 from trax_hourglass.errors import UserError, check_positive
-
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _SAMPLE_BYTES = 5_000_000
 
@@ -70,7 +64,7 @@ def text_file(path: str | os.PathLike) -> Text:
 
 def random_windows(
   text: np.ndarray, length: int, batch_size: int, seed: int
-) -> Iterator[Batch]:
+) -> Iterator[streams.Batch]:
   """Returns endless batches of windows at uniformly random offsets.
 
   Args:
@@ -88,7 +82,7 @@ def random_windows(
 
 def strided_windows(
   text: np.ndarray, length: int, stride: int, batch_size: int, seed: int
-) -> Iterator[Batch]:
+) -> Iterator[streams.Batch]:
   """Returns endless batches of windows at every `stride`-th byte.
 
   The order is drawn anew for each pass over the text. A batch may span two
@@ -109,12 +103,12 @@ def strided_windows(
   windows = _windows(text, length, batch_size)
   _check_at_most_length('stride', stride, length)
   windows = windows[::stride]
-  return _batches(windows, _shuffled(len(windows), batch_size, seed))
+  return _batches(windows, streams.shuffled(len(windows), batch_size, seed))
 
 
 def scoring_windows(
   text: np.ndarray, length: int, step: int, batch_size: int
-) -> Iterator[Batch]:
+) -> Iterator[streams.Batch]:
   """Returns batches in which each byte of the text has weight 1 exactly once.
 
   Window `i` ends before byte `(i + 1) * step` and has weight on its last
@@ -185,27 +179,23 @@ def text_inputs(
     eval_batch_size=eval_batch_size,
     **({} if eval_batches is None else {'eval_batches': eval_batches}),
   )
-  if not isinstance(seed, numbers.Integral) or seed < 0:
-    raise UserError(f'seed: got {seed!r}, expected a whole number, at least 0')
+  streams.check_seed(seed)
   _check_fits(text.train, length, f'train split of {text.name}')
   _check_fits(text.validation, eval_length, f'validation split of {text.name}')
 
   def train_stream(n_devices):
-    _check_shares('batch_size', batch_size, n_devices)
+    streams.check_shares('batch_size', batch_size, n_devices)
     if stride is None:
       return random_windows(text.train, length, batch_size, seed)
     return strided_windows(text.train, length, stride, batch_size, seed)
 
   def eval_stream(n_devices):
-    _check_shares('eval_batch_size', eval_batch_size, n_devices)
-    return itertools.chain.from_iterable(
-      itertools.islice(
-        scoring_windows(
-          text.validation, eval_length, eval_length, eval_batch_size
-        ),
-        eval_batches,
-      )
-      for _ in itertools.count()
+    streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
+    return streams.over_and_over(
+      lambda: scoring_windows(
+        text.validation, eval_length, eval_length, eval_batch_size
+      ),
+      eval_batches,
     )
 
   return trax_inputs.Inputs(train_stream, eval_stream)
@@ -233,20 +223,9 @@ def _random(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
     yield rng.integers(n, size=size)
 
 
-def _shuffled(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
-  """Yields permutations of 0..n-1, one after the other, in pieces of `size`."""
-  rng = np.random.default_rng(seed)
-  order = rng.permutation(n)
-  while True:
-    while len(order) < size:
-      order = np.concatenate([order, rng.permutation(n)])
-    piece, order = np.split(order, [size])
-    yield piece
-
-
 def _batches(
   windows: np.ndarray, choices: Iterable[np.ndarray]
-) -> Iterator[Batch]:
+) -> Iterator[streams.Batch]:
   for choice in choices:
     tokens = windows[choice].astype(np.int32)
     yield tokens, tokens, np.ones(tokens.shape, np.float32)
@@ -286,11 +265,4 @@ def _check_fits(text, length, name):
     raise UserError(
       f'{name}: got {len(text):,} bytes, expected at least one window of '
       f'{length:,}; give a longer text or shorter windows'
-    )
-
-
-def _check_shares(name, size, n_devices):
-  if size % n_devices:
-    raise UserError(
-      f'{name}: got {size}, expected a multiple of the {n_devices} devices'
     )

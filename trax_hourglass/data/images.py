@@ -1,0 +1,197 @@
+"""Images as arrays of uint8, and their streams of tokens.
+
+The tokens of an image are its sub-pixels, row by row with the channels last:
+`(32, 32, 3)` becomes 3072 tokens. A stream yields batches as those of texts do,
+see `data.streams`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import functools
+import importlib.resources
+import os
+
+import numpy as np
+from trax.data import inputs as trax_inputs
+
+from trax_hourglass.data import image_files, streams
+from trax_hourglass.errors import UserError, check_positive
+
+_SPLITS = ('train', 'validation', 'test')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+  """Images in parts, each loaded when it is asked for.
+
+  Attributes:
+    name: Which set it is, for a bits per dim says nothing without.
+    loaders: For each split a function to its images, an array of uint8,
+      `(n, height, width, 3)`, which may be memory-mapped.
+  """
+
+  name: str
+  loaders: Mapping[str, Callable[[], np.ndarray]]
+
+  @classmethod
+  def from_arrays(cls, name: str, **splits: np.ndarray) -> 'Images':
+    """Returns images that are in memory.
+
+    Raises:
+      UserError: If an array is not of uint8 and `(n, height, width, 3)`.
+    """
+    for split, images in splits.items():
+      if images.dtype != np.uint8 or images.shape[3:] != (3,):
+        raise UserError(
+          f'{split} split of {name}: got {images.dtype} {images.shape}, '
+          'expected uint8 (n, height, width, 3)'
+        )
+    return cls(name, {split: lambda x=x: x for split, x in splits.items()})
+
+  def split(self, name: str) -> np.ndarray:
+    """Returns the images of one part.
+
+    Raises:
+      UserError: If there is no such part, or nothing in it.
+    """
+    if name not in self.loaders:
+      raise UserError(
+        f'split: got {name!r}, expected one of {tuple(self.loaders)}, which '
+        f'{self.name} has'
+      )
+    images = self.loaders[name]()
+    if not len(images):
+      raise UserError(
+        f'{name} split of {self.name}: got 0 images, expected at least 1; '
+        'give more images'
+      )
+    return images
+
+
+def photos32() -> Images:
+  """Returns the embedded photographs, 32x32: 579 to train on, 96 to validate.
+
+  Enough to try things out on.
+  """
+  sample = importlib.resources.files(__package__) / 'samples/photos32.npz'
+  with sample.open('rb') as file, np.load(file) as arrays:
+    return Images.from_arrays('photos32, the embedded photographs', **arrays)
+
+
+def image_folder(path: str | os.PathLike) -> Images:
+  """Returns the PNG and JPEG images of a folder and of those in it.
+
+  Its folders `train`, `validation` and `test` are the splits. If there is none
+  of these, all images in the order of their paths are split as texts are: the
+  first 90%, then 5%, then 5%. They are held in memory.
+
+  Raises:
+    UserError: If there is no image, one cannot be read, one is not in RGB, or
+      two in a split differ in size.
+  """
+  path = os.path.expanduser(path)
+  name = os.path.basename(os.path.abspath(path))
+  folders = {split: os.path.join(path, split) for split in _SPLITS}
+  loaders = {
+    split: functools.cache(functools.partial(image_files.read_folder, folder))
+    for split, folder in folders.items()
+    if os.path.isdir(folder)
+  }
+  if loaders:
+    return Images(name, loaders)
+  images = image_files.read_folder(path)
+  ends = [len(images) * percent // 100 for percent in (90, 95)]
+  parts = np.split(images, ends)
+  return Images.from_arrays(name, **dict(zip(_SPLITS, parts, strict=True)))
+
+
+def image_inputs(
+  images: Images,
+  batch_size: int,
+  eval_batch_size: int | None = None,
+  eval_batches: int | None = None,
+  eval_split: str = 'validation',
+  seed: int = 0,
+) -> trax_inputs.Inputs:
+  """Returns the `inputs` of Trax's `train`.
+
+  Training batches come from the train split, in an order that is drawn anew for
+  each pass; a batch may span two passes, so that no image is lost. Evaluation
+  batches are those of the other split in its order, over and over: so an
+  evaluation of `train.eval_steps = eval_batches` sees the same images every
+  time.
+
+  Args:
+    images: The images with their splits.
+    batch_size: Images in a batch, over all devices.
+    eval_batch_size: The same of evaluation batches, `batch_size` by default.
+    eval_batches: How many batches of the split are used; all by default, of
+      which the last may be partly empty.
+    eval_split: What evaluations while training see; CIFAR-10 has but a 'test'.
+    seed: What the order follows from.
+
+  Raises:
+    UserError: If an argument is out of its range, a split is missing, the
+      splits differ in size, or a batch cannot be shared out evenly among the
+      devices.
+  """
+  check_images(images)
+  eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
+  check_positive(
+    batch_size=batch_size,
+    eval_batch_size=eval_batch_size,
+    **({} if eval_batches is None else {'eval_batches': eval_batches}),
+  )
+  streams.check_seed(seed)
+  train, evaluation = images.split('train'), images.split(eval_split)
+  if train.shape[1:] != evaluation.shape[1:]:
+    raise UserError(
+      f'{eval_split} split of {images.name}: got images of '
+      f'{evaluation.shape[1:]}, expected {train.shape[1:]}, as in the train '
+      'split'
+    )
+
+  def train_stream(n_devices):
+    streams.check_shares('batch_size', batch_size, n_devices)
+    order = streams.shuffled(len(train), batch_size, seed)
+    return (_batch(train[choice]) for choice in order)
+
+  def eval_stream(n_devices):
+    streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
+    return streams.over_and_over(
+      lambda: scoring_batches(evaluation, eval_batch_size), eval_batches
+    )
+
+  return trax_inputs.Inputs(train_stream, eval_stream)
+
+
+def scoring_batches(
+  images: np.ndarray, batch_size: int
+) -> Iterator[streams.Batch]:
+  """Yields each image once, the last batch filled up with images of weight 0.
+
+  Args:
+    images: Array of uint8, `(n, height, width, 3)`.
+    batch_size: Images in a batch.
+  """
+  for first in range(0, len(images), batch_size):
+    chosen = images[first : first + batch_size]
+    n_missing = batch_size - len(chosen)
+    filled = np.pad(chosen, [(0, n_missing), (0, 0), (0, 0), (0, 0)])
+    tokens, _, weights = _batch(filled)
+    weights[len(chosen) :] = 0
+    yield tokens, tokens, weights
+
+
+def check_images(images) -> None:
+  """Raises `UserError` unless `images` is an `Images`."""
+  if not isinstance(images, Images):
+    raise UserError(
+      f'images: got {images!r}, expected an Images, such as '
+      '@trax_hourglass.photos32()'
+    )
+
+
+def _batch(images: np.ndarray) -> streams.Batch:
+  tokens = images.reshape(len(images), -1).astype(np.int32)
+  return tokens, tokens, np.ones(tokens.shape, np.float32)

@@ -1,0 +1,102 @@
+"""Images that TensorFlow Datasets (TFDS) has prepared on disk."""
+
+import functools
+import os
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from trax_hourglass.data import image_files, imagenet
+from trax_hourglass.data.images import Images
+from trax_hourglass.errors import UserError
+
+
+def cifar10(
+  data_dir: str | os.PathLike | None = None,
+  cache_dir: str | os.PathLike = imagenet.CACHE,
+) -> Images:
+  """Returns CIFAR-10 as TFDS has it: 50,000 images to train on, 10,000 to test.
+
+  A split is copied into a file in `cache_dir` when it is first asked for, and
+  mapped into memory from then on.
+
+  Args:
+    data_dir: Where TFDS keeps its data sets; by default where it does so.
+    cache_dir: A folder that can be written to.
+
+  Raises:
+    UserError: When a split is asked for, if TFDS has not prepared the set.
+  """
+  return _images(
+    'CIFAR-10', 'cifar10', 32, ('train', 'test'), data_dir, cache_dir
+  )
+
+
+def downsampled_imagenet(
+  size: int = 32,
+  data_dir: str | os.PathLike | None = None,
+  cache_dir: str | os.PathLike = imagenet.CACHE,
+) -> Images:
+  """Returns the old set of ImageNet as TFDS has it; see `cifar10`.
+
+  `imagenet.imagenet32` reads the same images from their archives.
+
+  Args:
+    size: 32 or 64.
+    data_dir: Where TFDS keeps its data sets; by default where it does so.
+    cache_dir: A folder that can be written to, with room for what
+      `imagenet.imagenet32` and `imagenet64` say.
+
+  Raises:
+    UserError: If there is no such size; when a split is asked for, if TFDS has
+      not prepared the set.
+  """
+  if size not in (32, 64):
+    raise UserError(f'size: got {size!r}, expected 32 or 64')
+  return _images(
+    imagenet.name(size, 'old'),
+    f'downsampled_imagenet/{size}x{size}',
+    size,
+    ('train', 'validation'),
+    data_dir,
+    cache_dir,
+  )
+
+
+def _images(name, tfds_name, size, splits, data_dir, cache_dir):
+  load = functools.partial(_load, tfds_name, size, data_dir, cache_dir)
+  return Images(
+    name, {split: functools.partial(load, split) for split in splits}
+  )
+
+
+def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
+  if data_dir is not None:
+    data_dir = os.path.expanduser(data_dir)
+  builder = tfds.builder(tfds_name, data_dir=data_dir)
+  if not builder.is_prepared():
+    raise UserError(
+      f'{tfds_name}: got nothing in {builder.data_path}, expected what TFDS '
+      f'prepares; run {_command(tfds_name, data_dir)}'
+    )
+  dataset = builder.as_dataset(
+    split=split, decoders=tfds.decode.PartialDecoding({'image': True})
+  )
+  version = builder.info.version
+  file_name = f'{tfds_name}-{version}-{split}.npy'.replace('/', '-')
+  return image_files.memory_mapped(
+    os.path.join(os.path.expanduser(cache_dir), file_name),
+    (builder.info.splits[split].num_examples, size, size, 3),
+    (example['image'] for example in tfds.as_numpy(dataset)),
+  )
+
+
+def _command(tfds_name, data_dir):
+  """Returns the command that prepares a set."""
+  command = f'tfds build {tfds_name}'
+  if data_dir is not None:
+    command += f' --data_dir={data_dir}'
+  if tfds_name == 'cifar10':
+    return f'`{command}`'
+  # What TFDS would download is gone.
+  return f'`{command} --manual_dir=FOLDER` with the published tar files there'
