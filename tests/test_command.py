@@ -44,6 +44,33 @@ def test_building_names_what_is_not_bound(selector):
     command.gin.get_configurable(selector)()
 
 
+@pytest.mark.parametrize(
+  ('config', 'remarks', 'metric'),
+  [
+    (
+      'train.inputs = @trax_hourglass.image_inputs\n'
+      'IMAGES = @trax_hourglass.photos32()\n'
+      'trax_hourglass.image_inputs.images = %IMAGES',
+      ' [photos32, the embedded photographs]',
+      'bits_per_dim',
+    ),
+    (
+      "train.metrics = {'bits_per_dim': @trax_hourglass.BitsPerDim()}\n"
+      "data_streams.dataset_name = 'downsampled_imagenet/32x32'",
+      ' [downsampled_imagenet/32x32]',
+      'bits_per_dim',
+    ),
+    ('train.inputs = @trax_hourglass.text_inputs', '', 'bits_per_byte'),
+    ('', '', 'bits_per_byte'),
+  ],
+)
+def test_says_what_bits_are_counted_over(config, remarks, metric):
+  command.gin.clear_config()
+  command.gin.parse_config(config)
+  measure = command.measure()
+  assert (measure.remarks, measure.metric) == (remarks, metric)
+
+
 def test_a_command_leaves_the_gpu_to_jax(monkeypatch):
   calls = []
   monkeypatch.setattr(

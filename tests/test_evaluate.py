@@ -35,9 +35,9 @@ def test_output_dir_is_enough(run, capsys):
 def test_scores_as_training_did(run, capsys):
   train.main(arguments(run / 'text', run))
   (in_training,) = [
-    line.partition('test')[2].strip()
+    line.partition('score')[2].strip()
     for line in capsys.readouterr().out.splitlines()
-    if line.startswith('test ')
+    if line.startswith('score ')
   ]
   assert score(capsys, f'--checkpoint={run}') == in_training + '\n'
 
@@ -74,7 +74,12 @@ def test_config_overrides(run, capsys):
       ["--config=trax_hourglass.HourglassLM.hierarchy = '1@1'"],
       'weight arrays',
     ),
-    (['--config=evaluate.text = None'], 'evaluate.text is not bound'),
+    (['--config=evaluate.text = None'], 'evaluate_images.images is bound'),
+    (
+      ['--config=evaluate_images.images = @photos32()'],
+      'are both bound, expected one',
+    ),
+    (['--checkpoint=a', '--init_checkpoint=b'], 'are both given'),
     (['--config=evaluate.step = 17'], 'step: got 17'),
     (["--config=text_file.path = '/nothing'"], '/nothing'),
     (['--config=train.model = None'], 'train.model is not bound'),

@@ -7,6 +7,7 @@ from trax import layers as tl
 
 import trax_hourglass
 from trax_hourglass import evaluation
+from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import text as text_lib
 from trax_hourglass.errors import UserError
 
@@ -25,13 +26,13 @@ def _model():
     tl.Tanh(),
     tl.Dense(251),
   )
-  model.init(shapes.ShapeDtype((1, 13), np.int32))
+  model.init(shapes.ShapeDtype((1, 13), np.int32), rng=jax.random.PRNGKey(0))
   # As drawn, all predictions are near 1 / 251.
   model.weights = fastmath.nested_map(lambda w: 3 * w, model.weights)
   return model
 
 
-def _bits_per_byte_of_plain_loop(model, text, length, step):
+def _bits_of_plain_loop(model, text, length, step):
   """One window at a time, its own length, in float64 from the logits on."""
   bits = []
   for first in range(0, len(text), step):
@@ -55,10 +56,10 @@ def test_equals_a_plain_loop_on_an_hourglass():
   text = TEXT[:23]
   score = evaluation.score(model, text, 13, 5, batch_size=2)
   jitted = jax.jit(lambda x: model.pure_fn(x, model.weights, model.state, None))
-  expected = _bits_per_byte_of_plain_loop(
+  expected = _bits_of_plain_loop(
     lambda x: jitted(np.pad(x, [(0, 0), (0, 13 - x.shape[1])]))[0], text, 13, 5
   )
-  assert score.bits_per_byte == pytest.approx(expected, abs=1e-5)
+  assert score.bits == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -72,15 +73,15 @@ def test_equals_a_plain_loop_on_an_hourglass():
 )
 def test_equals_a_plain_unbatched_loop(model, length, step, batch_size):
   score = evaluation.score(model, TEXT, length, step, batch_size=batch_size)
-  expected = _bits_per_byte_of_plain_loop(model, TEXT, length, step or length)
-  assert score.bits_per_byte == pytest.approx(expected, abs=1e-5)
-  assert score.n_bytes == len(TEXT)
+  expected = _bits_of_plain_loop(model, TEXT, length, step or length)
+  assert score.bits == pytest.approx(expected, abs=1e-5)
+  assert score.n == len(TEXT)
 
 
 def test_context_changes_the_score(model):
   chunks = evaluation.score(model, TEXT, length=13)
   windows = evaluation.score(model, TEXT, length=13, step=1)
-  assert abs(chunks.bits_per_byte - windows.bits_per_byte) > 1e-2
+  assert abs(chunks.bits - windows.bits) > 1e-2
 
 
 def test_model_is_compiled_once(model, monkeypatch):
@@ -110,10 +111,10 @@ def _memoryless_model():
 def test_standard_error_of_two_blocks():
   text = np.repeat(np.uint8([0, 1]), 4096)
   score = evaluation.score(_memoryless_model(), text, length=512)
-  assert score.bits_per_byte == pytest.approx(1.5)
+  assert score.bits == pytest.approx(1.5)
   # Standard deviation of the two means over sqrt(2): sqrt(0.5 / 2).
   assert score.standard_error == pytest.approx(0.5)
-  assert score.n_bytes == 8192
+  assert score.n == 8192
 
 
 def test_standard_error_of_independent_bytes():
@@ -125,19 +126,25 @@ def test_standard_error_of_independent_bytes():
   score = evaluation.score(_memoryless_model(), text, length=4096)
   expected = np.sqrt(0.6875 / n_bytes)
   assert score.standard_error == pytest.approx(expected, rel=0.2)
-  assert abs(score.bits_per_byte - 1.75) < 3 * score.standard_error
+  assert abs(score.bits - 1.75) < 3 * score.standard_error
 
 
 def test_no_standard_error_of_a_short_text():
   text = np.zeros(8191, np.uint8)
   score = evaluation.score(_memoryless_model(), text, length=512)
-  assert score.bits_per_byte == pytest.approx(1)
+  assert score.bits == pytest.approx(1)
   assert np.isnan(score.standard_error)
 
 
 def test_score_is_one_line():
   score = evaluation.Score(2.19344, 0.01226, 250_000)
   assert str(score) == '2.1934 +- 0.0123 bits per byte over 250,000 bytes'
+  score = evaluation.Score(
+    3.74, 0.002, 9, 'bits per dim', 'images of a set, test split', 'a note'
+  )
+  assert str(score) == (
+    '3.7400 +- 0.0020 bits per dim over 9 images of a set, test split (a note)'
+  )
 
 
 @pytest.mark.parametrize(
@@ -166,8 +173,8 @@ def test_evaluator_scores_a_split(model):
   evaluate = evaluation.evaluator(text, length=5, step=2, batch_size=3)
   score = evaluate(model)
   expected = evaluation.score(model, TEXT[6:], length=5, step=2, batch_size=3)
-  assert score.bits_per_byte == expected.bits_per_byte
-  assert score.n_bytes == 47
+  assert score.bits == expected.bits
+  assert score.n == 47
 
 
 @pytest.mark.parametrize(
@@ -181,3 +188,81 @@ def test_evaluator_errors_before_there_is_a_model(changes, message):
   text = text_lib.Text('numbers', TEXT[:3], TEXT[3:6], TEXT[6:])
   with pytest.raises(UserError, match=message):
     evaluation.evaluator(text, **{'length': 5} | changes)
+
+
+IMAGES = np.random.default_rng(1).integers(
+  251, size=(5, 2, 1, 3), dtype=np.uint8
+)
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 5, 7])
+def test_images_are_scored_once(model, batch_size):
+  """Also where the last batch is not full."""
+  score = evaluation.score_images(model, IMAGES, batch_size)
+  rows = [
+    _bits_of_plain_loop(model, image.reshape(-1), 6, 6) for image in IMAGES
+  ]
+  assert score.bits == pytest.approx(np.mean(rows), abs=1e-5)
+  expected = np.std(rows, ddof=1) / np.sqrt(5)
+  assert score.standard_error == pytest.approx(expected, abs=1e-5)
+  assert (score.n, score.unit) == (5, 'bits per dim')
+
+
+def test_no_standard_error_of_one_image():
+  score = evaluation.score_images(
+    _memoryless_model(), np.zeros_like(IMAGES[:1])
+  )
+  assert score.bits == pytest.approx(1)
+  assert np.isnan(score.standard_error)
+
+
+def test_images_beyond_the_vocabulary():
+  with pytest.raises(UserError, match='images: got a token id .* vocab_size 4'):
+    evaluation.score_images(_memoryless_model(), IMAGES)
+
+
+def test_image_evaluator_names_set_and_split(model):
+  images = images_lib.Images.from_arrays('numbers', validation=IMAGES)
+  score = evaluation.image_evaluator(images, batch_size=2)(model)
+  assert score.bits == evaluation.score_images(model, IMAGES, 2).bits
+  assert str(score).endswith(
+    ' bits per dim over 5 images of numbers, validation split'
+  )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'images': 'photos'}, "images: got 'photos', expected an Images"),
+    ({'split': 'test'}, "split: got 'test', expected one of"),
+    ({'batch_size': 0}, 'batch_size: got 0'),
+  ],
+)
+def test_image_evaluator_errors_before_there_is_a_model(changes, message):
+  images = images_lib.Images.from_arrays('numbers', validation=IMAGES)
+  with pytest.raises(UserError, match=message):
+    evaluation.image_evaluator(**{'images': images} | changes)
+
+
+class _LSHLayer(tl.base.Layer):
+  """Stands for attention that sorts."""
+
+  def forward(self, x):
+    return x
+
+
+def test_caveat_goes_beside_each_figure_from_lsh():
+  memoryless = _memoryless_model()
+  assert evaluation.caveat(memoryless) is None
+  within = tl.Serial(tl.Residual(_LSHLayer()), tl.Dense(4))
+  within.init(shapes.ShapeDtype((1, 2, 3), np.float32))
+  assert 'not strictly autoregressive' in evaluation.caveat(within)
+  assert evaluation.caveat(tl.Serial(tl.Relu(), name='LSHAttention'))
+  embedded = tl.Serial(tl.Embedding(251, 3), within)
+  embedded.init(shapes.ShapeDtype((1, 2), np.int32))
+  images = np.zeros_like(IMAGES)
+  for score in (
+    evaluation.score(embedded, images.reshape(-1), length=6),
+    evaluation.score_images(embedded, images),
+  ):
+    assert score.note == evaluation.caveat(within)

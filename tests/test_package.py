@@ -28,7 +28,7 @@ def wheel(tmp_path_factory):
     shutil.copytree(
       ROOT / name,
       clone / name,
-      ignore=shutil.ignore_patterns('__pycache__', '*.npz'),
+      ignore=shutil.ignore_patterns('__pycache__', 'reference'),
     )
   pip('wheel', clone, '--no-build-isolation', '--wheel-dir', clone)
   [path] = clone.glob('*.whl')
@@ -64,7 +64,7 @@ sys.path.insert(0, sys.argv[1])
 import gin
 import trax_hourglass
 from trax_hourglass import command
-from trax_hourglass.data import text
+from trax_hourglass.data import images, text
 
 home = Path(trax_hourglass.__file__).parent
 assert home.parent == Path(sys.argv[1]), home
@@ -73,6 +73,7 @@ command.start(['train', '--config_file=quickstart.gin'])
 command.configure()
 assert gin.query_parameter('%SEED') == 0  # From the file that it includes.
 assert len(text.wikipedia_sample().test) == 250_000
+assert len(images.photos32().split('train')) == 579
 """
   result = subprocess.run(
     [sys.executable, '-c', code, tmp_path / 'site'],

@@ -2,10 +2,13 @@
 
 import math
 
+from matplotlib import figure
+from matplotlib import text as mpl_text
 import pytest
 from trax.supervised import history as trax_history
 
 from trax_hourglass import plotting
+from trax_hourglass.layers.metrics import Measure
 
 
 def _history(eval_metric):
@@ -29,6 +32,15 @@ def test_learning_curves_are_in_bits(eval_metric):
     assert [bits for _, bits in curve] == pytest.approx([8, 4, 3])
 
 
+def test_learning_curves_of_images():
+  history = _history('loss')
+  history.append('eval', 'metrics/bits_per_dim', 300, 2.5)
+  measure = Measure('bits per dim')
+  assert plotting.learning_curves(history, measure)['validation'] == [
+    (300, 2.5)
+  ]
+
+
 def test_no_curve_where_nothing_is_known():
   history = trax_history.History()
   history.append('eval', 'metrics/accuracy', 1, 0.5)
@@ -40,3 +52,18 @@ def test_writes_a_picture(tmp_path, history):
   path = tmp_path / 'curve.png'
   plotting.plot_learning_curve(history, str(path))
   assert path.read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_picture_says_on_which_images(tmp_path, monkeypatch):
+  texts = []
+  monkeypatch.setattr(
+    figure.Figure,
+    'savefig',
+    lambda self, *args, **kwargs: texts.extend(
+      text.get_text() for text in self.findobj(mpl_text.Text)
+    ),
+  )
+  measure = Measure('bits per dim', 'the old set', 'a note')
+  path = tmp_path / 'curve.png'
+  plotting.plot_learning_curve(_history('loss'), str(path), measure)
+  assert {'bits per dim', 'the old set\na note'} <= set(texts)

@@ -9,6 +9,7 @@ import zipfile
 
 from absl import flags
 import numpy as np
+from PIL import Image
 import pytest
 from trax import trainer
 from trax.supervised import trainer_lib
@@ -82,11 +83,52 @@ def test_prints_evaluations_and_summary(text, tmp_path, capsys):
     'trained',
     'train',
     'validation',
-    'test',
+    'score',
     'output',
   ]
   assert 'over 100 bytes' in lines[6]
   assert not err
+
+
+def test_images_are_named_beside_each_figure(text, tmp_path, capsys):
+  for i, image in enumerate(np.random.default_rng(0).bytes(12 * 20 * 3)[::36]):
+    array = np.full((2, 2, 3), image, np.uint8)
+    path = tmp_path / 'set' / f'{i:02}.png'
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(array).save(path)
+  train.main(
+    arguments(
+      text,
+      tmp_path / 'run',
+      'train.inputs = @trax_hourglass.image_inputs',
+      "train.metrics = {'bits_per_dim': @trax_hourglass.BitsPerDim()}",
+      'trax_hourglass.image_inputs.images = @trax_hourglass.image_folder()',
+      'trax_hourglass.image_inputs.batch_size = 2',
+      'trax_hourglass.evaluate.text = None',
+      'trax_hourglass.evaluate_images.images = @trax_hourglass.image_folder()',
+      "trax_hourglass.evaluate_images.split = 'test'",
+      f"trax_hourglass.image_folder.path = '{tmp_path}/set'",
+    )
+  )
+  lines = capsys.readouterr().out.splitlines()
+  with_figures = [line for line in lines if 'bits' in line]
+  assert len(with_figures) == 6
+  for line in with_figures[:5]:
+    assert 'bits per dim' in line or 'bits_per_dim' in line
+    assert line.endswith(' [set]')
+  assert with_figures[5].endswith(
+    ' bits per dim over 1 images of set, test split'
+  )
+
+
+def test_init_checkpoint_is_where_training_starts(text, run, tmp_path, capsys):
+  argv = arguments(text, tmp_path / 'on', 'train.steps = 1')
+  train.main([*argv, f'--init_checkpoint={run}'])
+  on, started = weights(tmp_path / 'on'), weights(run)
+  steps = [np.abs(x - y).max() for x, y in zip(on, started, strict=True)]
+  assert 0 < max(steps) < 0.011  # One step at the rate of 0.01.
+  line = fails(capsys, [*argv, f'--init_checkpoint={tmp_path}/nothing'])
+  assert f'{tmp_path}/nothing does not exist' in line
 
 
 def test_config_gin_repeats_the_run(run, tmp_path):
@@ -160,7 +202,7 @@ def test_finished_run_prints_the_summary(text, copy, capsys):
   assert (copy / 'config.gin').read_text() == config
 
 
-def test_says_that_there_is_no_test_text(text, copy, capsys):
+def test_says_that_there_is_nothing_to_score(text, copy, capsys):
   config = TINY.read_text().replace('trax_hourglass.evaluate.text', '# ')
   path = copy / 'no_text.gin'
   path.write_text(config)
@@ -172,7 +214,7 @@ def test_says_that_there_is_no_test_text(text, copy, capsys):
       f"--config=trax_hourglass.text_file.path = '{text}'",
     ]
   )
-  assert 'trax_hourglass.evaluate.text is not bound' in capsys.readouterr().out
+  assert 'none: bind trax_hourglass.evaluate.text' in capsys.readouterr().out
 
 
 def test_interruption_says_where_a_rerun_resumes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import contextlib
+import copy
 import logging as std_logging
 import os
 import sys
@@ -16,8 +17,15 @@ from trax.layers import base
 
 from trax_hourglass import runtime
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers import metrics
 
 FLAGS = flags.FLAGS
+flags.DEFINE_string(
+  'init_checkpoint',
+  None,
+  'The weights to start with, or to score: a *.pkl.gz file of ours or of '
+  "Trax's HourglassLM; or a directory: its newest.",
+)
 
 # Flags of trax.trainer that do nothing there, or need a JAX of 2021.
 _DEAD_FLAGS = (
@@ -114,13 +122,16 @@ def start(argv: Sequence[str]) -> None:
 def configure() -> None:
   """Reads the gin files and bindings that the flags name.
 
-  A file is looked for as given, then among those of this project.
+  A file is looked for as given, then among those of this project. A file for a
+  model of Trax's, such as the `config.gin` beside the authors' checkpoint, is
+  read first.
 
   Raises:
     UserError: If gin cannot make sense of them, or they bind no model.
   """
   gin.clear_config()
   try:
+    _parse_files_of_trax()
     trainer._gin_parse_configs()
   except (ValueError, LookupError, OSError, ImportError, SyntaxError) as error:
     raise UserError(_one_line(error)) from error
@@ -128,10 +139,9 @@ def configure() -> None:
     raise UserError(f'gin: {error.args[0]}, in the last line') from error
   trainer._jax_and_tf_configure_for_devices()
   for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.
-    if FLAGS[name].present and 'text_inputs' in str(bound('train.inputs')):
-      raise UserError(
-        f'--{name} has no effect on trax_hourglass.text_inputs; bind its text'
-      )
+    inputs = str(bound('train.inputs')).lstrip('@')
+    if FLAGS[name].present and 'trax_hourglass.' in inputs:
+      raise UserError(f'--{name} has no effect on {inputs}; bind its data')
   if bound('train.model') is None:
     raise UserError(
       'train.model is not bound; give a configuration, for example '
@@ -148,10 +158,71 @@ def bound(parameter: str):
 
 
 def evaluator():
-  """Returns `trax_hourglass.evaluate` as configured; `None` without a text."""
-  if bound('trax_hourglass.evaluate.text') is None:
-    return None
-  return gin.get_configurable('trax_hourglass.evaluate')()
+  """Returns the evaluation that is configured; `None` if none is.
+
+  That is `trax_hourglass.evaluate` or `trax_hourglass.evaluate_images`.
+
+  Raises:
+    UserError: If both are.
+  """
+  selectors = {
+    'trax_hourglass.evaluate': 'text',
+    'trax_hourglass.evaluate_images': 'images',
+  }
+  given = [
+    selector
+    for selector, parameter in selectors.items()
+    if bound(f'{selector}.{parameter}') is not None
+  ]
+  if len(given) > 1:
+    raise UserError(
+      'trax_hourglass.evaluate.text and trax_hourglass.evaluate_images.images '
+      'are both bound, expected one; bind the other one to None'
+    )
+  return gin.get_configurable(given[0])() if given else None
+
+
+def measure() -> metrics.Measure:
+  """Returns what the bits of the training data are counted over."""
+  if 'trax_hourglass.image_inputs' in str(bound('train.inputs')):
+    images = copy.deepcopy(bound('trax_hourglass.image_inputs.images'))
+    return metrics.Measure('bits per dim', source=images.name)
+  if 'bits_per_dim' in str(bound('train.metrics')):
+    names = ('data_streams.dataset_name', 'data.TFDS.dataset_name')
+    sources = filter(None, map(bound, names))
+    return metrics.Measure('bits per dim', next(sources, None))
+  return metrics.Measure()
+
+
+def _parse_files_of_trax():
+  """Parses those of the flags' files that know Trax's names alone.
+
+  For them `HourglassLM` is Trax's, where together with ours it is ambiguous.
+  """
+  paths = [path for path in FLAGS.config_file or () if _is_of_trax(path)]
+  registry = gin.config._REGISTRY
+  ours = {
+    selector: registry.pop(selector)
+    for selector, _ in list(registry.items())
+    if selector.startswith('trax_hourglass.')
+  }
+  try:
+    for path in paths:
+      gin.parse_config_file(path)
+  finally:
+    for selector, configurable in ours.items():
+      registry[selector] = configurable
+  FLAGS.config_file = [
+    path for path in FLAGS.config_file or () if path not in paths
+  ]
+
+
+def _is_of_trax(path):
+  if not os.path.isfile(path):
+    return False
+  with open(path, encoding='utf-8') as file:
+    text = file.read()
+  return '@trax.models.' in text and 'trax_hourglass' not in text
 
 
 def _keep_compiled_programs():

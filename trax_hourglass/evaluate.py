@@ -2,18 +2,24 @@
 
 Prints bits per byte, with its standard error, of `train.model` on the text that
 `trax_hourglass.evaluate` is configured with: whole chunks without context, or
-with --config='trax_hourglass.evaluate.step = 128' overlapping windows. Where no
---config_file is given, `config.gin` beside the checkpoint is used.
+with --config='trax_hourglass.evaluate.step = 128' overlapping windows. Or bits
+per dim on the images that `trax_hourglass.evaluate_images` is configured with.
+
+Where no --config_file is given, `config.gin` beside the checkpoint is used. It
+may be one that Trax wrote for `trax.models.HourglassLM`.
 """
 
 from collections.abc import Sequence
+import contextlib
 import copy
 import os
 import sys
 
 from absl import flags
+import numpy as np
 import tensorflow as tf
-from trax import trainer_flags
+from trax import shapes, trainer_flags
+from trax.layers import base
 
 from trax_hourglass import command
 from trax_hourglass.errors import UserError
@@ -31,10 +37,7 @@ flags.DEFINE_string(
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
-  path = FLAGS.checkpoint or FLAGS.output_dir
-  if not path:
-    raise UserError('checkpoint: not given; use --checkpoint or --output_dir')
-  path = checkpoints.find_checkpoint(path)
+  path = checkpoints.find_checkpoint(_checkpoint())
   beside = os.path.join(os.path.dirname(path), 'config.gin')
   if not FLAGS.config_file and tf.io.gfile.exists(beside):
     FLAGS.config_file = [beside]
@@ -43,12 +46,42 @@ def main(argv: Sequence[str]) -> None:
     evaluate = command.evaluator()
     if evaluate is None:
       raise UserError(
-        'trax_hourglass.evaluate.text is not bound; give for example --config='
+        'neither trax_hourglass.evaluate.text nor trax_hourglass.'
+        'evaluate_images.images is bound; give for example --config='
         "'trax_hourglass.evaluate.text = @trax_hourglass.wikipedia_sample()'"
       )
     model = copy.deepcopy(command.bound('train.model'))(mode='eval')
-    checkpoints.load_weights(model, path, checkpoints.TOKENS)
+    with _explained(evaluate.batch_shape):
+      tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
+      checkpoints.load_weights(model, path, tokens)
   print(evaluate(model))
+
+
+@contextlib.contextmanager
+def _explained(batch_shape):
+  """Says of a model of Trax's that a length does not fit; it doesn't say so."""
+  try:
+    yield
+  except base.LayerError as error:
+    model = str(command.bound('train.model'))
+    if 'trax.models.' not in model:
+      raise
+    raise UserError(
+      f'{model}: cannot take {batch_shape[1]} tokens; give a multiple of its '
+      'total shorten factor, and of chunk_len with LSH attention, as '
+      'trax_hourglass.evaluate.length, or use @trax_hourglass.HourglassLM'
+    ) from error
+
+
+def _checkpoint() -> str:
+  if FLAGS.checkpoint and FLAGS.init_checkpoint:
+    raise UserError(
+      '--checkpoint and --init_checkpoint are both given, expected one'
+    )
+  path = FLAGS.checkpoint or FLAGS.init_checkpoint or FLAGS.output_dir
+  if not path:
+    raise UserError('checkpoint: not given; use --checkpoint or --output_dir')
+  return path
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
-"""Bits per byte of a language model on a text, each byte scored once."""
+"""Bits per byte of a text, bits per dim of images: each token scored once."""
 
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 
 import jax
@@ -7,33 +8,61 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 from trax import fastmath
+from trax.layers import base
 
+from trax_hourglass.data import images as images_lib
+from trax_hourglass.data import streams
 from trax_hourglass.data import text as text_lib
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers import metrics
 
 _BLOCK_BYTES = 4096
 
+_LSH_CAVEAT = (
+  'LSH attention is not strictly autoregressive: its sorting lets later tokens '
+  'in'
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-  """How well a model predicts a text.
+  """How well a model predicts a text or images.
 
   Attributes:
-    bits_per_byte: Mean over the bytes of -log2 of the predicted probability.
-    standard_error: Of `bits_per_byte`; nan for a text too short to tell.
-    n_bytes: How many bytes were scored.
+    bits: Mean over the tokens of -log2 of the predicted probability.
+    standard_error: Of `bits`; nan where there is too little to tell.
+    n: How many bytes or images were scored.
+    unit: 'bits per byte' or 'bits per dim'.
+    of: What was counted, images with the name of their set.
+    note: A reservation about the model.
   """
 
-  bits_per_byte: float
+  bits: float
   standard_error: float
-  n_bytes: int
+  n: int
+  unit: str = 'bits per byte'
+  of: str = 'bytes'
+  note: str | None = None
 
   def __str__(self) -> str:
+    note = f' ({self.note})' if self.note else ''
     return (
-      f'{self.bits_per_byte:.4f} +- {self.standard_error:.4f} bits per byte '
-      f'over {self.n_bytes:,} bytes'
+      f'{self.bits:.4f} +- {self.standard_error:.4f} {self.unit} over '
+      f'{self.n:,} {self.of}{note}'
     )
+
+
+def caveat(model) -> str | None:
+  """Returns what has to stand beside each figure of a model; mostly nothing.
+
+  Args:
+    model: Trax layer. With LSH attention anywhere in it, what it predicts for a
+      token depends on later tokens too.
+  """
+  names = (model.name, type(model).__name__)
+  if any('LSH' in name for name in names):
+    return _LSH_CAVEAT
+  return next(filter(None, map(caveat, model.sublayers)), None)
 
 
 def score(
@@ -63,19 +92,62 @@ def score(
   """
   step = length if step is None else step
   batches = text_lib.scoring_windows(text, length, step, batch_size)
-  token_nats = jax.jit(_token_nats(model, highest_token=int(text.max())))
-  weights, state = jax.device_put((model.weights, model.state))
   nats = []
-  for tokens, _, loss_weights in batches:
-    batch_nats = np.asarray(token_nats(weights, state, tokens))
-    nats.append(batch_nats[loss_weights > 0])
+  for batch_nats in _token_nats(model, batches, 'text', int(text.max())):
+    nats.append(batch_nats)
+    if progress is not None:
+      progress.update(len(batch_nats))
+  bits = metrics.nats_to_bits(np.concatenate(nats).astype(np.float64))
+  mean, standard_error = _of_blocks(bits)
+  return Score(mean, standard_error, len(bits), note=caveat(model))
+
+
+def score_images(
+  model,
+  images: np.ndarray,
+  batch_size: int = 8,
+  name: str | None = None,
+  progress=None,
+) -> Score:
+  """Returns the bits per dim of a model on images, each scored once.
+
+  Args:
+    model: As for `score`, on sequences of sub-pixels.
+    images: Array of uint8, `(n, height, width, 3)`.
+    batch_size: Images in a batch.
+    name: Which set of images it is.
+    progress: As for `score`, updated for every `n` images.
+
+  Raises:
+    UserError: If the batch size is not positive, or the images have values that
+      the model has no logits for.
+  """
+  check_positive(batch_size=batch_size)
+  batches = images_lib.scoring_batches(images, batch_size)
+  n_dims = images[0].size
+  nats = []
+  for batch_nats in _token_nats(model, batches, 'images', int(images.max())):
+    nats.append(batch_nats.reshape(-1, n_dims).mean(axis=1, dtype=np.float64))
     if progress is not None:
       progress.update(len(nats[-1]))
-  return _score(np.concatenate(nats))
+  bits = metrics.nats_to_bits(np.concatenate(nats))
+  standard_error = np.nan
+  if len(bits) > 1:
+    standard_error = bits.std(ddof=1) / np.sqrt(len(bits))
+  return Score(
+    float(bits.mean()),
+    float(standard_error),
+    len(bits),
+    unit='bits per dim',
+    of=f'images of {name}' if name else 'images',
+    note=caveat(model),
+  )
 
 
-def _token_nats(model, highest_token):
-  """Returns a function to float32 cross-entropies, `(batch, length)`."""
+def _token_nats(
+  model, batches: Iterable[streams.Batch], what: str, highest_token: int
+) -> Iterator[np.ndarray]:
+  """Yields the float32 cross-entropies of each batch's tokens that count."""
   rng = fastmath.random.get_prng(0)
   # Trax makes a layer's own key when it is first read. If that were within the
   # trace, the key would stay in the model and break its next call.
@@ -86,23 +158,26 @@ def _token_nats(model, highest_token):
     vocab_size = logits.shape[-1]
     if highest_token >= vocab_size:
       raise UserError(
-        f'text: got a token id {highest_token}, expected ids below the '
-        f"model's vocab_size {vocab_size}; score a text it was made for"
+        f'{what}: got a token id {highest_token}, expected ids below the '
+        f"model's vocab_size {vocab_size}; score what it was made for"
       )
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
     return -jnp.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
 
-  return token_nats
+  token_nats = jax.jit(token_nats)
+  weights, state = jax.device_put((model.weights, model.state))
+  for tokens, _, loss_weights in batches:
+    nats = np.asarray(token_nats(weights, state, tokens))
+    yield nats[loss_weights > 0]
 
 
-def _score(nats: np.ndarray) -> Score:
-  """Returns the mean of float32 `nats`, in the order of the text, in bits.
+def _of_blocks(bits: np.ndarray) -> tuple[float, float]:
+  """Returns the mean of `bits`, in the order of the text, and its error.
 
   Neighbouring bytes are not independent, so the standard error is that of the
   means of long blocks (a ratio estimate, as blocks differ by a byte).
   """
-  n_bytes = len(nats)
-  bits = metrics.nats_to_bits(nats.astype(np.float64))
+  n_bytes = len(bits)
   mean = bits.mean()
   n_blocks = n_bytes // _BLOCK_BYTES
   standard_error = np.nan
@@ -111,7 +186,24 @@ def _score(nats: np.ndarray) -> Score:
     deviations = np.add.reduceat(bits - mean, edges[:-1])
     variance = np.sum(deviations**2) * n_blocks / (n_blocks - 1)
     standard_error = np.sqrt(variance) / n_bytes
-  return Score(float(mean), float(standard_error), n_bytes)
+  return float(mean), float(standard_error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """What to score models on: call it with one.
+
+  Attributes:
+    score: Function from a model to its `Score`.
+    batch_shape: Of the tokens that the model gets, `(batch, length)`. Ours
+      takes any other one too, Trax's may have to be initialised with it.
+  """
+
+  score: Callable[[base.Layer], Score]
+  batch_shape: tuple[int, int]
+
+  def __call__(self, model) -> Score:
+    return self.score(model)
 
 
 def evaluator(
@@ -120,8 +212,8 @@ def evaluator(
   length: int = 2048,
   step: int | None = None,
   batch_size: int = 8,
-):
-  """Returns a function from a model to its `Score`, with a progress bar.
+) -> Evaluation:
+  """Returns what scores models on a text, with a progress bar.
 
   In gin files it is `trax_hourglass.evaluate`.
 
@@ -140,14 +232,42 @@ def evaluator(
   step = length if step is None else step
   text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks them.
 
-  def evaluate(model) -> Score:
-    with tqdm.tqdm(
-      total=len(tokens),
-      desc=f'{text.name}, {split}',
-      unit='B',
-      unit_scale=True,
-      disable=None,  # Where stderr is no terminal.
-    ) as bar:
+  def score_text(model):
+    with _bar(f'{text.name}, {split}', len(tokens), 'B') as bar:
       return score(model, tokens, length, step, batch_size, bar)
 
-  return evaluate
+  return Evaluation(score_text, (batch_size, length))
+
+
+def image_evaluator(
+  images: images_lib.Images, split: str = 'validation', batch_size: int = 8
+) -> Evaluation:
+  """Returns what scores models on all images of a split, with a progress bar.
+
+  In gin files it is `trax_hourglass.evaluate_images`.
+
+  Args:
+    images: The images with their splits.
+    split: Which of them to score.
+    batch_size: Images in a batch.
+
+  Raises:
+    UserError: If there is no such split, or the batch size is not positive.
+  """
+  images_lib.check_images(images)
+  chosen = images.split(split)
+  check_positive(batch_size=batch_size)
+  name = f'{images.name}, {split} split'
+
+  def score_split(model):
+    with _bar(name, len(chosen), ' images') as bar:
+      return score_images(model, chosen, batch_size, name, bar)
+
+  return Evaluation(score_split, (batch_size, chosen[0].size))
+
+
+def _bar(name, total, unit):
+  """Returns a progress bar; it stays away where stderr is no terminal."""
+  return tqdm.tqdm(
+    total=total, desc=name, unit=unit, unit_scale=True, disable=None
+  )

@@ -4,34 +4,48 @@ from matplotlib import figure
 import tensorflow as tf
 from trax.supervised import history as trax_history
 
-from trax_hourglass.layers.metrics import nats_to_bits
+from trax_hourglass.layers.metrics import Measure, nats_to_bits
 
 Curve = list[tuple[int, float]]
 
 
-def learning_curves(history: trax_history.History) -> dict[str, Curve]:
-  """Returns (step, bits per byte) of 'train' and 'validation'.
+def learning_curves(
+  history: trax_history.History, measure: Measure | None = None
+) -> dict[str, Curve]:
+  """Returns (step, bits) of 'train' and 'validation'.
 
   Curves without a point are left out. A training point is the mean since the
   evaluation before.
+
+  Args:
+    history: Of Trax's loop.
+    measure: What the bits are counted over, bytes by default.
   """
+  metric = (measure or Measure()).metric
   curves = {
     'train': _in_bits(history, 'train'),
     'validation': (
-      _points(history, 'eval', 'metrics/bits_per_byte')
-      or _in_bits(history, 'eval')
+      _points(history, 'eval', f'metrics/{metric}') or _in_bits(history, 'eval')
     ),
   }
   return {name: curve for name, curve in curves.items() if curve}
 
 
-def plot_learning_curve(history: trax_history.History, path: str) -> None:
-  """Writes a PNG of bits per byte over training steps to `path`."""
+def plot_learning_curve(
+  history: trax_history.History, path: str, measure: Measure | None = None
+) -> None:
+  """Writes a PNG of bits over training steps to `path`.
+
+  Arguments are those of `learning_curves`.
+  """
+  measure = measure or Measure()
   picture = figure.Figure(figsize=(6, 4), layout='constrained')
   axes = picture.add_subplot(
-    xlabel='training steps', ylabel='bits per byte', title='Learning curve'
+    xlabel='training steps', ylabel=measure.unit, title='Learning curve'
   )
-  for name, curve in learning_curves(history).items():
+  remarks = filter(None, (measure.source, measure.note))
+  picture.suptitle('\n'.join(remarks), fontsize='small')
+  for name, curve in learning_curves(history, measure).items():
     steps, values = zip(*curve, strict=True)
     axes.plot(steps, values, marker='.', label=f'{name}, {values[-1]:.3f}')
   axes.grid(alpha=0.3)

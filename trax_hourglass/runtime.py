@@ -31,6 +31,7 @@ def apply():
   repair_tree_unflatten()
   infer_shapes_once()
   rename_host_count()
+  skip_whole_examples()
   ignore_gzip_warning()
 
 
@@ -292,6 +293,16 @@ def rename_host_count():
   by the old name and is about to drop it. Both give the same number.
   """
   jax.host_count = jax.process_count
+
+
+def skip_whole_examples():
+  """Lets `trax.data.data_streams` skip examples of the training stream.
+
+  Cause: it draws their number up to a float, 1e5, which `random.randint` no
+  longer takes from Python 3.12 on.
+  """
+  tf_inputs = importlib.import_module('trax.data.tf_inputs')
+  tf_inputs._MAX_SKIP_EXAMPLES = int(tf_inputs._MAX_SKIP_EXAMPLES)
 
 
 def ignore_gzip_warning():

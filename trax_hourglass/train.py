@@ -9,6 +9,7 @@ with another configuration leaves that beside it, in `config_STEP.gin`.
 from collections.abc import Sequence
 import contextlib
 import copy
+import dataclasses
 import datetime
 import functools
 import importlib.metadata
@@ -28,7 +29,7 @@ from trax import jaxboard, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from trax_hourglass import command, plotting
+from trax_hourglass import command, evaluation, plotting
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.training import checkpoints
 from trax_hourglass.training.loop import Loop
@@ -56,6 +57,9 @@ def main(argv: Sequence[str]) -> None:
     seed = _seed(output_dir)
     evaluate = command.evaluator()
     loop = _build(output_dir, seed)
+    loop.measure = dataclasses.replace(
+      command.measure(), note=evaluation.caveat(loop.model)
+    )
     if loop.n_steps:
       _save_config(output_dir, argv, seed, loop.step)
   start_time = time.time()
@@ -65,9 +69,9 @@ def main(argv: Sequence[str]) -> None:
     raise KeyboardInterrupt(_interrupted(loop)) from None
   seconds = time.time() - start_time
   picture = os.path.join(output_dir, 'learning_curve.png')
-  plotting.plot_learning_curve(loop.history, picture)
-  test_score = evaluate and evaluate(loop.eval_model)
-  print(_summary(loop, seconds, test_score))
+  plotting.plot_learning_curve(loop.history, picture, loop.measure)
+  score = evaluate and evaluate(loop.eval_model)
+  print(_summary(loop, seconds, score))
 
 
 class _Loop(Loop):
@@ -111,6 +115,10 @@ def _check_train_bindings():
     value = copy.deepcopy(command.bound(f'train.{name}'))
     if value is not None:
       check_positive(**{f'train.{name}': value})
+  if FLAGS.init_checkpoint:
+    path = checkpoints.find_checkpoint(FLAGS.init_checkpoint)
+    with gin.unlock_config():
+      gin.bind_parameter('train.init_checkpoint', path)
   path = copy.deepcopy(command.bound('train.init_checkpoint'))
   if path is not None:
     # Trax takes any weights, in the order they come.
@@ -211,7 +219,7 @@ def _interrupted(loop):
   )
 
 
-def _summary(loop, seconds, test_score):
+def _summary(loop, seconds, score):
   """Returns the lines at the end of a run."""
   n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
   trained = f'{n_weights:,} weights, {loop.step:,} steps'
@@ -222,11 +230,13 @@ def _summary(loop, seconds, test_score):
       f'({loop.n_steps / seconds:.3g} steps/s)'
     )
   lines = {'trained': trained}
-  for name, curve in plotting.learning_curves(loop.history).items():
+  measure = loop.measure
+  for name, curve in plotting.learning_curves(loop.history, measure).items():
     step, bits = curve[-1]
-    lines[name] = f'{bits:.4f} bits per byte at step {step:,}'
-  lines['test'] = test_score or (
-    'no text: trax_hourglass.evaluate.text is not bound'
+    figure = f'{bits:.4f} {measure.unit} at step {step:,}'
+    lines[name] = figure + measure.remarks
+  lines['score'] = score or (
+    'none: bind trax_hourglass.evaluate.text or .evaluate_images.images'
   )
   lines['output'] = (
     f'{loop.output_dir}: model.pkl.gz, config.gin, learning_curve.png, '

@@ -1,5 +1,6 @@
-"""Metrics of a language model, for Trax's loop."""
+"""Metrics of a language model, for Trax's loop, and how to write them down."""
 
+import dataclasses
 import math
 
 from trax import layers as tl
@@ -13,10 +14,48 @@ def BitsPerByte():
   """Returns a layer that maps (logits, targets, weights) to a scalar.
 
   The weighted mean cross-entropy in bits; shapes are those of
-  `tl.WeightedCategoryCrossEntropy`. On pixels it is the bits per dim.
+  `tl.WeightedCategoryCrossEntropy`.
   """
+  return _bits('BitsPerByte')
+
+
+def BitsPerDim():
+  """Returns a layer that maps (logits, targets, weights) to a scalar.
+
+  `BitsPerByte` by the name that it has on sub-pixels.
+  """
+  return _bits('BitsPerDim')
+
+
+def _bits(name):
   return tl.Serial(
     tl.WeightedCategoryCrossEntropy(),
     tl.Fn('NatsToBits', nats_to_bits),
-    name='BitsPerByte',
+    name=name,
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+  """What bits are counted over, and what has to stand beside the figure.
+
+  Attributes:
+    unit: 'bits per byte' of a text, 'bits per dim' of images.
+    source: Which set of images it is: figures on others don't compare.
+    note: A reservation about the model, see `evaluation.caveat`.
+  """
+
+  unit: str = 'bits per byte'
+  source: str | None = None
+  note: str | None = None
+
+  @property
+  def metric(self) -> str:
+    """What the unit is called in `train.metrics`: 'bits_per_byte', ...."""
+    return self.unit.replace(' ', '_')
+
+  @property
+  def remarks(self) -> str:
+    """' [source; note]', to stand behind a figure; '' if there is neither."""
+    remarks = '; '.join(filter(None, (self.source, self.note)))
+    return remarks and f' [{remarks}]'

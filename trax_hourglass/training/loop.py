@@ -13,7 +13,7 @@ from trax.optimizers import trainer as trax_trainer
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers.metrics import nats_to_bits
+from trax_hourglass.layers.metrics import Measure, nats_to_bits
 from trax_hourglass.training import accumulation, checkpoints
 
 
@@ -41,7 +41,12 @@ class Loop(training.Loop):
   last step too, and raises a `UserError` where Trax goes on silently: at a
   target beyond the model's outputs, and at a checkpoint of another
   architecture.
+
+  Attributes:
+    measure: What its bits are counted over, and what it prints beside them.
   """
+
+  measure = Measure()
 
   def __init__(self, *args, device_batch_size=None, **kwargs):
     self._device_batch_size = device_batch_size
@@ -102,7 +107,7 @@ class Loop(training.Loop):
     self._eval_reports = []
     super().run_evals(summary_writers)
     report = [f'step {self.step}', self._train_report, *self._eval_reports]
-    tqdm.tqdm.write('  '.join(filter(None, report)))
+    tqdm.tqdm.write('  '.join(filter(None, report)) + self.measure.remarks)
 
   def log_summary(
     self, values, summary_writer, value_prefix, log_prefix, stdout=True
@@ -184,7 +189,8 @@ class Loop(training.Loop):
     loss, stats = super()._run_one_step(task_index, task_changed)
     # Reading the loss waits for the device, so it is read when it is shown.
     if self._bar.update():
-      self._bar.set_postfix_str(_format_loss(float(np.mean(loss))))
+      loss_line = self._format_loss(float(np.mean(loss)))
+      self._bar.set_postfix_str(loss_line + self.measure.remarks)
     return loss, stats
 
   def _log_training_progress(
@@ -194,20 +200,20 @@ class Loop(training.Loop):
       super()._log_training_progress(
         task, total_loss, n_steps, elapsed_time, **kwargs
       )
-    loss = _format_loss(float(total_loss) / n_steps)
+    loss = self._format_loss(float(total_loss) / n_steps)
     self._train_report = f'{n_steps / elapsed_time:.3g} steps/s  train {loss}'
 
   def _log_step(self, msg, stdout=True):
     super()._log_step(msg, stdout=False)
 
-
-def _format_loss(nats):
-  return f'loss {nats:.4f} nats, {nats_to_bits(nats):.4f} bits per byte'
+  def _format_loss(self, nats):
+    bits = nats_to_bits(nats)
+    return f'loss {nats:.4f} nats, {bits:.4f} {self.measure.unit}'
 
 
 def _format_metrics(metrics):
-  """Returns 'validation bits_per_byte 4.1, ...', bits per byte first."""
-  names = sorted(metrics, key=lambda name: name != 'bits_per_byte')
+  """Returns 'validation bits_per_byte 4.1, ...', the bits first."""
+  names = sorted(metrics, key=lambda name: not name.startswith('bits_per_'))
   return 'validation ' + ', '.join(
     f'{name} {float(metrics[name]):.4f}' for name in names
   )
