@@ -7,15 +7,18 @@ runtime.apply()
 
 from trax_hourglass import configurables as _configurables
 from trax_hourglass.errors import UserError
-from trax_hourglass.evaluation import Score, score
+from trax_hourglass.evaluation import Score, score, score_images
 from trax_hourglass.layers import (
   AttentionResampling,
   AveragePooling,
   LinearPooling,
   LinearUpsampling,
+  LocalAttention,
+  LSHAttention,
   NaiveUpsampling,
   NoUpsampling,
   RelativeAttention,
+  RotaryAttention,
 )
 from trax_hourglass.models import Hourglass, HourglassLM
 
@@ -26,12 +29,16 @@ __all__ = [
   'AveragePooling',
   'Hourglass',
   'HourglassLM',
+  'LSHAttention',
   'LinearPooling',
   'LinearUpsampling',
+  'LocalAttention',
   'NaiveUpsampling',
   'NoUpsampling',
   'RelativeAttention',
+  'RotaryAttention',
   'Score',
   'UserError',
   'score',
+  'score_images',
 ]

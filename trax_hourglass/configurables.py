@@ -9,24 +9,38 @@ import pathlib
 import gin
 
 from trax_hourglass import evaluation, layers, models
-from trax_hourglass.data import enwik8, text
+from trax_hourglass.data import enwik8, imagenet, images, prepared, text
 from trax_hourglass.layers import metrics
-from trax_hourglass.training import loop
+from trax_hourglass.training import loop, schedules
 
 MODULE = 'trax_hourglass'
 
 for _configurable in (
   layers.AttentionResampling,
   layers.AveragePooling,
+  layers.LSHAttention,
   layers.LinearPooling,
   layers.LinearUpsampling,
+  layers.LocalAttention,
   layers.NaiveUpsampling,
   layers.NoUpsampling,
   layers.RelativeAttention,
+  layers.RotaryAttention,
   metrics.BitsPerByte,
+  metrics.BitsPerDim,
   models.Hourglass,
   models.HourglassLM,
   enwik8.enwik8,
+  imagenet.imagenet32,
+  imagenet.imagenet64,
+  images.image_folder,
+  images.image_inputs,
+  images.photos32,
+  prepared.cifar10,
+  prepared.downsampled_imagenet,
+  schedules.warmup_cosine,
+  schedules.warmup_rsqrt,
+  schedules.warmup_rsqrt_cosine_tail,
   text.text_file,
   text.text_inputs,
   text.wikipedia_sample,
@@ -34,6 +48,7 @@ for _configurable in (
   gin.register(module=MODULE)(_configurable)
 
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
+gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(loop.options)
 
 # An installed package carries the gin files, a clone has them beside it.

@@ -1,0 +1,91 @@
+"""Draws a run's learning rate: python -m trax_hourglass.plot_schedule.
+
+Takes --config_file and --config as `trax_hourglass.train` does, writes a
+picture of `train.lr_schedule_fn` over `train.steps` to --output, and prints the
+rate at its peak and at the end.
+"""
+
+from collections.abc import Sequence
+import copy
+import sys
+
+from absl import flags
+from matplotlib import figure, ticker
+import tensorflow as tf
+from trax import fastmath, trainer_flags
+
+from trax_hourglass import command
+from trax_hourglass.errors import UserError, check_positive
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(trainer_flags)
+flags.DEFINE_string('output', 'schedule.png', 'Where to write the picture.')
+
+# A picture shows no more.
+_MAX_POINTS = 1000
+
+
+@command.exit_codes()
+def main(argv: Sequence[str]) -> None:
+  command.start(argv)
+  command.configure()
+  with command.building():
+    schedule_fn = _bound('lr_schedule_fn')
+    curve = learning_rates(schedule_fn(), _bound('steps'))
+    _plot(curve, schedule_fn.__name__, FLAGS.output)
+  peak, last = max(curve, key=lambda point: point[1]), curve[-1]
+  for name, (step, rate) in {'peak': peak, 'end': last}.items():
+    print(f'{name:10}{rate:.3e} at step {step:,}')
+  print(f'{"output":10}{FLAGS.output}')
+
+
+def learning_rates(schedule, steps: int) -> list[tuple[int, float]]:
+  """Returns (step, rate) pairs of the first step, the last, and between.
+
+  Those between are all steps, or every 10th, every 100th, ....
+
+  Args:
+    schedule: Function from a step to a rate, as for `TrainTask` of Trax.
+    steps: The last step.
+
+  Raises:
+    UserError: If `steps` is not positive.
+  """
+  check_positive(**{'train.steps': steps})
+  stride = 1
+  while steps > stride * _MAX_POINTS:
+    stride *= 10
+  with fastmath.use_backend(fastmath.Backend.NUMPY):  # As in Trax's loop.
+    return [
+      (step, float(schedule(step)))
+      for step in sorted({1, *range(stride, steps, stride), steps})
+    ]
+
+
+def _bound(name):
+  value = copy.deepcopy(command.bound(f'train.{name}'))
+  if value is None:
+    raise UserError(
+      f'train.{name} is not bound; give a configuration that binds it, for '
+      'example --config_file=quickstart.gin'
+    )
+  return value
+
+
+def _plot(curve, title, path):
+  picture = figure.Figure(figsize=(6, 4), layout='constrained')
+  axes = picture.add_subplot(
+    xlabel='training steps', ylabel='learning rate', title=title
+  )
+  axes.plot(*zip(*curve, strict=True))
+  axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=''))
+  axes.ticklabel_format(axis='y', scilimits=(0, 0))
+  axes.set_xlim(left=0)
+  axes.set_ylim(bottom=0)
+  axes.grid(alpha=0.3)
+  with tf.io.gfile.GFile(path, 'wb') as f:
+    picture.savefig(f, format='png', dpi=150)
+
+
+if __name__ == '__main__':
+  main(sys.argv)
