@@ -35,9 +35,22 @@ class Jitted:
       return layer.pure_fn(inputs, weights, state, rng)[0]
 
     self._apply = jax.jit(apply)
+    self._each = jax.jit(
+      lambda flat_weights, batch: jax.lax.map(
+        lambda x: apply(flat_weights, x[None])[0], batch
+      )
+    )
 
   def __call__(self, flat_weights, *inputs):
     return self._apply(flat_weights, inputs if len(inputs) > 1 else inputs[0])
+
+  def each(self, flat_weights, batch):
+    """Applies the layer to one sequence after the other.
+
+    So that what is equal is rounded alike: XLA may round the last rows of a
+    batch in another way than the first.
+    """
+    return self._each(flat_weights, batch)
 
   def random_weights(self, seed=0):
     """Returns random flat weights, for biases and norms too.

@@ -11,28 +11,31 @@ import trax_hourglass as th
 LENGTH = 128
 
 
-def _model(rematerialize):
+def _model(hierarchy, rematerialize):
   return th.HourglassLM(
     vocab_size=13,
     d_model=12,
     d_ff=48,
     n_heads=2,
-    hierarchy='3@1 2@2 0@1',
+    hierarchy=hierarchy,
     dropout=0.1,
     mode='train',
     rematerialize=rematerialize,
   )
 
 
-@pytest.fixture(scope='module')
-def steps():
+@pytest.fixture(
+  scope='module',
+  params=['3@1', pytest.param('2@1 1@2 0@1', marks=pytest.mark.slow)],
+)
+def steps(request):
   """Loss and gradients of the same weights, kept and rematerialised."""
   signature = trax_tools.tokens_signature(LENGTH)
-  plain = _model(rematerialize=False)
+  plain = _model(request.param, rematerialize=False)
   plain.init(signature)
   flat, flat_state = tl.flatten_weights_and_state(plain.weights, plain.state)
   return [
-    _compile(_model(rematerialize), signature, flat, flat_state)
+    _compile(_model(request.param, rematerialize), signature, flat, flat_state)
     for rematerialize in (False, True)
   ]
 
@@ -68,4 +71,4 @@ def test_takes_less_memory(steps):
   kept, rematerialized = (
     step.memory_analysis().temp_size_in_bytes for step, _ in steps
   )
-  assert rematerialized < 0.6 * kept
+  assert rematerialized < 0.75 * kept

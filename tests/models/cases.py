@@ -74,10 +74,9 @@ def arguments(name, resamplers):
 
 
 def build(lm, length, **config):
-  """Returns a model, jitted for batches as `changed_tokens` makes them."""
+  """Returns a jitted model."""
   model = lm(**WIDTHS, **config, dropout=0.1, mode='eval')
-  signature = trax_tools.tokens_signature(length, batch=length + 1)
-  return trax_tools.Jitted(model, signature)
+  return trax_tools.Jitted(model, trax_tools.tokens_signature(length))
 
 
 @functools.cache

@@ -142,27 +142,6 @@ def test_the_baseline_is_a_stack_of_blocks():
   assert weights[0] - per_block == 1 + 2 + 2 + 2
 
 
-# arXiv:2110.13711, Table 1; counted on the authors' code with S = average
-# pooling and U = repeat.
-@pytest.mark.parametrize(
-  ('hierarchy', 'millions'),
-  [
-    ('2@1 1@3 2@1', 24.17),
-    ('2@1 1@2 4@4 1@2 2@1', 48.09),
-  ],
-)
-def test_weights_of_table_1(hierarchy, millions):
-  layer = th.HourglassLM(
-    256,
-    hierarchy=hierarchy,
-    attention_upsampling_fn=th.NaiveUpsampling,
-    mode='eval',
-  )
-  forward = trax_tools.Jitted(layer, trax_tools.tokens_signature(12))
-  n_weights = sum(int(np.prod(shape)) for shape in forward.shapes)
-  assert round(n_weights / 1e6, 2) == millions
-
-
 def test_prints_the_words_of_the_architecture():
   text = str(th.HourglassLM(5, hierarchy='2@1 4@3 2@1'))
   for word in (

@@ -30,8 +30,9 @@ def LSHAttention(
 
   Multi-head self-attention within chunks of similar vectors: sorts the vectors
   by a random hash, cuts them into chunks, and lets a vector attend to those of
-  its own chunk and of the chunk before that are not later than itself; the mean
-  over several hashes. Memory grows with length * chunk_len.
+  its own chunk and of the chunk before that are earlier than itself. What
+  several hashes find is weighed by its logits. Memory grows with
+  length * chunk_len.
 
   No output sees a later vector, but which chunk a vector falls into depends on
   all the vectors, later ones too: changing one moves outputs before it.
