@@ -21,7 +21,7 @@ setup(
   ],
   package_dir={'trax_hourglass.gin': 'gin'},
   package_data={
-    'trax_hourglass.gin': ['*.gin'],
+    'trax_hourglass.gin': ['*.gin', '*/*.gin'],
     'trax_hourglass.data': ['samples/*'],
   },
   install_requires=[

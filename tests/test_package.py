@@ -41,7 +41,10 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     for path in (ROOT / 'trax_hourglass').rglob('*')
     if path.suffix == '.py' or path.parent.name == 'samples'
   }
-  configs = {f'trax_hourglass/gin/{p.name}' for p in ROOT.glob('gin/*.gin')}
+  configs = {
+    f'trax_hourglass/{path.relative_to(ROOT)}'
+    for path in ROOT.glob('gin/**/*.gin')
+  }
   assert configs
   with zipfile.ZipFile(wheel) as archive:
     names = {name for name in archive.namelist() if '.dist-info/' not in name}
@@ -69,9 +72,9 @@ from trax_hourglass.data import images, text
 home = Path(trax_hourglass.__file__).parent
 assert home.parent == Path(sys.argv[1]), home
 assert hasattr(gin, 'configurable')
-command.start(['train', '--config_file=quickstart.gin'])
+command.start(['train', '--config_file=table4/2x1_8x3_2x1.gin'])
 command.configure()
-assert gin.query_parameter('%SEED') == 0  # From the file that it includes.
+assert gin.query_parameter('%SEED') == 0  # From a file that others include.
 assert len(text.wikipedia_sample().test) == 250_000
 assert len(images.photos32().split('train')) == 579
 """
