@@ -13,16 +13,19 @@ from trax_hourglass import command, configurables
 
 README = (pathlib.Path(__file__).parent.parent / 'README.md').read_text()
 BINDINGS = re.findall(r"--config='([^']+)'", README)
+EXAMPLES = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
 MODULES = sorted(set(re.findall(r'\| `(trax_hourglass[\w.]*)`', README)))
 
 
-def test_python_example_prints_what_it_says():
-  (code,) = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
-  expected = re.search(r'print.*?# (\(.*?\))', code)[1]
+@pytest.mark.parametrize('code', EXAMPLES, ids=range(len(EXAMPLES)))
+def test_python_examples_print_what_they_say(code):
+  expected = re.findall(r'^print.*  # ([^:\n]*)', code, re.MULTILINE)
+  assert expected
   out = io.StringIO()
   with contextlib.redirect_stdout(out):
     exec(code, {})
-  assert out.getvalue().strip() == expected
+  printed = [line for line in out.getvalue().splitlines() if line]
+  assert printed[-len(expected) :] == expected
 
 
 @pytest.mark.parametrize('binding', BINDINGS)
@@ -46,6 +49,7 @@ def test_no_placeholder_is_left():
 
 def test_finds_what_it_tests():
   assert len(BINDINGS) >= 8
+  assert len(EXAMPLES) >= 4
   assert len(MODULES) >= 8
 
 
