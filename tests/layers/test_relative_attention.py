@@ -58,7 +58,7 @@ def test_equals_a_plain_loop(n_q, n_k):
 
 def test_distances_are_sinusoids_of_tokens():
   """Literal rows: in nested levels a neighbour is `total_pooling` tokens."""
-  queries, memory = np.zeros((1, 2, 4)), np.zeros((1, 4, 4))
+  queries, memory = (np.zeros((1, n, 4), np.float32) for n in (2, 4))
   frequencies = np.array([1, 0.01])
 
   def rows(*distances):

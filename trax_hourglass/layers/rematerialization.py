@@ -71,4 +71,4 @@ def rematerialized(f, x):
 def _true(inputs):
   """Returns True, which XLA cannot tell before it runs."""
   number = jax.tree.leaves(inputs)[0].ravel()[0]
-  return jnp.minimum(jnp.isnan(number).astype(int), 0) == 0
+  return jnp.minimum(jnp.isnan(number).astype(jnp.int32), 0) == 0

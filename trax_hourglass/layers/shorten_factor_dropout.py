@@ -1,6 +1,7 @@
 """Shorten factor dropout (arXiv:2110.13711, Section 4.1)."""
 
 import jax
+from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
@@ -39,7 +40,7 @@ class _Draw(base.Layer):
 
   def forward(self, inputs):
     if self._mode != 'train':
-      return jax.numpy.zeros((), int)
+      return jnp.zeros((), jnp.int32)
     self.state, key = jax.random.split(self.state)
     return jax.random.randint(key, (), 0, self._n)
 
