@@ -114,9 +114,12 @@ def test_no_library_fusions(monkeypatch, jaxlib, flags, expected):
   assert os.environ['XLA_FLAGS'] == expected
 
 
-def test_xla_knows_the_flag_of_library_fusions():
-  assert LIBRARY_FUSIONS in os.environ['XLA_FLAGS']
-  assert jax.jit(lambda x: 2 * x)(3) == 6
+def test_xla_knows_the_flag_of_library_fusions(monkeypatch):
+  monkeypatch.setenv('XLA_FLAGS', '')
+  runtime.no_library_fusions()
+  assert os.environ['XLA_FLAGS'] == LIBRARY_FUSIONS
+  result = run_python('import jax; print(jax.jit(lambda x: 2 * x)(3))')
+  assert (result.stdout, result.stderr) == ('6\n', '')
 
 
 def test_assert_shape_names_file_and_line():

@@ -26,7 +26,7 @@ def _model(hierarchy, rematerialize):
 
 @pytest.fixture(
   scope='module',
-  params=['3@1', pytest.param('2@1 1@2 0@1', marks=pytest.mark.slow)],
+  params=['2@1', pytest.param('2@1 1@2 0@1', marks=pytest.mark.slow)],
 )
 def steps(request):
   """Loss and gradients of the same weights, kept and rematerialised."""

@@ -148,22 +148,7 @@ def test_equals_the_authors_model(name, their_random_numbers):
   flat_weights = [case[f] for f in case.files if f.startswith('weights_')]
   assert [w.shape for w in flat_weights] == shapes
 
-  def loss(flat_weights):
-    logits = forward(flat_weights, tokens)
-    weighted = trax_tools.cross_entropy(logits, tokens, case['loss_weights'])
-    return weighted, logits
-
-  (value, logits), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
-    flat_weights
-  )
-  np.testing.assert_allclose(logits, case['logits'], atol=1e-4, rtol=0)
-  np.testing.assert_allclose(value, case['loss'], atol=1e-5, rtol=0)
-  np.testing.assert_allclose(
-    [np.linalg.norm(g) for g in gradient],
-    case['grad_leaf_norms'],
-    atol=1e-3 * case['grad_norm'],
-    rtol=0,
-  )
+  test_equality.assert_equals_reference(forward, flat_weights, case)
 
 
 @pytest.mark.slow

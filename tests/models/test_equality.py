@@ -42,6 +42,19 @@ def test_reference(name):
   )
   assert [w.shape for w in flat_weights] == forward.shapes
 
+  assert_equals_reference(forward, flat_weights, case)
+
+
+def assert_equals_reference(forward, flat_weights, case):
+  """Compares logits, loss and gradients with what the authors' code gave.
+
+  Args:
+    forward: Function from flat weights and tokens to logits.
+    flat_weights: The case's weights.
+    case: Its arrays, by name.
+  """
+  tokens = case['tokens']
+
   def loss(flat_weights):
     logits = forward(flat_weights, tokens)
     weighted = trax_tools.cross_entropy(logits, tokens, case['loss_weights'])

@@ -5,6 +5,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 from trax import layers as tl
+from trax import shapes
 
 from tests import trax_tools
 import trax_hourglass as th
@@ -20,7 +21,7 @@ def _model(mode, **arguments):
     d_model=12,
     d_ff=14,
     n_heads=3,
-    hierarchy='1@1 1@2 1@1',
+    hierarchy='0@1 1@2 0@1',
     mode=mode,
     **arguments,
   )
@@ -40,7 +41,8 @@ def _loss(model, weights):
 
 
 def test_weights_and_gradients_are_float32(model):
-  gradients = jax.grad(lambda weights: _loss(model, weights))(model.weights)
+  gradient = jax.jit(jax.grad(lambda weights: _loss(model, weights)))
+  gradients = gradient(model.weights)
   for tree in (model.weights, gradients):
     assert {x.dtype for x in jax.tree.leaves(tree)} == {jnp.dtype('float32')}
   assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
@@ -57,7 +59,7 @@ def test_every_product_has_bfloat16_factors(model):
 def test_softmax_is_float32(model):
   jaxpr = jax.make_jaxpr(lambda weights: _loss(model, weights))(model.weights)
   exponentials = list(_equations(jaxpr.jaxpr, 'exp'))
-  assert len(exponentials) > 4
+  assert len(exponentials) > 3
   for equation in exponentials:
     assert equation.invars[0].aval.dtype == jnp.float32
 
@@ -88,8 +90,8 @@ def test_logits_are_close_to_those_in_float32():
 def test_hourglass_keeps_the_dtype_of_its_input():
   layer = th.Hourglass(12, 14, n_heads=3, hierarchy='1@3', mode='eval')
   layer.init(trax_tools.activations_signature(LENGTH, 12))
-  x = jnp.ones((1, LENGTH, 12), jnp.bfloat16)
-  assert layer(x).dtype == jnp.bfloat16
+  signature = shapes.ShapeDtype((1, LENGTH, 12), jnp.bfloat16)
+  assert layer.output_signature(signature).dtype == jnp.bfloat16
 
 
 def test_refuses_other_types():

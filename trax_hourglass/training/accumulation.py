@@ -3,6 +3,7 @@
 import jax
 from jax import numpy as jnp
 
+from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, check_positive
 
 
@@ -18,11 +19,7 @@ def n_parts(batch_size, n_devices=1, device_batch_size=None) -> int:
   Raises:
     UserError: If the batch, or a device's share of it, cannot be split evenly.
   """
-  if batch_size % n_devices:
-    raise UserError(
-      f'batch_size: got {batch_size}, expected a multiple of the {n_devices} '
-      'devices'
-    )
+  streams.check_shares('batch_size', batch_size, n_devices)
   share = batch_size // n_devices
   if device_batch_size is None:
     return 1
