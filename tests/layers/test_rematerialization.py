@@ -1,57 +1,76 @@
-"""Rematerialised, a model is the same and its training step smaller."""
+"""Rematerialised, layers are the same and their training step smaller."""
 
 import jax
+from jax import numpy as jnp
 import numpy as np
 import pytest
 from trax import layers as tl
 
 from tests import trax_tools
 import trax_hourglass as th
+from trax_hourglass.layers.blocks import FeedForward
+from trax_hourglass.layers.rematerialization import Rematerialized
+from trax_hourglass.layers.repeated import Repeated
 
 LENGTH = 128
+WIDTHS = {'d_model': 12, 'd_ff': 48}
 
 
-def _model(hierarchy, rematerialize):
-  return th.HourglassLM(
-    vocab_size=13,
-    d_model=12,
-    d_ff=48,
-    n_heads=2,
-    hierarchy=hierarchy,
-    dropout=0.1,
-    mode='train',
-    rematerialize=rematerialize,
-  )
+def _single(rematerialize):
+  layers = [FeedForward(12, 48, 0.1) for _ in range(3)]
+  return tl.Serial([Rematerialized(x) if rematerialize else x for x in layers])
+
+
+def _repeated(rematerialize):
+  return Repeated([FeedForward(12, 48, 0.1) for _ in range(6)], rematerialize)
+
+
+def _model(hierarchy):
+  def build(rematerialize):
+    return th.Hourglass(
+      **WIDTHS,
+      n_heads=2,
+      hierarchy=hierarchy,
+      dropout=0.1,
+      rematerialize=rematerialize,
+    )
+
+  return build
 
 
 @pytest.fixture(
   scope='module',
-  params=['2@1', pytest.param('2@1 1@2 0@1', marks=pytest.mark.slow)],
+  params=[
+    pytest.param(_single, id='single'),
+    pytest.param(_repeated, id='repeated'),
+    pytest.param(_model('8@1'), id='8@1', marks=pytest.mark.slow),
+    pytest.param(_model('8@1 1@2 0@1'), id='valley', marks=pytest.mark.slow),
+  ],
 )
 def steps(request):
   """Loss and gradients of the same weights, kept and rematerialised."""
-  signature = trax_tools.tokens_signature(LENGTH)
-  plain = _model(request.param, rematerialize=False)
+  signature = trax_tools.activations_signature(LENGTH, 12)
+  plain = request.param(rematerialize=False)
   plain.init(signature)
   flat, flat_state = tl.flatten_weights_and_state(plain.weights, plain.state)
   return [
-    _compile(_model(request.param, rematerialize), signature, flat, flat_state)
+    _compile(request.param(rematerialize), signature, flat, flat_state)
     for rematerialize in (False, True)
   ]
 
 
-def _compile(model, signature, flat, flat_state):
+def _compile(layer, signature, flat, flat_state):
   """Returns the step, and the weights that it is to be called with."""
   weights, state = tl.unflatten_weights_and_state(
-    flat, flat_state, model.weights_and_state_signature(signature)
+    flat, flat_state, layer.weights_and_state_signature(signature)
   )
-  tokens = np.arange(LENGTH, dtype=np.int32)[None] % 13
+  x = np.random.default_rng(0).normal(size=signature.shape).astype(np.float32)
   rng = jax.random.PRNGKey(1)
-  _ = model.rng  # Made when first read: not within a trace.
+  _ = layer.rng  # Made when first read: not within a trace.
 
   def loss(weights):
-    logits, _ = model.pure_fn(tokens, weights, state, rng)
-    return trax_tools.cross_entropy(logits, tokens, np.ones(tokens.shape))
+    y, _ = layer.pure_fn(x, weights, state, rng)
+    return jnp.mean(jnp.square(y))
 
   return jax.jit(jax.value_and_grad(loss)).lower(weights).compile(), weights
 

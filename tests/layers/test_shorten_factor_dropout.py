@@ -93,6 +93,7 @@ def test_the_draw_follows_from_the_state_alone(case):
   np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', ['pooling_two_levels'], indirect=True)
 def test_gradients_are_those_of_the_plain_model(case):
   def loss(logits):

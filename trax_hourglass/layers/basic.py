@@ -6,8 +6,11 @@ bfloat16; weights are kept, and norms computed, in float32.
 """
 
 from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
 from trax import shapes
+
+from trax_hourglass.layers import random_masks
 
 
 class Dense(tl.Dense):
@@ -37,10 +40,36 @@ class LayerNorm(tl.LayerNorm):
 
 
 class Dropout(tl.Dropout):
-  """`tl.Dropout`: any shape to the same shape."""
+  """`tl.Dropout`, with masks that cost less: any shape to the same shape."""
 
   def forward(self, x):
-    return super().forward(x).astype(x.dtype)
+    if self._mode != 'train':
+      return x
+    rate = self._initial_rate
+    if isinstance(self.state, dict):  # Trax changes the rate in training.
+      rate = self.state.get(self._name, rate)
+    elif not rate:
+      return x
+    shape = list(x.shape)
+    for axis in self._shared_axes:
+      shape[axis] = 1
+    keep = random_masks.keep(self.rng, rate, tuple(shape))
+    return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
+
+
+# What a block stores for its backward pass; the rest costs little to compute
+# again.
+STORED = 'stored'
+
+
+def stored(tree):
+  """Returns a tree of arrays, marked to be stored for the backward pass."""
+  return checkpoint_name(tree, STORED)
+
+
+def Stored():
+  """Returns a layer that maps an array to itself, see `stored`."""
+  return tl.Fn('Stored', stored)
 
 
 def Cast(dtype):

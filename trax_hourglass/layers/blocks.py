@@ -2,7 +2,7 @@
 
 from trax import layers as tl
 
-from trax_hourglass.layers.basic import Dense, Dropout, LayerNorm
+from trax_hourglass.layers.basic import Dense, Dropout, LayerNorm, Stored
 from trax_hourglass.layers.checks import check_dropout, check_mode
 
 
@@ -68,6 +68,7 @@ def FeedForward(
   return tl.Residual(
     LayerNorm(),
     Dense(d_ff),
+    Stored(),
     ff_activation(),
     dropped(),
     Dense(d_model),

@@ -23,10 +23,9 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers.basic import Dense
+from trax_hourglass.layers import blockwise
+from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
-
-_MASKED = -1e9
 
 
 def RelativeAttention(
@@ -156,7 +155,7 @@ def Distances(d_model, total_pooling):
 
   def distances(queries, memory):
     q, k = queries.shape[1], memory.shape[1]
-    query_step, _ = _steps(q, k)
+    query_step, _ = blockwise.steps(q, k)
     unit = 1 if q > k else total_pooling
     first = -query_step * (q - 1)
     return _sinusoids(first, query_step, unit, d_model).astype(queries.dtype)
@@ -178,7 +177,7 @@ def _sinusoids(start, stop, unit, d_model):
 class DotProductRelativeAttention(base.Layer):
   """Maps (v, u, distances, queries, keys, values) to activations.
 
-  Splits the heads, calls `relative_attention` and merges them again. A class
+  Splits the heads, calls `blockwise.attention` and merges them again. A class
   because dropout needs the layer's random key.
   """
 
@@ -188,14 +187,15 @@ class DotProductRelativeAttention(base.Layer):
     self._dropout = dropout if mode == 'train' else 0.0
 
   def forward(self, inputs):
-    location_bias, context_bias, distances, queries, keys, values = inputs
-    y = relative_attention(
+    location_bias, context_bias, distances, *projected = inputs
+    queries, keys, values = stored(projected)
+    y = blockwise.attention(
       self._split(queries),
       self._split(keys),
       self._split(values),
-      self._split(distances[None])[0],
-      context_bias.astype(queries.dtype),
-      location_bias.astype(queries.dtype),
+      blockwise.Location(
+        self._split(distances[None])[0], context_bias, location_bias
+      ),
       dropout=self._dropout,
       rng=self.rng if self._dropout else None,
     )
@@ -206,86 +206,3 @@ class DotProductRelativeAttention(base.Layer):
     batch, length, d_model = x.shape
     x = x.reshape(batch, length, self._n_heads, d_model // self._n_heads)
     return x.transpose(0, 2, 1, 3)
-
-
-# Compiled as one function, so that blocks of one shape are traced once; Trax
-# traces each layer as often as it is nested.
-@functools.partial(jax.jit, static_argnames='dropout')
-def relative_attention(
-  queries,
-  keys,
-  values,
-  distances,
-  context_bias,
-  location_bias,
-  dropout=0.0,
-  rng=None,
-):
-  """Returns causal relative attention, `(batch, heads, q, d_head)`.
-
-  softmax(((Q + u) K^T + (Q + v) R^T) / sqrt(d_head)) V over the visible keys,
-  where row n of R belongs to the n-th distance. The one place that decides how
-  attention is computed: every (query, key) pair at once.
-
-  Args:
-    queries: `(batch, heads, q, d_head)`.
-    keys: `(batch, heads, k, d_head)`; `q` divides `k` or `k` divides `q`.
-    values: `(batch, heads, k, d_head)`.
-    distances: R, `(heads, max(q, k), d_head)`, farthest past first.
-    context_bias: u, `(1, heads, 1, d_head)`.
-    location_bias: v, `(1, heads, 1, d_head)`.
-    dropout: Share of the attention weights dropped.
-    rng: Random key, needed where `dropout` is above 0.
-  """
-  q, k, d_head = queries.shape[-2], keys.shape[-2], queries.shape[-1]
-  product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
-  by_content = product('bhid,bhjd->bhij', queries + context_bias, keys)
-  by_distance = product('bhid,hnd->bhin', queries + location_bias, distances)
-  logits = by_content + distance_to_key(by_distance, k)
-  logits = logits / jnp.sqrt(d_head)
-  logits = jnp.where(visible(q, k), logits, _MASKED)
-  weights = jax.nn.softmax(logits).astype(values.dtype)
-  if dropout:
-    keep = jax.random.bernoulli(rng, 1 - dropout, weights.shape)
-    weights = jnp.where(keep, weights / (1 - dropout), 0)
-  return jnp.einsum('bhij,bhjd->bhid', weights, values)
-
-
-def visible(q, k):
-  """Returns `(q, k)` booleans: which of `k` keys each of `q` queries sees."""
-  query_step, key_step = _steps(q, k)
-  query_group = jnp.arange(q) // key_step
-  key_group = jnp.arange(k) // query_step
-  return key_group <= query_group[:, None]
-
-
-def distance_to_key(x, k):
-  """Maps `(..., q, max(q, k))` by distance to `(..., q, k)` by key.
-
-  Entry (i, j) of the result is the column of distance(i, j) in row i. In the
-  flattened array that is element `i * (n - query_step) + key_step * j` after a
-  constant, so one reshape to rows shorter by `query_step` aligns all keys at
-  once (the trick of arXiv:1901.02860, App. B, for any two steps). Entries of
-  invisible pairs are arbitrary.
-  """
-  *batch, q, n = x.shape
-  query_step, key_step = _steps(q, k)
-  # A row must hold the last key's column after it is shortened.
-  padding = max(0, key_step * (k - 1) + 1 + query_step - n)
-  x = jnp.pad(x, [(0, 0)] * (len(batch) + 1) + [(0, padding)])
-  n += padding
-  x = x.reshape(*batch, q * n)[..., query_step * (q - 1) :]
-  # q rows of n - query_step are q * query_step elements shorter than x was,
-  # and query_step * (q - 1) of them are cut off in front already.
-  x = x[..., : q * (n - query_step)].reshape(*batch, q, n - query_step)
-  return x[..., : key_step * (k - 1) + 1 : key_step]
-
-
-def _steps(q, k):
-  """Returns how far a query row and a key advance on the finer sequence."""
-  if q % k and k % q:
-    raise UserError(
-      f'got {q} queries and {k} keys, expected one number to be a multiple of '
-      'the other'
-    )
-  return max(k // q, 1), max(q // k, 1)

@@ -6,7 +6,8 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers.basic import Dense
+from trax_hourglass.layers import blockwise
+from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 _MASKED = -1e9
@@ -113,18 +114,17 @@ class DotProductAttention(base.Layer):
 
 
 def causal_attention(queries, keys, values, dropout=0.0, rng=None):
-  """Returns `(..., length, d)`: each query attends to its past and itself.
+  """Returns `(n, length, d)`: each query attends to its past and itself.
 
   Args:
-    queries: `(..., length, d)`, like keys and values.
+    queries: `(n, length, d)`, like keys and values: n heads of any sequences.
     keys: See queries.
     values: See queries.
     dropout: Share of the attention weights dropped.
     rng: Random key, needed where `dropout` is above 0.
   """
-  length = queries.shape[-2]
-  visible = jnp.tril(jnp.ones((length, length), bool))
-  return attend(queries, keys, values, visible, dropout, rng)
+  inputs = (x[None] for x in stored((queries, keys, values)))
+  return blockwise.attention(*inputs, dropout=dropout, rng=rng)[0]
 
 
 def attend(queries, keys, values, visible, dropout=0.0, rng=None):

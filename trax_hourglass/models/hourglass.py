@@ -15,6 +15,7 @@ from trax_hourglass.layers.relative_attention import (
   RelativeBiases,
 )
 from trax_hourglass.layers.rematerialization import Rematerialized
+from trax_hourglass.layers.repeated import Repeated
 from trax_hourglass.layers.resampling import (
   AttentionResampling,
   AveragePooling,
@@ -168,56 +169,56 @@ def Hourglass(
   check_positive(d_ff=d_ff)
   outermost = hierarchy_lib.parse(hierarchy, vanilla_layers)
   context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
-  stored = Rematerialized if rematerialize else lambda layer: layer
 
   def blocks(n_layers, level):
     factor = level.total_shorten_factor
     attention_type = vanilla_attn_type if factor == 1 else middle_attn_type
     decoder_blocks = [
-      stored(
-        DecoderBlock(
-          attention_layer(
-            attention_type,
-            d_model,
-            n_heads=n_heads,
-            dropout=dropout,
-            mode=mode,
-            context_bias_layer=context_bias_layer,
-            location_bias_layer=location_bias_layer,
-            total_pooling=factor,
-          ),
+      DecoderBlock(
+        attention_layer(
+          attention_type,
           d_model,
-          d_ff,
-          dropout,
-          dropout_shared_axes,
-          mode,
-          ff_activation,
-        )
+          n_heads=n_heads,
+          dropout=dropout,
+          mode=mode,
+          context_bias_layer=context_bias_layer,
+          location_bias_layer=location_bias_layer,
+          total_pooling=factor,
+        ),
+        d_model,
+        d_ff,
+        dropout,
+        dropout_shared_axes,
+        mode,
+        ff_activation,
       )
       for _ in range(n_layers)
     ]
+    if n_layers > 1:
+      decoder_blocks = Repeated(decoder_blocks, rematerialize)
+    elif rematerialize:
+      decoder_blocks = [Rematerialized(block) for block in decoder_blocks]
     return tl.Serial(
       decoder_blocks, LayerNorm(), name=f'Blocks_{n_layers}@{factor}'
     )
 
   def resample(resampler, shorten_factor, level, is_upsampling, resampling_fn):
-    return stored(
-      resampler(
-        shorten_factor,
-        d_model,
-        is_upsampling=is_upsampling,
-        d_ff=d_ff,
-        n_heads=n_heads,
-        dropout=dropout,
-        dropout_shared_axes=dropout_shared_axes,
-        mode=mode,
-        ff_activation=ff_activation,
-        context_bias_layer=context_bias_layer,
-        location_bias_layer=location_bias_layer,
-        total_pooling=level.total_shorten_factor,
-        resampling_fn=resampling_fn,
-      )
+    layer = resampler(
+      shorten_factor,
+      d_model,
+      is_upsampling=is_upsampling,
+      d_ff=d_ff,
+      n_heads=n_heads,
+      dropout=dropout,
+      dropout_shared_axes=dropout_shared_axes,
+      mode=mode,
+      ff_activation=ff_activation,
+      context_bias_layer=context_bias_layer,
+      location_bias_layer=location_bias_layer,
+      total_pooling=level.total_shorten_factor,
+      resampling_fn=resampling_fn,
     )
+    return Rematerialized(layer) if rematerialize else layer
 
   def shorten(k, level):
     return resample(downsampling_fn, k, level, False, attention_downsampling_fn)

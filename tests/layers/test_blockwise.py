@@ -1,0 +1,184 @@
+"""Attention in blocks is the plain one: outputs, gradients, less memory."""
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from tests.layers import plain_attention
+from trax_hourglass.layers import blockwise
+
+# (queries, keys): one level, shortening by 3, upsampling by 3.
+LENGTHS = [(29, 29), (9, 27), (27, 9)]
+# As it is, so that all is one block; blocks one by one, of all heads at once;
+# in runs with a rest, one head after the other, or a head of all sequences.
+SIZES = {
+  'whole': {},
+  'blocks': {'_BLOCK': 3, '_MAX_RUNS': 16},
+  'heads': {'_BLOCK': 4, '_MAX_RUNS': 3, '_CACHED': 1},
+  'sequences': {'_BLOCK': 4, '_MAX_RUNS': 3, '_CACHED': 300},
+}
+DROPOUT = 0.3
+
+
+@pytest.fixture(
+  params=[
+    'heads',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in SIZES
+      if name != 'heads'
+    ),
+  ]
+)
+def attention(request, monkeypatch):
+  """Attention with blocks of another size, jitted."""
+  for name, size in SIZES[request.param].items():
+    monkeypatch.setattr(blockwise, name, size)
+  function = blockwise.attention.__wrapped__
+  return jax.jit(
+    lambda *args, **kwargs: function(*args, **kwargs),
+    static_argnames='dropout',
+  )
+
+
+def _arguments(n_q, n_k, batch=2, heads=3, d_head=5, seed=0):
+  rng = np.random.default_rng(seed)
+
+  def random(*shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+  q = random(batch, heads, n_q, d_head)
+  k, v = random(2, batch, heads, n_k, d_head)
+  distances = random(heads, max(n_q, n_k), d_head)
+  u, w = random(2, 1, heads, 1, d_head)
+  return q, k, v, blockwise.Location(distances, u, w)
+
+
+@pytest.mark.parametrize(
+  ('n_q', 'n_k'), [(7, 7), (5, 15), (14, 7), (1, 1), (1, 3), (2, 1)]
+)
+def test_equals_a_plain_loop(n_q, n_k):
+  q, k, v, location = _arguments(n_q, n_k)
+  got = blockwise.attention(q, k, v, location)
+  distances, u, w = location
+  for b in range(2):
+    for h in range(3):
+      expected = plain_attention.loop(
+        q[b, h], k[b, h], v[b, h], distances[h], u[0, h, 0], w[0, h, 0]
+      )
+      np.testing.assert_allclose(got[b, h], expected, atol=1e-5)
+
+
+def _assert_equal(f, g, arguments):
+  """Compares two functions, and their gradients with the norm of all."""
+  outputs, (expected, pull_back) = f(*arguments), jax.vjp(g, *arguments)
+  np.testing.assert_allclose(outputs, expected, atol=1e-5)
+  dy = np.random.default_rng(1).normal(size=expected.shape).astype(np.float32)
+  gradients = jax.jit(lambda *args: jax.vjp(f, *args)[1](dy))(*arguments)
+  expected = jax.tree.leaves(pull_back(dy))
+  norm = np.sqrt(sum(np.sum(np.square(x)) for x in expected))
+  for x, y in zip(jax.tree.leaves(gradients), expected, strict=True):
+    assert np.linalg.norm(x - y) < 1e-5 * norm
+
+
+@pytest.mark.parametrize(('n_q', 'n_k'), LENGTHS)
+def test_equals_the_plain_formulation(attention, n_q, n_k):
+  _assert_equal(
+    attention,
+    lambda q, k, v, location: plain_attention.attention(q, k, v, *location),
+    _arguments(n_q, n_k),
+  )
+
+
+def test_needs_no_location(attention):
+  _assert_equal(attention, plain_attention.attention, _arguments(13, 13)[:3])
+
+
+@pytest.mark.parametrize(('n_q', 'n_k'), [(13, 13), (12, 6)])
+def test_dropout_has_one_mask_in_both_directions(attention, n_q, n_k):
+  q, k, _, location = _arguments(n_q, n_k, d_head=n_k)
+  rng = jax.random.PRNGKey(3)
+
+  def dropped(q, k, v, location):
+    return attention(q, k, v, location, dropout=DROPOUT, rng=rng)
+
+  # What the attention makes of the unit vectors is its weights.
+  weights = dropped(q, k, np.broadcast_to(np.eye(n_k), k.shape), location)
+  keep = weights != 0
+
+  def plain(q, k, v, location):
+    return plain_attention.attention(
+      q, k, v, *location, keep=keep, dropout=DROPOUT
+    )
+
+  _, _, v, _ = _arguments(n_q, n_k, d_head=n_k, seed=2)
+  _assert_equal(dropped, plain, (q, k, v, location))
+  again = attention(q, k, v, location, dropout=DROPOUT, rng=jax.random.key(4))
+  assert np.abs(dropped(q, k, v, location) - again).max() > 0.1
+
+
+def test_gradients_with_dropout_are_finite_differences():
+  arguments = _arguments(8, 8)
+  rng = np.random.default_rng(5)
+  direction = jax.tree.map(
+    lambda x: rng.normal(size=x.shape).astype(np.float32), arguments
+  )
+
+  def loss(t):
+    moved = jax.tree.map(lambda x, d: x + t * d, arguments, direction)
+    y = blockwise.attention(*moved, dropout=DROPOUT, rng=jax.random.PRNGKey(0))
+    return jnp.sum(jnp.sin(y))
+
+  slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+  np.testing.assert_allclose(jax.grad(loss)(0.0), slope, rtol=1e-2)
+
+
+def test_dropout_drops_the_rate_and_keeps_the_mean():
+  n, rate = 64, 0.25
+  zeros = np.zeros((1, 1, n, 2), np.float32)
+  ones = np.ones((1, 1, n, 2), np.float32)
+  y = np.asarray(
+    blockwise.attention(
+      zeros, zeros, ones, dropout=rate, rng=jax.random.PRNGKey(0)
+    )
+  )
+  # Row i is the share of its i + 1 equal weights that is kept, over 1 - rate.
+  assert abs(y[0, 0, n // 2 :].mean() - 1) < 0.03
+  assert y[0, 0, 0, 0] in (0, np.float32(1 / (1 - rate)))
+  assert len(np.unique(y)) > n // 4
+
+
+def test_bfloat16_remains():
+  arguments = jax.tree.map(
+    lambda x: jnp.asarray(x, jnp.bfloat16), _arguments(7, 7)
+  )
+  y, pull_back = jax.vjp(blockwise.attention, *arguments)
+  for x in (y, *jax.tree.leaves(pull_back(y))):
+    assert x.dtype == jnp.bfloat16
+
+
+def test_memory_grows_with_the_length():
+  def temporary(length):
+    arguments = _arguments(length, length, batch=1, heads=2, d_head=8)
+    gradient = jax.grad(lambda *args: jnp.sum(blockwise.attention(*args)))
+    compiled = jax.jit(gradient).lower(*arguments).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+  short, long = temporary(1024), temporary(4096)
+  assert long < 4.4 * short
+  assert long < 4 * 4096**2 / 2  # Half of the logits of one head.
+
+
+@pytest.mark.parametrize('platform', ['cpu', 'cuda', 'tpu'])
+def test_lowers_for_every_platform(platform):
+  def gradient(q, k, v, location, rng):
+    return jax.grad(
+      lambda *args: jnp.sum(blockwise.attention(*args, dropout=0.1, rng=rng))
+    )(q, k, v, location)
+
+  exported = jax.export.export(jax.jit(gradient), platforms=[platform])(
+    *_arguments(9, 27), jax.random.PRNGKey(0)
+  )
+  # Heads are taken one after the other, in a loop, on a CPU alone.
+  assert exported.platforms == (platform,)

@@ -1,0 +1,53 @@
+"""Masks are those of JAX's generator, drop their share, and belong to rows."""
+
+import jax
+from jax import numpy as jnp
+from jax.extend import random
+import numpy as np
+import pytest
+
+from trax_hourglass.layers import random_masks
+
+
+def test_is_the_generator_of_jax():
+  key = jax.random.PRNGKey(3)
+  counter = jnp.arange(14, dtype=jnp.uint32)
+  words = random_masks.threefry(key, (counter[:7], counter[7:]))
+  expected = random.threefry_2x32(key, counter)
+  np.testing.assert_array_equal(jnp.concatenate(words), expected)
+
+
+@pytest.mark.parametrize('rng', [jax.random.PRNGKey(0), jax.random.key(1)])
+@pytest.mark.parametrize('dropout', [0.1, 0.5, 0.99])
+def test_drops_the_share(dropout, rng):
+  mask = np.asarray(random_masks.keep(rng, dropout, (30, 40, 301)))
+  for n, kept in (
+    (mask.size, mask.mean()),
+    (30 * 40, mask.mean(axis=(0, 1))),
+    (301, mask.mean(axis=2)),
+  ):
+    error = 6 * np.sqrt(dropout * (1 - dropout) / n)
+    assert np.abs(kept - (1 - dropout)).max() < error
+
+
+def test_drops_nothing_without_dropout():
+  assert random_masks.keep(jax.random.PRNGKey(0), 0.0, (500, 500)).all()
+
+
+def test_elements_are_independent():
+  mask = np.asarray(random_masks.keep(jax.random.PRNGKey(0), 0.5, (400, 401)))
+  signs = 2.0 * mask - 1
+  rows = signs @ signs.T / 401
+  columns = signs.T @ signs / 400
+  for correlation in (rows, columns):
+    np.fill_diagonal(correlation, 0)
+    assert np.abs(correlation).max() < 6 / np.sqrt(400)
+
+
+def test_a_row_has_its_mask_wherever_it_is():
+  key = jnp.array([1, 2], jnp.uint32)
+  row = jnp.arange(8, dtype=jnp.uint32)[:, None]
+  whole = random_masks.keep_rows(key, 0.5, row, 9)
+  np.testing.assert_array_equal(
+    whole[5:], random_masks.keep_rows(key, 0.5, row[5:], 9)
+  )
