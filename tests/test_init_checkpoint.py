@@ -160,14 +160,8 @@ def _score(capsys, directory, *argv):
   return float(bits), rest
 
 
-@pytest.mark.parametrize(
-  'shape',
-  [
-    pytest.param('enwik8', marks=pytest.mark.slow),
-    pytest.param('imagenet32', marks=pytest.mark.slow),
-    'imagenet64',
-  ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('shape', SHAPES)
 def test_scores_with_their_gin_file_and_with_ours(capsys, checkpoint, shape):
   directory = checkpoint(shape)
   bits, rest = _score(capsys, directory)

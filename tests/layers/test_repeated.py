@@ -41,7 +41,13 @@ def _blocks(n, is_shared=True):
   ]
 
 
-@pytest.fixture(scope='module', params=[True, False], ids=['shared', 'own'])
+@pytest.fixture(
+  scope='module',
+  params=[
+    pytest.param(True, id='shared'),
+    pytest.param(False, id='own', marks=pytest.mark.slow),
+  ],
+)
 def pair(request):
   """A `Repeated` and a `tl.Serial` of the same weights and random key."""
   repeated = Repeated(_blocks(N, request.param))

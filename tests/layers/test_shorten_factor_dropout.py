@@ -119,6 +119,7 @@ def test_gradients_are_those_of_the_plain_model(case):
     np.testing.assert_allclose(x, y, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_evaluation_takes_the_first_factor():
   hierarchy, _, resamplers = MODELS['attention']
   signature = trax_tools.tokens_signature(LENGTH)

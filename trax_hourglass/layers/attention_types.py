@@ -21,6 +21,7 @@ from trax.layers import attention, base
 from trax.layers.research import efficient_attention, rel_attention, sparsity
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers.basic import Stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 
@@ -129,6 +130,7 @@ def _fitted(layer):
     tl.Fn('CheckLength', check_length),
     layer,
     tl.Fn('KeepPrecision', lambda y, x: y.astype(x.dtype)),
+    Stored(),
   )
 
 

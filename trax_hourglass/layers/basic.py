@@ -57,13 +57,15 @@ class Dropout(tl.Dropout):
     return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
 
 
-# What a block stores for its backward pass; the rest costs little to compute
-# again.
 STORED = 'stored'
 
 
 def stored(tree):
-  """Returns a tree of arrays, marked to be stored for the backward pass."""
+  """Returns a tree of arrays, marked as dear: not to be computed twice.
+
+  Where layers are `Repeated`, what is marked so is stored for the backward
+  pass. Norms, activations, masks and sums cost little to compute again.
+  """
   return checkpoint_name(tree, STORED)
 
 

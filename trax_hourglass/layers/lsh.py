@@ -8,7 +8,7 @@ from trax import layers as tl
 from trax.layers.research import efficient_attention
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers.basic import Dense
+from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 from trax_hourglass.layers.rotary import rotate
 
@@ -121,7 +121,7 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
   def forward(self, inputs):
     n, length, _ = inputs[0].shape
     padding = [(0, 0), (0, -length % self._chunk_len), (0, 0)]
-    queries, values = (jnp.pad(x, padding) for x in inputs)
+    queries, values = (jnp.pad(x, padding) for x in stored(inputs))
 
     @jax.checkpoint
     def attend(queries, values, key):
@@ -138,7 +138,7 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
       (by_head(queries), by_head(values), by_head(self._keys(n))),
     )
     outputs = outputs[:, :, :length].astype(values.dtype)
-    return outputs.swapaxes(0, 1).reshape(n, length, -1)
+    return stored(outputs.swapaxes(0, 1).reshape(n, length, -1))
 
   def hash_vectors(self, vecs, rng, mask=None):
     # Padding, the zeros, is sorted behind all else.

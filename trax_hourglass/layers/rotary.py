@@ -110,7 +110,8 @@ class DotProductAttention(base.Layer):
 
   def forward(self, inputs):
     rng = self.rng if self._dropout else None
-    return self._attention_fn(*inputs, dropout=self._dropout, rng=rng)
+    y = self._attention_fn(*stored(inputs), dropout=self._dropout, rng=rng)
+    return stored(y)
 
 
 def causal_attention(queries, keys, values, dropout=0.0, rng=None):
@@ -123,7 +124,7 @@ def causal_attention(queries, keys, values, dropout=0.0, rng=None):
     dropout: Share of the attention weights dropped.
     rng: Random key, needed where `dropout` is above 0.
   """
-  inputs = (x[None] for x in stored((queries, keys, values)))
+  inputs = (x[None] for x in (queries, keys, values))
   return blockwise.attention(*inputs, dropout=dropout, rng=rng)[0]
 
 
