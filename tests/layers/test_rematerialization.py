@@ -11,6 +11,7 @@ import trax_hourglass as th
 from trax_hourglass.layers.blocks import FeedForward
 from trax_hourglass.layers.rematerialization import Rematerialized
 from trax_hourglass.layers.repeated import Repeated
+from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
 
 LENGTH = 128
 WIDTHS = {'d_model': 12, 'd_ff': 48}
@@ -23,6 +24,10 @@ def _single(rematerialize):
 
 def _repeated(rematerialize):
   return Repeated([FeedForward(12, 48, 0.1) for _ in range(6)], rematerialize)
+
+
+def _drawn(rematerialize):
+  return ShortenFactorDropout([_single(rematerialize) for _ in range(2)])
 
 
 def _model(hierarchy):
@@ -43,6 +48,7 @@ def _model(hierarchy):
   params=[
     pytest.param(_single, id='single'),
     pytest.param(_repeated, id='repeated'),
+    pytest.param(_drawn, id='drawn', marks=pytest.mark.slow),
     pytest.param(_model('8@1'), id='8@1', marks=pytest.mark.slow),
     pytest.param(_model('8@1 1@2 0@1'), id='valley', marks=pytest.mark.slow),
   ],
@@ -91,3 +97,19 @@ def test_takes_less_memory(steps):
     step.memory_analysis().temp_size_in_bytes for step, _ in steps
   )
   assert rematerialized < 0.75 * kept
+
+
+def test_has_gradients_in_a_branch_that_is_drawn():
+  layer = ShortenFactorDropout(
+    [Rematerialized(FeedForward(12, 48, 0.1)) for _ in range(2)]
+  )
+  signature = trax_tools.activations_signature(LENGTH, 12)
+  weights, state = layer.weights_and_state_signature(signature)
+
+  def loss(weights, state, x, rng):
+    return jnp.sum(layer.pure_fn(x, weights, state, rng)[0])
+
+  rng = jax.random.PRNGKey(0)
+  x = np.ones(signature.shape, np.float32)
+  step = jax.jit(jax.grad(loss)).lower(weights, state, x, rng)
+  assert 'stablehlo.case' in step.as_text()

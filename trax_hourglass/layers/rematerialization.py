@@ -26,16 +26,16 @@ class Rematerialized(base.Layer):
 
     # Weights are closed over, not passed: a layer that is shared with others
     # keeps them for the next, which runs outside.
-    def apply(x):
+    def apply(x, state, rng):
       return self.sublayers[0].pure_fn(x, weights, state, rng, use_cache=True)
 
-    y, state = rematerialized(apply, x)
+    y, state = rematerialized(apply, x, state, rng)
     self.state = (state,)
     return y
 
 
-def rematerialized(f, x):
-  """Returns `f(x)`, where the backward pass computes `f` again.
+def rematerialized(f, x, *constants):
+  """Returns `f(x, *constants)`, where the backward pass computes `f` again.
 
   As `jax.checkpoint` does, but on a CPU too: there XLA finds that what is
   computed again is what it has computed, and keeps that. It does not look for
@@ -43,29 +43,34 @@ def rematerialized(f, x):
 
   Args:
     f: Function to a differentiable output and anything else. Gradients also
-      reach what it closes over.
-    x: Its argument, an array or a tuple of them.
+      reach the floats that it closes over; it closes over no other arrays.
+    x: Its first argument, an array or a tuple of them.
+    *constants: Trees that no gradient reaches, such as random keys.
   """
-  f, closed_over = jax.closure_convert(f, x)
+  f, closed_over = jax.closure_convert(f, x, *constants)
 
-  def forward(x, closed_over):
-    return f(x, *closed_over), (x, closed_over)
+  def forward(inputs, constants):
+    x, closed_over = inputs
+    return f(x, *constants, *closed_over), (inputs, constants)
 
-  def backward(inputs, cotangents):
-    def differentiate(inputs, cotangent):
-      _, vjp = jax.vjp(lambda x, closed_over: f(x, *closed_over)[0], *inputs)
-      return vjp(cotangent)
+  def backward(residuals, cotangents):
+    inputs, constants = residuals
 
-    def zeros(inputs, _):
+    def differentiate(inputs, constants, cotangent):
+      _, vjp = jax.vjp(lambda inputs: forward(inputs, constants)[0][0], inputs)
+      return vjp(cotangent)[0]
+
+    def zeros(inputs, *_):
       return jax.tree.map(jnp.zeros_like, inputs)
 
-    return jax.lax.cond(
-      _true(inputs), differentiate, zeros, inputs, cotangents[0]
+    gradients = jax.lax.cond(
+      _true(inputs), differentiate, zeros, inputs, constants, cotangents[0]
     )
+    return gradients, None
 
-  apply = jax.custom_vjp(lambda *inputs: forward(*inputs)[0])
+  apply = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
   apply.defvjp(forward, backward)
-  return apply(x, closed_over)
+  return apply((x, closed_over), constants)
 
 
 def _true(inputs):
