@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.test_train import arguments, fails
+from tests.commands import arguments, fails
 from trax_hourglass import evaluate, train
 
 

@@ -11,7 +11,7 @@ from trax import fastmath
 from trax import layers as tl
 from trax.supervised import training
 
-from tests.test_train import fails
+from tests.commands import fails
 from trax_hourglass import command, evaluate
 
 LENGTH = 18

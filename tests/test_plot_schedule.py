@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_train import TINY, fails
+from tests.commands import TINY, fails
 from trax_hourglass import plot_schedule
 
 

@@ -1,6 +1,5 @@
 """Tests of `python -m trax_hourglass.train`, run in process."""
 
-from pathlib import Path
 import re
 import shutil
 import subprocess
@@ -15,31 +14,10 @@ from trax import trainer
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
+from tests.commands import TINY, arguments, fails
 from trax_hourglass import command, train
 from trax_hourglass.training import checkpoints
 from trax_hourglass.training.loop import Loop
-
-TINY = Path(__file__).parent / 'tiny.gin'
-
-
-def arguments(text, output_dir, *config):
-  """Returns the command line that trains the tiny model on a text."""
-  bindings = (f"trax_hourglass.text_file.path = '{text}'", *config)
-  return [
-    'train',
-    f'--config_file={TINY}',
-    f'--output_dir={output_dir}',
-    *(f'--config={binding}' for binding in bindings),
-  ]
-
-
-def fails(capsys, argv, *, code=2, main=train.main) -> str:
-  """Returns the one line that a command prints when it gives up."""
-  with pytest.raises(SystemExit) as exit_info:
-    main(argv)
-  assert exit_info.value.code == code
-  (line,) = capsys.readouterr().err.strip().splitlines()
-  return line
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,29 @@
+"""What the tests of commands share."""
+
+from pathlib import Path
+
+import pytest
+
+from trax_hourglass import train
+
+TINY = Path(__file__).parent / 'tiny.gin'
+
+
+def arguments(text, output_dir, *config):
+  """Returns the command line that trains the tiny model on a text."""
+  bindings = (f"trax_hourglass.text_file.path = '{text}'", *config)
+  return [
+    'train',
+    f'--config_file={TINY}',
+    f'--output_dir={output_dir}',
+    *(f'--config={binding}' for binding in bindings),
+  ]
+
+
+def fails(capsys, argv, *, code=2, main=train.main) -> str:
+  """Returns the one line that a command prints when it gives up."""
+  with pytest.raises(SystemExit) as exit_info:
+    main(argv)
+  assert exit_info.value.code == code
+  (line,) = capsys.readouterr().err.strip().splitlines()
+  return line
