@@ -6,7 +6,7 @@ import jax
 from jax import numpy as jnp
 import pytest
 
-from tests.test_train import fails
+from tests.commands import fails
 from trax_hourglass import benchmark
 
 TINY = [
@@ -34,6 +34,7 @@ def test_measures_each_model(capsys, tmp_path):
   (measured,) = results['runs']
   # The authors' model has a shortened level at least.
   assert set(measured['models']) == {'trax_hourglass', 'Transformer-XL 1@1'}
+  assert 'trax.models: has no 1@1 for this length' in out
   for name, facts in measured['models'].items():
     assert name in out
     assert len(facts['step']) == 2
@@ -77,6 +78,7 @@ def test_counts_products_as_often_as_they_run():
   [
     (['--dropout=a'], "--dropout: got 'a'"),
     (['--repeats=0'], 'repeats: got 0'),
+    (['--config_file=quickstart.gin'], '--config_file has no effect here'),
     (['--hierarchy=2@'], "'2@'"),
   ],
 )

@@ -51,6 +51,8 @@ VOCAB_SIZE = 256
 OURS = 'trax_hourglass'
 THEIRS = 'trax.models'
 _QUICK = {'length': 512, 'd_model': 128, 'hierarchy': '1@1 2@4 1@1'}
+# Of those that all commands have.
+_USED_FLAGS = ('log_level', 'output_dir')
 _MIB = 2**20
 _GIGA = 1e9
 
@@ -71,6 +73,8 @@ def main(argv: Sequence[str]) -> None:
     results['runs'].append({'dropout': rate, 'models': run})
     print(f'\ndropout {rate}, length {FLAGS.length}, batch {FLAGS.batch_size}')
     print(_table(run, peak))
+    if THEIRS not in run:
+      print(f'{THEIRS}: has no {FLAGS.hierarchy} for this length')
   directory = (
     FLAGS.output_dir if FLAGS['output_dir'].present else 'runs/benchmark'
   )
@@ -84,6 +88,9 @@ def main(argv: Sequence[str]) -> None:
 
 def _read_flags(argv):
   command.start(argv)
+  for flag in FLAGS.flags_by_module_dict()[trainer_flags.__name__]:
+    if flag.present and flag.name not in _USED_FLAGS:
+      raise UserError(f'--{flag.name} has no effect here; leave it out')
   if FLAGS.quick:
     for name, value in _QUICK.items():
       if not FLAGS[name].present:
@@ -201,7 +208,7 @@ class TrainingStep:
       'weights': sum(int(np.prod(w.shape)) for w in flat),
       'build_and_initialise': built - start,
       'compile': compiled - built,
-      'temporary_memory': (self._compiled.memory_analysis().temp_size_in_bytes),
+      'temporary_memory': self._compiled.memory_analysis().temp_size_in_bytes,
       'product_operations': product_operations(traced.jaxpr.jaxpr),
     }
     self()
