@@ -8,7 +8,7 @@ from tests import trax_tools
 from tests.layers import influence
 import trax_hourglass as th
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import LocalAttention, rotary
+from trax_hourglass.layers import LocalAttention
 from trax_hourglass.layers import local_attention as la
 
 
@@ -56,7 +56,7 @@ def test_equals_full_attention_under_a_band(window, length):
   j, i = np.indices((length, length))[::-1]
   band = (j <= i) & (j > i - window)
   local = jax.jit(la.local_attention, static_argnums=3)(q, k, v, window)
-  full = jax.jit(rotary.attend)(q, k, v, band)
+  full = jax.jit(la.attend)(q, k, v, band)
   np.testing.assert_allclose(local, full, atol=1e-6)
 
 

@@ -2,10 +2,14 @@
 
 import functools
 
+import jax
 from jax import numpy as jnp
 
 from trax_hourglass.errors import check_positive
-from trax_hourglass.layers.rotary import RotarySelfAttention, attend
+from trax_hourglass.layers import random_masks
+from trax_hourglass.layers.rotary import RotarySelfAttention
+
+_MASKED = -1e9
 
 
 def LocalAttention(
@@ -82,3 +86,25 @@ def _chunks(x, chunk):
 def _with_previous(x):
   """Returns `(..., n_chunks, 2 * chunk, d)`: the chunk before, then its own."""
   return jnp.concatenate([jnp.roll(x, 1, axis=-3), x], axis=-2)
+
+
+def attend(queries, keys, values, visible, dropout=0.0, rng=None):
+  """Returns softmax(Q K^T / sqrt(d)) V over the visible keys, `(..., q, d)`.
+
+  Args:
+    queries: `(..., q, d)`.
+    keys: `(..., k, d)`.
+    values: `(..., k, d)`.
+    visible: Booleans that broadcast to `(..., q, k)`: which keys a query sees.
+    dropout: Share of the attention weights dropped.
+    rng: Random key, needed where `dropout` is above 0.
+  """
+  logits = jnp.einsum(
+    '...id,...jd->...ij', queries, keys, preferred_element_type=jnp.float32
+  )
+  logits = logits / jnp.sqrt(queries.shape[-1])
+  weights = jax.nn.softmax(jnp.where(visible, logits, _MASKED))
+  if dropout:
+    keep = random_masks.keep(rng, dropout, weights.shape)
+    weights = jnp.where(keep, weights / (1 - dropout), 0)
+  return jnp.einsum('...ij,...jd->...id', weights.astype(values.dtype), values)

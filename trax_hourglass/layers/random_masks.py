@@ -6,6 +6,8 @@ fuses the mask with what uses it, and takes 16 bits. The function is the same,
 Threefry-2x32 with 20 rounds (doi:10.1145/2063384.2063405).
 """
 
+import math
+
 import jax
 from jax import numpy as jnp
 
@@ -24,11 +26,8 @@ def keep(rng, dropout, shape):
     shape: Tuple of at least one dimension.
   """
   *rows, n = shape
-  n_rows = 1
-  for size in rows:
-    n_rows *= size
   words = jax.random.bits(rng, (2,), jnp.uint32)
-  row = jax.lax.broadcasted_iota(jnp.uint32, (n_rows, 1), 0)
+  row = jax.lax.broadcasted_iota(jnp.uint32, (math.prod(rows), 1), 0)
   return keep_rows(words, dropout, row, n).reshape(shape)
 
 

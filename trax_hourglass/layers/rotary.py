@@ -1,6 +1,5 @@
 """Causal attention over rotated queries and keys (arXiv:2104.09864)."""
 
-import jax
 from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
@@ -9,8 +8,6 @@ from trax_hourglass.errors import UserError
 from trax_hourglass.layers import blockwise
 from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
-
-_MASKED = -1e9
 
 
 def RotaryAttention(
@@ -126,25 +123,3 @@ def causal_attention(queries, keys, values, dropout=0.0, rng=None):
   """
   inputs = (x[None] for x in (queries, keys, values))
   return blockwise.attention(*inputs, dropout=dropout, rng=rng)[0]
-
-
-def attend(queries, keys, values, visible, dropout=0.0, rng=None):
-  """Returns softmax(Q K^T / sqrt(d)) V over the visible keys, `(..., q, d)`.
-
-  Args:
-    queries: `(..., q, d)`.
-    keys: `(..., k, d)`.
-    values: `(..., k, d)`.
-    visible: Booleans that broadcast to `(..., q, k)`: which keys a query sees.
-    dropout: Share of the attention weights dropped.
-    rng: Random key, needed where `dropout` is above 0.
-  """
-  logits = jnp.einsum(
-    '...id,...jd->...ij', queries, keys, preferred_element_type=jnp.float32
-  )
-  logits = logits / jnp.sqrt(queries.shape[-1])
-  weights = jax.nn.softmax(jnp.where(visible, logits, _MASKED))
-  if dropout:
-    keep = jax.random.bernoulli(rng, 1 - dropout, weights.shape)
-    weights = jnp.where(keep, weights / (1 - dropout), 0)
-  return jnp.einsum('...ij,...jd->...id', weights.astype(values.dtype), values)

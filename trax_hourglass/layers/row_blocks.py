@@ -1,0 +1,184 @@
+"""The rows of a head in blocks, and the keys and distances that each sees.
+
+Names and shapes are those of `blockwise`, which computes with them.
+
+Source: arXiv:1901.02860, App. B (the shift).
+"""
+
+import functools
+import typing
+
+import jax
+from jax import numpy as jnp
+
+BLOCK = 256  # Rows of a block.
+# Runs of blocks, each compiled by itself: with eight a step takes as long, and
+# twice as long to compile.
+MAX_RUNS = 4
+_MASKED = -1e9
+
+product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+
+
+class Operands(typing.NamedTuple):
+  """The factors of a head's products.
+
+  Attributes:
+    queries: Those that meet keys, scaled, `(phases, rows, d_head)`.
+    keys: `(step * rows, d_head)`.
+    values: `(step * rows, d_head)`.
+    located: Those that meet distances, like `queries`, or `None`.
+    distances: `(phases, step * rows, d_head)`, or `None`.
+  """
+
+  queries: jax.Array
+  keys: jax.Array
+  values: jax.Array
+  located: jax.Array | None
+  distances: jax.Array | None
+
+
+class Block(typing.NamedTuple):
+  """Some rows of a head, and the keys and distances that they see.
+
+  Attributes:
+    start: The first row, perhaps known only when it runs.
+    size: Number of rows.
+    n_keys: Number of keys: what the last row sees, or more.
+    step: Keys in a group.
+    n_rows: Number of rows of the head.
+  """
+
+  start: jax.Array | int
+  size: int
+  n_keys: int
+  step: int
+  n_rows: int
+
+  def rows(self, x):
+    """Returns `(phases, size, d)` of `(phases, n_rows, d)`."""
+    return jax.lax.dynamic_slice_in_dim(x, self.start, self.size, axis=1)
+
+  def keys(self, x):
+    """Returns `(n_keys, d)` of `(step * n_rows, d)`."""
+    return x[: self.n_keys]
+
+  @property
+  def window_start(self):
+    """The first distance that these rows see: from the last row to key 0."""
+    return self.step * (self.n_rows - self.start - self.size)
+
+  def window(self, distances):
+    """Returns `(phases, n_keys + step, d)` of distances with later ones."""
+    return jax.lax.dynamic_slice_in_dim(
+      distances, self.window_start, self.n_keys + self.step, axis=1
+    )
+
+  def add_to_window(self, sums, x):
+    """Returns `(phases, d, n)` with `(phases, d, n_keys + step)` added."""
+    n = self.n_keys + self.step
+    old = jax.lax.dynamic_slice_in_dim(sums, self.window_start, n, axis=2)
+    return jax.lax.dynamic_update_slice_in_dim(
+      sums, old + x, self.window_start, axis=2
+    )
+
+  def logits(self, operands):
+    """Returns `(phases, size, n_keys)` in float32, masked."""
+    logits = product(
+      'pid,jd->pij', self.rows(operands.queries), self.keys(operands.keys)
+    )
+    if operands.distances is not None:
+      by_distance = product(
+        'pid,pnd->pin',
+        self.rows(operands.located),
+        self.window(operands.distances),
+      )
+      logits += distance_to_key(by_distance, self.step)
+    row = self.start + jnp.arange(self.size)[:, None]
+    visible = jnp.arange(self.n_keys) // self.step <= row
+    return jnp.where(visible, logits, _MASKED)
+
+
+def distance_to_key(x, step):
+  """Maps logits by distance, `(..., rows, n + step)`, to `(..., rows, n)`.
+
+  Each row's distances begin `step` earlier than those of the row before, so in
+  the flattened array, without the first few, rows shorter by `step` align.
+  """
+  *batch, rows, width = x.shape
+  n, first = width - step, step * (rows - 1)
+  x = x.reshape(*batch, rows * width)[..., first : first + rows * n]
+  return x.reshape(*batch, rows, n)
+
+
+def key_to_distance(x, step):
+  """Maps `(..., rows, n)` to `(..., rows, n + step)`, zero where no key is.
+
+  The transpose of `distance_to_key`.
+  """
+  *batch, rows, n = x.shape
+  x = x.reshape(*batch, rows * n)
+  x = jnp.pad(x, [(0, 0)] * len(batch) + [(step * (rows - 1), step)])
+  return x.reshape(*batch, rows, n + step)
+
+
+def with_later_distances(operands):
+  """Adds distances to keys that no row of a block sees, for whole windows."""
+  if operands.distances is None:
+    return operands
+  rows, step = _rows_and_step(operands)
+  n_later = step * (1 + max(run * size - size for _, run, size in _runs(rows)))
+  distances = jnp.pad(operands.distances, ((0, 0), (0, n_later), (0, 0)))
+  return operands._replace(distances=distances)
+
+
+def each_block(f, carry, operands):
+  """Returns the last carry and the outputs of all rows, `(phases, rows, d)`.
+
+  Args:
+    f: Function from a carry and a `Block` to a carry and a tree of outputs,
+      `(phases, size, d)`.
+    carry: The first.
+    operands: Of a head.
+  """
+  n_rows, step = _rows_and_step(operands)
+  outputs = []
+  for start, n_blocks, size in _runs(n_rows):
+    n_keys = step * (start + n_blocks * size)
+
+    def of_block(carry, start, size=size, n_keys=n_keys):
+      return f(carry, Block(start, size, n_keys, step, n_rows))
+
+    if n_blocks == 1:
+      carry, output = of_block(carry, start)
+    else:
+      starts = start + size * jnp.arange(n_blocks)
+      carry, output = jax.lax.scan(of_block, carry, starts)
+      output = jax.tree.map(_join_blocks, output)
+    outputs.append(output)
+  return carry, jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *outputs)
+
+
+def _join_blocks(x):
+  """Maps `(blocks, phases, size, d)` to `(phases, blocks * size, d)`."""
+  n_blocks, n_phases, size, d = x.shape
+  return x.swapaxes(0, 1).reshape(n_phases, n_blocks * size, d)
+
+
+def _rows_and_step(operands):
+  n_rows = operands.queries.shape[1]
+  return n_rows, operands.keys.shape[0] // n_rows
+
+
+def _runs(n_rows):
+  """Returns (first row, number of blocks, rows of a block) of runs of blocks.
+
+  The blocks of a run meet as many keys as its last one, and are compiled once.
+  """
+  n_whole, n_left = divmod(n_rows, BLOCK)
+  length = max(1, -(-n_whole // MAX_RUNS))
+  runs = [
+    (BLOCK * first, min(length, n_whole - first), BLOCK)
+    for first in range(0, n_whole, length)
+  ]
+  return runs + [(n_rows - n_left, 1, n_left)] * (n_left > 0)
