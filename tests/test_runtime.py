@@ -15,6 +15,7 @@ import trax
 from trax import fastmath, shapes
 from trax import layers as tl
 from trax.data import tf_inputs
+from trax.fastmath import jax as jax_backend
 from trax.supervised import training
 
 from trax_hourglass import runtime
@@ -230,6 +231,7 @@ def test_applied_twice_changes_nothing():
       fastmath.tree_unflatten,
       jax.lib.xla_extension,
       jax.host_count,
+      jax_backend.JAX_BACKEND['random_get_prng'],
       inspect.stack,
       list(warnings.filters),
     )
@@ -339,6 +341,36 @@ def test_infer_shapes_once_may_run_again():
   before = tl.base.Layer._forward_abstract
   runtime.infer_shapes_once()
   assert tl.base.Layer._forward_abstract is before
+
+
+@pytest.mark.parametrize('seed', [0, 7, 2**31, 2**32 - 1, np.int32(7), -1])
+def test_keys_made_by_hand_are_those_of_jax(seed):
+  expected = np.asarray(jax.random.PRNGKey(seed))
+  key = fastmath.random.get_prng(seed)
+  assert key.dtype == expected.dtype
+  np.testing.assert_array_equal(key, expected)
+
+
+def test_keys_of_another_generator_are_made_by_jax(monkeypatch):
+  make = jax.jit(jax.random.PRNGKey)
+  monkeypatch.setitem(jax_backend.JAX_BACKEND, 'random_get_prng', make)
+  runtime.make_keys_by_hand()
+  before = jax.config.jax_default_prng_impl
+  jax.config.update('jax_default_prng_impl', 'rbg')
+  try:
+    assert fastmath.random.get_prng(7).shape == (4,)
+  finally:
+    jax.config.update('jax_default_prng_impl', before)
+
+
+def test_no_key_of_a_trace_stays_in_a_layer():
+  layer = tl.Serial(tl.Dense(3), tl.Dropout(0.5))
+  layer.weights_and_state_signature(shapes.ShapeDtype((2, 3), np.float32))
+  for sublayer in layer.sublayers:
+    sublayer._rng = None
+  jax.eval_shape(lambda: [sublayer.rng for sublayer in layer.sublayers])
+  for sublayer in layer.sublayers:
+    assert isinstance(sublayer.rng, np.ndarray)
 
 
 def test_tensorflow_leaves_the_gpu_to_jax(monkeypatch, capfd):

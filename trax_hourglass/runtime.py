@@ -30,6 +30,7 @@ def apply():
   provide_xla_extension()
   repair_tree_unflatten()
   infer_shapes_once()
+  make_keys_by_hand()
   rename_host_count()
   skip_whole_examples()
   ignore_gzip_warning()
@@ -284,6 +285,28 @@ def _compose_parallel(parallel, inputs):
 
 
 _COMPOSE = {'Serial': _compose_serial, 'Parallel': _compose_parallel}
+
+
+def make_keys_by_hand():
+  """Makes the random key of a Python integer without running a program.
+
+  Cause: Trax makes a key for every layer, and another whenever it traces one,
+  by a compiled program each: a fifth of the time to initialise a model. Those
+  made within a trace stay in the layer when the trace is over, which an array
+  of NumPy may.
+  """
+  backend = importlib.import_module('trax.fastmath.jax').JAX_BACKEND
+  make = backend['random_get_prng']
+  if getattr(make, '__module__', None) == __name__:
+    return
+
+  def get_prng(seed):
+    is_plain = type(seed) is int and 0 <= seed < 2**32
+    if is_plain and jax.config.jax_default_prng_impl == 'threefry2x32':
+      return np.array([0, seed], np.uint32)
+    return make(seed)
+
+  backend['random_get_prng'] = get_prng
 
 
 def rename_host_count():

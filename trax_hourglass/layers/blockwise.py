@@ -192,18 +192,21 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
   def at_once(f, args):
     return jax.vmap(f)(args)
 
+  run_at_once = functools.partial(run, at_once, at_once)
   n_logits = n_phases * min(rows, row_blocks.BLOCK) * operands.keys.shape[2]
+  if heads * batch * n_logits <= _CACHED:
+    return run_at_once(operands, keys, *arrays)
   map_batch = at_once if batch * n_logits <= _CACHED else jax.lax.map
-  map_heads = at_once if heads * batch * n_logits <= _CACHED else jax.lax.map
   return jax.lax.platform_dependent(
     operands,
     keys,
     *arrays,
-    cpu=functools.partial(run, map_heads, map_batch),
-    default=functools.partial(run, at_once, at_once),
+    cpu=functools.partial(run, jax.lax.map, map_batch),
+    default=run_at_once,
   )
 
 
+@functools.partial(jax.jit, static_argnames='dropout')
 def _head_forward(operands, key, dropout):
   """Returns `(phases, rows, d_head)` and log sums, `(phases, rows, 1)`."""
   operands = row_blocks.with_later_distances(operands)
@@ -222,6 +225,7 @@ def _head_forward(operands, key, dropout):
   return outputs
 
 
+@functools.partial(jax.jit, static_argnames='dropout')
 def _head_backward(operands, key, dy, log_sums, mean, dropout):
   """Returns the gradients of a head's `Operands`.
 

@@ -51,6 +51,7 @@ def keep_rows(key, dropout, row, n):
   return bits >= jnp.round(dropout * 2**16).astype(jnp.uint16)
 
 
+@jax.jit  # Traced once for a shape.
 def threefry(key, counter):
   """Returns two arrays of random words from two of counters, all uint32."""
   keys = key[0], key[1], key[0] ^ key[1] ^ _PARITY
