@@ -352,8 +352,9 @@ def test_keys_made_by_hand_are_those_of_jax(seed):
 
 
 def test_keys_of_another_generator_are_made_by_jax(monkeypatch):
-  make = jax.jit(jax.random.PRNGKey)
-  monkeypatch.setitem(jax_backend.JAX_BACKEND, 'random_get_prng', make)
+  monkeypatch.setitem(
+    jax_backend.JAX_BACKEND, 'random_get_prng', jax.random.PRNGKey
+  )
   runtime.make_keys_by_hand()
   before = jax.config.jax_default_prng_impl
   jax.config.update('jax_default_prng_impl', 'rbg')
