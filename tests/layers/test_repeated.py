@@ -100,3 +100,19 @@ def test_the_program_does_not_grow_with_the_layers():
     return str(jaxpr).count('dot_general')
 
   assert n_products(2) == n_products(4) > 0
+
+
+def test_gradients_take_the_place_of_weights():
+  layer = Repeated([FeedForward(61, 67) for _ in range(N)], rematerialize=True)
+  weights, _ = layer.init(trax_tools.activations_signature(1, 61))
+  rng = jax.random.PRNGKey(0)
+
+  def loss(weights, x):
+    y, _ = layer.pure_fn(x, weights, layer.state, rng)
+    return jnp.sum(y)
+
+  x = np.zeros((1, 1, 61), np.float32)
+  compiled = jax.jit(jax.grad(loss)).lower(weights, x).compile()
+  n_bytes = sum(4 * x.size for x in jax.tree.leaves(weights))
+  temporary = compiled.memory_analysis().temp_size_in_bytes
+  assert n_bytes <= temporary < 1.5 * n_bytes
