@@ -344,24 +344,38 @@ def test_infer_shapes_once_may_run_again():
 
 
 @pytest.mark.parametrize('seed', [0, 7, 2**31, 2**32 - 1, np.int32(7), -1])
-def test_keys_made_by_hand_are_those_of_jax(seed):
-  expected = np.asarray(jax.random.PRNGKey(seed))
+def test_cheap_keys_are_those_of_jax(seed):
+  expected = jax.random.PRNGKey(seed)
   key = fastmath.random.get_prng(seed)
   assert key.dtype == expected.dtype
   np.testing.assert_array_equal(key, expected)
-
-
-def test_keys_of_another_generator_are_made_by_jax(monkeypatch):
-  monkeypatch.setitem(
-    jax_backend.JAX_BACKEND, 'random_get_prng', jax.random.PRNGKey
+  np.testing.assert_array_equal(
+    fastmath.random.split(key, 3), jax.random.split(expected, 3)
   )
-  runtime.make_keys_by_hand()
+
+
+def test_other_keys_are_made_by_jax(monkeypatch):
+  backend = jax_backend.JAX_BACKEND
+  monkeypatch.setitem(backend, 'random_get_prng', jax.random.PRNGKey)
+  monkeypatch.setitem(backend, 'random_split', jax.random.split)
+  runtime.cheap_keys()
   before = jax.config.jax_default_prng_impl
   jax.config.update('jax_default_prng_impl', 'rbg')
   try:
-    assert fastmath.random.get_prng(7).shape == (4,)
+    key = fastmath.random.get_prng(7)
+    assert key.shape == (4,)
+    assert fastmath.random.split(key).shape == (2, 4)
   finally:
     jax.config.update('jax_default_prng_impl', before)
+  assert fastmath.random.split(jax.random.key(7)).shape == (2,)
+
+
+def test_an_old_way_to_split_is_kept():
+  with jax.threefry_partitionable(False):
+    np.testing.assert_array_equal(
+      fastmath.random.split(jax.random.PRNGKey(7)),
+      jax.random.split(jax.random.PRNGKey(7)),
+    )
 
 
 def test_no_key_of_a_trace_stays_in_a_layer():

@@ -21,6 +21,8 @@ import warnings
 import jax
 import numpy as np
 
+from trax_hourglass import threefry
+
 
 def apply():
   """Imports Trax and applies every repair."""
@@ -30,7 +32,7 @@ def apply():
   provide_xla_extension()
   repair_tree_unflatten()
   infer_shapes_once()
-  make_keys_by_hand()
+  cheap_keys()
   rename_host_count()
   skip_whole_examples()
   ignore_gzip_warning()
@@ -287,16 +289,17 @@ def _compose_parallel(parallel, inputs):
 _COMPOSE = {'Serial': _compose_serial, 'Parallel': _compose_parallel}
 
 
-def make_keys_by_hand():
-  """Makes the random key of a Python integer without running a program.
+def cheap_keys():
+  """Makes random keys, and splits those of no trace, without a program.
 
-  Cause: Trax makes a key for every layer, and another whenever it traces one,
-  by a compiled program each: a fifth of the time to initialise a model. Those
-  made within a trace stay in the layer when the trace is over, which an array
-  of NumPy may.
+  Cause: where a model is initialised, Trax makes a key for every layer and
+  whenever it traces one, and splits it in every combinator: each time a
+  compiled program, half of the time that initialising takes. The keys are
+  those that JAX makes. They are NumPy's: one that is made within a trace stays
+  in its layer when the trace is over.
   """
   backend = importlib.import_module('trax.fastmath.jax').JAX_BACKEND
-  make = backend['random_get_prng']
+  make, split = backend['random_get_prng'], backend['random_split']
   if getattr(make, '__module__', None) == __name__:
     return
 
@@ -306,7 +309,13 @@ def make_keys_by_hand():
       return np.array([0, seed], np.uint32)
     return make(seed)
 
-  backend['random_get_prng'] = get_prng
+  def split_key(key, num=2):
+    is_plain = threefry.is_key(key) and not isinstance(key, jax.core.Tracer)
+    if is_plain and jax.config.jax_threefry_partitionable and type(num) is int:
+      return threefry.split(key, num)
+    return split(key, num)
+
+  backend['random_get_prng'], backend['random_split'] = get_prng, split_key
 
 
 def rename_host_count():

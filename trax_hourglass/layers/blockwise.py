@@ -173,7 +173,7 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
   heads, batch, n_phases, rows, _ = operands.queries.shape
   keys = None
   if rng is not None:
-    keys = jax.random.bits(rng, (heads, batch, 2), jnp.uint32)
+    keys = random_masks.words(rng, heads, batch)
 
   def run(map_heads, map_batch, *args):
     def run_head(args):

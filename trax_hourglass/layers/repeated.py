@@ -2,6 +2,7 @@
 
 import jax
 from jax import numpy as jnp
+from trax import fastmath
 from trax.layers import base
 
 from trax_hourglass.layers.basic import STORED
@@ -51,7 +52,7 @@ class Repeated(base.Layer):
       x,
       _stack(self.weights, base.GET_WEIGHTS_FROM_CACHE),
       _stack(self.state, base.GET_STATE_FROM_CACHE),
-      jax.random.split(self.rng, len(self.sublayers)),
+      fastmath.random.split(self.rng, len(self.sublayers)),
     )
     leaves = jax.tree.leaves(states)
     self.state = tuple(
