@@ -8,6 +8,7 @@ import pytest
 
 from tests.commands import fails
 from trax_hourglass import benchmark
+from trax_hourglass.benchmarks import operations
 
 TINY = [
   '--length=8',
@@ -69,7 +70,7 @@ def test_counts_products_as_often_as_they_run():
 
   jaxpr = jax.make_jaxpr(f)(x).jaxpr
   assert (
-    benchmark.product_operations(jaxpr) == 3 * 2 * 4 * 5 * 4 + 2 * 5 * 4 * 5
+    operations.product_operations(jaxpr) == 3 * 2 * 4 * 5 * 4 + 2 * 5 * 4 * 5
   )
 
 
