@@ -1,14 +1,22 @@
-"""Measures training steps side by side: python -m trax_hourglass.benchmark.
+"""Measures models side by side: python -m trax_hourglass.benchmark.
 
-Our Hourglass, the one of `trax.models` and our Transformer-XL baseline, each
-one jitted function of gradient and Adam with weights and slots donated, take
-turns in one process, so that a busy machine is as unfair to one as to another.
-Prints a table, and writes benchmark.json and benchmark.png to --output_dir,
-runs/benchmark by default.
+Our Hourglass, the one of `trax.models`, our Transformer-XL baseline and, where
+PyTorch is installed, the package hourglass-transformer-pytorch take turns, so
+that a busy machine is as unfair to one as to another. `--what` chooses among
+
+  step      gradient and Adam, one jitted function, weights and slots donated;
+  gradient  the gradient alone;
+  forward   the loss in mode 'eval'.
+
+Prints a table for each, and writes benchmark.json and benchmark.png to
+--output_dir, runs/benchmark by default. `--table1` measures steps of the
+paper's Table 1 instead, models and lengths from their gin files, and writes
+table1.json and table1.png; `--config` changes a binding of all of them.
 """
 
 from collections.abc import Sequence
 import contextlib
+import copy
 import json
 import os
 import sys
@@ -20,8 +28,15 @@ import tqdm
 from trax import trainer_flags
 
 from trax_hourglass import command
-from trax_hourglass.benchmarks import operations, report, steps
+from trax_hourglass import hierarchy as hierarchy_lib
+from trax_hourglass.benchmarks import operations, pytorch, report, table1
 from trax_hourglass.benchmarks.contenders import THEIRS, contenders
+from trax_hourglass.benchmarks.steps import (
+  WORKS,
+  Program,
+  take_turns,
+  training_step,
+)
 from trax_hourglass.errors import UserError, check_positive
 
 FLAGS = flags.FLAGS
@@ -35,62 +50,76 @@ flags.DEFINE_integer('batch_size', 1, 'Sequences in a batch.')
 flags.DEFINE_integer('d_model', 512, 'Width of the activations; d_ff is 4 x.')
 flags.DEFINE_integer('n_heads', 8, 'Number of attention heads.')
 flags.DEFINE_list('dropout', ['0', '0.1'], 'Rates, each measured by itself.')
-flags.DEFINE_integer('repeats', 5, 'Steps of each that are timed.')
+flags.DEFINE_list('what', ['step'], f'Of {", ".join(WORKS)}.')
+flags.DEFINE_integer('repeats', 5, 'Times that each is timed.')
 flags.DEFINE_bool(
   'quick', False, 'A model and a sequence small enough for two minutes.'
 )
+flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
 
-_QUICK = {'length': 512, 'd_model': 128, 'hierarchy': '1@1 2@4 1@1'}
+_QUICK = {
+  'length': 512,
+  'd_model': 128,
+  'hierarchy': '1@1 2@4 1@1',
+  'baseline': '4@1',
+}
 # Of those that all commands have.
 _USED_FLAGS = ('log_level', 'output_dir')
-_GIGA = 1e9
+# What the gin files of Table 1 say.
+_NOT_OF_TABLE_1 = (*_QUICK, 'n_heads', 'dropout', 'what', 'quick')
 
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   _read_flags(argv)
-  rates = [_rate(text) for text in FLAGS.dropout]
   peak = operations.matrix_product_rate()
   print(
     f'{jax.devices()[0].device_kind}: products of 2048 x 2048 matrices at '
-    f'{peak / _GIGA:.0f} GFLOP/s'
+    f'{peak / report.GIGA:.0f} GFLOP/s'
   )
-  results = {'peak': peak, 'settings': _settings(), 'runs': []}
-  for rate in rates:
-    with _compiled_anew():
-      run = _measure(_contenders(rate))
-    results['runs'].append({'dropout': rate, 'models': run})
-    print(f'\ndropout {rate}, length {FLAGS.length}, batch {FLAGS.batch_size}')
-    print(report.table(run, peak))
-    if THEIRS not in run:
-      print(f'{THEIRS}: has no {FLAGS.hierarchy} for this length')
-  directory = (
-    FLAGS.output_dir if FLAGS['output_dir'].present else 'runs/benchmark'
-  )
-  tf.io.gfile.makedirs(directory)
-  path = os.path.join(directory, 'benchmark')
-  with tf.io.gfile.GFile(path + '.json', 'w') as f:
-    f.write(json.dumps(results, indent=1))
-  report.plot(results, path + '.png')
-  print(f'\noutput    {path}.json, {path}.png')
+  with _compiled_anew():
+    if FLAGS.table1:
+      _table1(peak)
+    else:
+      _side_by_side(peak)
 
 
 def _read_flags(argv):
   command.start(argv)
+  used = (*_USED_FLAGS, 'config') if FLAGS.table1 else _USED_FLAGS
   for flag in FLAGS.flags_by_module_dict()[trainer_flags.__name__]:
-    if flag.present and flag.name not in _USED_FLAGS:
+    if flag.present and flag.name not in used:
       raise UserError(f'--{flag.name} has no effect here; leave it out')
+  if FLAGS.table1:
+    for name in _NOT_OF_TABLE_1:
+      if FLAGS[name].present:
+        raise UserError(
+          f'--{name} has no effect with --table1; --config changes what its '
+          'gin files say'
+        )
   if FLAGS.quick:
     for name, value in _QUICK.items():
       if not FLAGS[name].present:
         setattr(FLAGS, name, value)
-    if not FLAGS['baseline'].present:
-      FLAGS.baseline = '4@1'
   check_positive(
     length=FLAGS.length,
     batch_size=FLAGS.batch_size,
+    n_heads=FLAGS.n_heads,
     repeats=FLAGS.repeats,
   )
+  _check_lists()
+
+
+def _check_lists():
+  names = ', '.join(WORKS)
+  for what in FLAGS.what or ['']:
+    if what not in WORKS:
+      raise UserError(f'--what: got {what!r}, expected some of {names}')
+  for text in FLAGS.dropout or ['']:
+    try:
+      float(text)
+    except ValueError:
+      raise UserError(f'--dropout: got {text!r}, expected rates') from None
 
 
 @contextlib.contextmanager
@@ -104,42 +133,125 @@ def _compiled_anew():
     jax.config.update('jax_enable_compilation_cache', old)
 
 
+def _side_by_side(peak):
+  results = {'peak': peak, 'settings': _settings(), 'runs': []}
+  for what, dropout in _runs():
+    print(
+      f'\n{what}, dropout {dropout:g}, length {FLAGS.length}, batch '
+      f'{FLAGS.batch_size}'
+    )
+    models, remarks = _measure(what, dropout)
+    results['runs'].append({'what': what, 'dropout': dropout, 'models': models})
+    print(report.table(results['runs'][-1], peak))
+    for name, remark in remarks.items():
+      print(f'{name}: {remark}')
+  path = _write('benchmark', results)
+  report.plot(results, path + '.png')
+
+
+def _runs():
+  """Returns what to measure, with which rate of dropout."""
+  return [
+    (what, dropout)
+    for what in FLAGS.what
+    # Evaluation drops nothing.
+    for dropout in ([0.0] if what == 'forward' else map(float, FLAGS.dropout))
+  ]
+
+
+def _measure(what, dropout):
+  """Returns facts and times of each model, by name, and remarks on some."""
+  sizes = {
+    'length': FLAGS.length,
+    'd_model': FLAGS.d_model,
+    'n_heads': FLAGS.n_heads,
+  }
+  builds = contenders(
+    hierarchy=FLAGS.hierarchy,
+    baseline=FLAGS.baseline,
+    dropout=dropout,
+    **sizes,
+  )
+  level = hierarchy_lib.parse(FLAGS.hierarchy)
+  absence = pytorch.why_not(level, length=FLAGS.length, dropout=dropout)
+  remarks = {pytorch.NAME: absence or pytorch.NOTE}
+  if THEIRS not in builds:
+    remarks[THEIRS] = f'has no {FLAGS.hierarchy} for this length'
+  with contextlib.ExitStack() as stack:
+    measured = {
+      name: Program(WORKS[what], build, FLAGS.length, FLAGS.batch_size)
+      for name, build in tqdm.tqdm(
+        builds.items(),
+        'compiling',
+        leave=False,
+        disable=not sys.stderr.isatty(),
+      )
+    }
+    if not absence:
+      child = pytorch.Child(what, level, batch_size=FLAGS.batch_size, **sizes)
+      measured[pytorch.NAME] = stack.enter_context(contextlib.closing(child))
+    seconds = take_turns(measured, FLAGS.repeats)
+  models = {
+    name: {**measured[name].facts, 'seconds': seconds[name]}
+    for name in measured
+  }
+  return models, remarks
+
+
+def _table1(peak):
+  lengths = set()
+
+  def program_of(hierarchy):
+    FLAGS.config_file = [table1.file_name(hierarchy)]
+    command.configure()
+    model = _bound('train.model')
+    length = _bound('trax_hourglass.text_inputs.length')
+    lengths.add(length)
+    with command.building():
+      return Program(
+        training_step,
+        lambda mode: model(mode=mode),
+        length,
+        FLAGS.batch_size,
+      )
+
+  measured = table1.measure(program_of, FLAGS.repeats)
+  title = (
+    f'Table 1: training steps, length {"/".join(map(str, lengths))}, batch '
+    f'{FLAGS.batch_size}, {jax.devices()[0].device_kind}'
+  )
+  print(f'\n{title}\n{table1.table(measured)}')
+  print(
+    "ours: arguments (weights, Adam's slots) and temporaries of the compiled "
+    'step; the paper: batch 8 on four Titan V'
+  )
+  settings = {'lengths': sorted(lengths), 'batch_size': FLAGS.batch_size}
+  path = _write(
+    'table1', {'peak': peak, 'settings': settings, 'models': measured}
+  )
+  table1.plot(measured, title, path + '.png')
+
+
+def _bound(parameter):
+  return copy.deepcopy(command.bound(parameter))
+
+
 def _settings():
   names = 'hierarchy', 'baseline', 'length', 'batch_size', 'd_model', 'n_heads'
   return {name: FLAGS[name].value for name in names}
 
 
-def _rate(text):
-  try:
-    return float(text)
-  except ValueError:
-    raise UserError(f'--dropout: got {text!r}, expected rates') from None
-
-
-def _contenders(dropout):
-  return contenders(
-    hierarchy=FLAGS.hierarchy,
-    baseline=FLAGS.baseline,
-    length=FLAGS.length,
-    d_model=FLAGS.d_model,
-    n_heads=FLAGS.n_heads,
-    dropout=dropout,
+def _write(name, results):
+  """Writes results as JSON and returns their path without suffix."""
+  directory = (
+    FLAGS.output_dir if FLAGS['output_dir'].present else 'runs/benchmark'
   )
-
-
-def _measure(named):
-  """Returns facts and step times of each model, by name."""
-  steps_of = {
-    name: steps.TrainingStep(build, FLAGS.length, FLAGS.batch_size)
-    for name, build in tqdm.tqdm(
-      named.items(), 'compiling', leave=False, disable=not sys.stderr.isatty()
-    )
-  }
-  seconds = steps.take_turns(steps_of, FLAGS.repeats)
-  return {
-    name: {**step.facts, 'step': seconds[name]}
-    for name, step in steps_of.items()
-  }
+  tf.io.gfile.makedirs(directory)
+  path = os.path.join(directory, name)
+  with tf.io.gfile.GFile(path + '.json', 'w') as file:
+    file.write(json.dumps(results, indent=1))
+  print(f'\noutput    {path}.json, {path}.png')
+  return path
 
 
 if __name__ == '__main__':

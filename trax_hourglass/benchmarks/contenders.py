@@ -22,7 +22,7 @@ def contenders(
   n_heads: int,
   dropout: float,
 ) -> dict[str, Callable]:
-  """Returns a function that builds the model, by the model's name.
+  """Returns a function from a mode to the model, by the model's name.
 
   Args:
     hierarchy: The levels of both Hourglass models.
@@ -39,20 +39,19 @@ def contenders(
     'd_ff': 4 * d_model,
     'n_heads': n_heads,
     'dropout': dropout,
-    'mode': 'train',
   }
   named = {
-    OURS: lambda: HourglassLM(hierarchy=hierarchy, **arguments),
-    f'Transformer-XL {baseline}': lambda: HourglassLM(
-      hierarchy=baseline, **arguments
+    OURS: lambda mode: HourglassLM(hierarchy=hierarchy, mode=mode, **arguments),
+    f'Transformer-XL {baseline}': lambda mode: HourglassLM(
+      hierarchy=baseline, mode=mode, **arguments
     ),
   }
   level = hierarchy_lib.parse(hierarchy)
   vanilla_layers = level.n_pre, level.n_post
   inner = ' '.join(str(level).split()[1:-1])
   if _is_of_trax(level, vanilla_layers, inner, length):
-    named[THEIRS] = lambda: trax.models.HourglassLM(
-      vanilla_layers=vanilla_layers, hierarchy=inner, **arguments
+    named[THEIRS] = lambda mode: trax.models.HourglassLM(
+      vanilla_layers=vanilla_layers, hierarchy=inner, mode=mode, **arguments
     )
   return named
 

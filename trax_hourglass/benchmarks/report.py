@@ -1,5 +1,6 @@
 """Tables and pictures of what was measured."""
 
+import math
 import statistics
 
 from matplotlib import figure
@@ -7,84 +8,78 @@ import tensorflow as tf
 
 from trax_hourglass.benchmarks.contenders import THEIRS
 
-_MIB = 2**20
-_GIGA = 1e9
+MIB = 2**20
+GIGA = 1e9
 
 
 def table(run: dict, peak: float) -> str:
   """Returns what was measured of each model, and its share of the peak.
 
   Args:
-    run: Facts and seconds of each model, by name.
+    run: `'what'` was measured, and of `'models'` the facts, by name.
     peak: Operations per second of the machine's matrix products.
   """
-  rows = [
-    (
-      '',
-      'weights',
-      'first step',
-      'step: median (min-max)',
-      f'of {THEIRS}',
-      'memory',
-      'products',
-      'of peak',
-    )
-  ]
-  for name, facts in run.items():
-    seconds = facts['step']
-    rate = facts['product_operations'] / statistics.median(seconds)
-    rows.append(
-      (
-        name,
-        f'{facts["weights"] / 1e6:.1f}M',
-        f'{facts["to_end_of_first_step"]:.1f} s',
-        f'{statistics.median(seconds):.2f} s '
-        f'({min(seconds):.2f}-{max(seconds):.2f})',
-        _ratios(run, name),
-        f'{facts["temporary_memory"] / _MIB:.0f} MiB',
-        f'{facts["product_operations"] / _GIGA:.0f} G',
-        f'{rate / peak:.0%}',
-      )
-    )
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  return '\n'.join(
-    '  '.join(cell.ljust(n) for cell, n in zip(row, widths, strict=True))
-    for row in rows
+  header = (
+    '',
+    'weights',
+    'first time',
+    'programs',
+    f'{run["what"]}: median (range)',
+    f'of {THEIRS}',
+    'memory',
+    'products',
+    'of peak',
+  )
+  return aligned(
+    [header] + [_row(name, run['models'], peak) for name in run['models']]
   )
 
 
-def _ratios(run, name):
-  """Returns the median and range of the ratios of steps taken in turn."""
-  if THEIRS not in run:
-    return '-'
-  ratios = [
-    ours / theirs
-    for ours, theirs in zip(run[name]['step'], run[THEIRS]['step'], strict=True)
+def aligned(rows: list[tuple[str, ...]]) -> str:
+  """Returns rows as lines whose columns are of one width each."""
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = [
+    '  '.join(cell.ljust(n) for cell, n in zip(row, widths, strict=True))
+    for row in rows
   ]
+  return '\n'.join(map(str.rstrip, lines))
+
+
+def spread(values: list[float], form: str = '.2f') -> str:
+  """Returns median and range."""
   return (
-    f'{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})'
+    f'{statistics.median(values):{form}} '
+    f'({min(values):{form}}-{max(values):{form}})'
   )
 
 
 def plot(results: dict, path: str) -> None:
   """Writes a picture of all runs to `path`."""
-  picture = figure.Figure(figsize=(8, 4), layout='constrained')
-  panels = {
-    'step, seconds': lambda facts: statistics.median(facts['step']),
-    'temporary memory, MiB': lambda facts: facts['temporary_memory'] / _MIB,
-    'to the end of the first step, seconds': lambda facts: facts[
-      'to_end_of_first_step'
-    ],
+  labelled = {
+    f'{name}\n{run["what"]}, dropout {run["dropout"]:g}': (name, facts)
+    for run in results['runs']
+    for name, facts in run['models'].items()
   }
+  names = list(dict.fromkeys(name for name, _ in labelled.values()))
+  colors = [f'C{names.index(name)}' for name, _ in labelled.values()]
+  panels = {
+    'seconds, median': lambda facts: statistics.median(facts['seconds']),
+    'temporary memory, MiB': lambda facts: (
+      facts.get('temporary_memory', math.nan) / MIB
+    ),
+    'first time, seconds': lambda facts: facts['to_end_of_first_step'],
+  }
+  picture = figure.Figure(
+    figsize=(8, 1.5 + 0.4 * len(labelled)), layout='constrained'
+  )
   for axes, (title, value) in zip(
     picture.subplots(1, len(panels), sharey=True), panels.items(), strict=True
   ):
-    bars = {
-      f'{name}\ndropout {run["dropout"]}': value(facts)
-      for run in results['runs']
-      for name, facts in run['models'].items()
-    }
-    axes.barh(list(bars), list(bars.values()))
+    axes.barh(
+      list(labelled),
+      [value(facts) for _, facts in labelled.values()],
+      color=colors,
+    )
     axes.set_xlabel(title, fontsize='small')
     axes.tick_params(labelsize='x-small')
     axes.grid(axis='x', alpha=0.3)
@@ -95,5 +90,43 @@ def plot(results: dict, path: str) -> None:
     f'{settings["batch_size"]}, d_model {settings["d_model"]}',
     fontsize='small',
   )
-  with tf.io.gfile.GFile(path, 'wb') as f:
-    picture.savefig(f, format='png', dpi=150)
+  save(picture, path)
+
+
+def save(picture: figure.Figure, path: str) -> None:
+  with tf.io.gfile.GFile(path, 'wb') as file:
+    picture.savefig(file, format='png', dpi=150)
+
+
+def _row(name, models, peak):
+  facts = models[name]
+  compiled = products = share = '-'
+  if 'product_operations' in facts:
+    compiled = f'{facts["compilations"]} + {facts["later_compilations"]}'
+    memory = f'{facts["temporary_memory"] / MIB:.0f} MiB'
+    products = f'{facts["product_operations"] / GIGA:.3g} G'
+    rate = facts['product_operations'] / statistics.median(facts['seconds'])
+    share = f'{rate / peak:.0%}'
+  elif 'resident_memory' in facts:
+    memory = f'{facts["resident_memory"] / MIB:.0f} MiB resident'
+  else:
+    memory = '-'
+  return (
+    name,
+    f'{facts["weights"] / 1e6:.3g}M',
+    f'{facts["to_end_of_first_step"]:.3g} s',
+    compiled,
+    f'{spread(facts["seconds"], ".3g")} s',
+    _ratios(models, name),
+    memory,
+    products,
+    share,
+  )
+
+
+def _ratios(models, name):
+  """Returns median and range of the ratios of times in turn."""
+  if THEIRS not in models:
+    return '-'
+  pairs = zip(models[name]['seconds'], models[THEIRS]['seconds'], strict=True)
+  return spread([seconds / theirs for seconds, theirs in pairs])
