@@ -155,7 +155,7 @@ def compilations() -> Iterator[list[float]]:
 
 def _initialised(build, mode, batch):
   """Returns the model with its loss, and a random key."""
-  model = tl.Serial(build(mode), tl.CrossEntropyLoss())
+  model = tl.Serial(build(mode), tl.WeightedCategoryCrossEntropy())
   model.rng = jax.random.PRNGKey(0)
   model.init(shapes.signature(batch))
   return model, jax.random.PRNGKey(1)
