@@ -104,6 +104,9 @@ class Child:
       stdout=subprocess.PIPE,
       stderr=self._stderr,
       text=True,
+      # Threads that spin while they wait take a busy machine's cores from each
+      # other, and those of JAX, which waits asleep.
+      env={'OMP_WAIT_POLICY': 'PASSIVE', **os.environ},
     )
     try:
       self.facts = self._answer()
