@@ -27,8 +27,7 @@ def contenders(
   Args:
     hierarchy: The levels of both Hourglass models.
     baseline: The levels of the Transformer-XL.
-    length: Tokens in a sequence; the authors' model is left out where it does
-      not take that length, or has no such hierarchy.
+    length: Tokens in a sequence; the authors' model may not take it.
     d_model: Width of the activations; d_ff is four times that.
     n_heads: Number of attention heads.
     dropout: Share of activations dropped in training.

@@ -67,34 +67,15 @@ class Child:
     facts: What is known of it, by name; times in seconds, memory in bytes.
   """
 
-  def __init__(
-    self,
-    what: str,
-    level: hierarchy_lib.Level,
-    *,
-    length: int,
-    batch_size: int,
-    d_model: int,
-    n_heads: int,
-  ):
-    depth, factors = depth_and_factors(level)
-    settings = {
-      'what': what,
-      'threads': _n_threads(),
-      'batch_size': batch_size,
-      'depth': depth,
-      'model': {
-        'num_tokens': VOCAB_SIZE,
-        'dim': d_model,
-        'heads': n_heads,
-        'dim_head': d_model // n_heads,
-        'max_seq_len': length,
-        'shorten_factor': factors or None,
-        'attn_resampling': True,
-        'updown_sample_type': 'naive',
-        'causal': True,
-      },
-    }
+  def __init__(self, what: str, level: hierarchy_lib.Level, **sizes):
+    """Builds the model and lets it work once.
+
+    Args:
+      what: A name of `steps.WORKS`.
+      level: The levels.
+      **sizes: `length`, `batch_size`, `d_model` and `n_heads`.
+    """
+    settings = _settings(what, level, **sizes)
     # A pipe would fill up.
     self._stderr = tempfile.TemporaryFile('w+')  # noqa: SIM115 (see `close`)
     self._process = subprocess.Popen(
@@ -138,6 +119,28 @@ class Child:
     lines = self._stderr.read().split('\n')
     last = next(filter(str.strip, reversed(lines)), 'it gave no reason')
     raise UserError(f'{NAME}: its process ended with {code}: {last.strip()}')
+
+
+def _settings(what, level, *, length, batch_size, d_model, n_heads):
+  """Returns what the child takes, ready for JSON."""
+  depth, factors = depth_and_factors(level)
+  return {
+    'what': what,
+    'threads': _n_threads(),
+    'batch_size': batch_size,
+    'depth': depth,
+    'model': {
+      'num_tokens': VOCAB_SIZE,
+      'dim': d_model,
+      'heads': n_heads,
+      'dim_head': d_model // n_heads,
+      'max_seq_len': length,
+      'shorten_factor': factors or None,
+      'attn_resampling': True,
+      'updown_sample_type': 'naive',
+      'causal': True,
+    },
+  }
 
 
 def _draws(level):
