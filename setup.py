@@ -43,6 +43,8 @@ setup(
   extras_require={
     'cuda': ['jax[cuda]'],
     'tpu': ['jax[tpu]'],
+    # To measure beside it: trax_hourglass.benchmark.
+    'torch': ['hourglass-transformer-pytorch>=0.0.6', 'torch>=2.3'],
     'test': [
       'hypothesis',
       'pytest',

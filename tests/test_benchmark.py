@@ -3,11 +3,11 @@
 import json
 
 import jax
-from jax import numpy as jnp
 import pytest
 
 from tests.commands import fails
 from trax_hourglass import benchmark
+from trax_hourglass.benchmarks import pytorch, table1
 
 TINY = [
   '--length=8',
@@ -18,59 +18,138 @@ TINY = [
   '--dropout=0',
   '--repeats=2',
 ]
+CHILD = """
+import json
+import sys
+
+print(json.dumps({'weights': 3, 'to_end_of_first_step': 0.5}), flush=True)
+for _ in sys.stdin:
+  print(json.dumps({'seconds': 0.25, 'resident_memory': 2**21}), flush=True)
+"""
 
 
-def run(capsys, directory, *argv):
+@pytest.fixture(autouse=True)
+def keep_caches(monkeypatch):
+  """Other tests need them."""
+  monkeypatch.setattr(jax, 'clear_caches', lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def fake_pytorch(monkeypatch, tmp_path):
+  script = tmp_path / 'child.py'
+  script.write_text(CHILD)
+  monkeypatch.setattr(pytorch, 'CHILD', script)
+  monkeypatch.setattr(pytorch, 'installed', lambda: True)
+
+
+def run(capsys, directory, *argv, name='benchmark'):
   benchmark.main(['benchmark', *argv, f'--output_dir={directory}'])
   out, _ = capsys.readouterr()
-  with open(directory / 'benchmark.json') as f:
+  with open(directory / f'{name}.json') as f:
     results = json.load(f)
-  assert (directory / 'benchmark.png').read_bytes().startswith(b'\x89PNG')
+  assert (directory / f'{name}.png').read_bytes().startswith(b'\x89PNG')
   return out, results
 
 
 def test_measures_each_model(capsys, tmp_path):
   out, results = run(capsys, tmp_path, *TINY)
   (measured,) = results['runs']
+  models = measured['models']
   # The authors' model has a shortened level at least.
-  assert set(measured['models']) == {'trax_hourglass', 'Transformer-XL 1@1'}
+  assert set(models) == {'trax_hourglass', 'Transformer-XL 1@1', pytorch.NAME}
   assert 'trax.models: has no 1@1 for this length' in out
-  for name, facts in measured['models'].items():
+  for name, facts in models.items():
     assert name in out
-    assert len(facts['step']) == 2
+    assert len(facts['seconds']) == 2
+  assert '2 MiB resident' in out
+  assert models.pop(pytorch.NAME)['resident_memory'] == 2**21
+  for facts in models.values():
     assert facts['product_operations'] > 0 < facts['temporary_memory']
     assert facts['to_end_of_first_step'] > facts['compile']
+    assert facts['compilations'] > 0 == facts['later_compilations']
   assert results['settings']['hierarchy'] == '1@1'
 
 
 @pytest.mark.slow
 def test_measures_the_authors_model_beside_ours(capsys, tmp_path):
   out, results = run(
-    capsys, tmp_path, *TINY, '--hierarchy=1@1 1@2 0@1', '--dropout=0,0.1'
+    capsys,
+    tmp_path,
+    *TINY,
+    '--hierarchy=1@1 1@2 0@1',
+    '--dropout=0,0.1',
+    '--what=step,forward',
   )
-  assert [r['dropout'] for r in results['runs']] == [0, 0.1]
+  runs = [(r['what'], r['dropout']) for r in results['runs']]
+  assert runs == [
+    ('step', 0),
+    ('step', 0.1),
+    ('forward', 0),
+  ]
   for measured in results['runs']:
     models = measured['models']
+    assert (pytorch.NAME in models) == (measured['dropout'] == 0)
     assert (
       models['trax.models']['weights'] == (models['trax_hourglass']['weights'])
     )
+  assert f'{pytorch.NAME}: has no dropout' in out
   assert '1.00 (1.00-1.00)' in out
 
 
-def test_counts_products_as_often_as_they_run():
-  x = jnp.ones((4, 5))
+def test_without_pytorch_says_so(capsys, tmp_path, monkeypatch):
+  monkeypatch.setattr(pytorch, 'installed', lambda: False)
+  monkeypatch.setattr(benchmark, 'Program', FakeProgram)
+  out, _ = run(capsys, tmp_path, *TINY)
+  assert f"{pytorch.NAME}: not installed; the extra 'torch'" in out
 
-  def f(x):
-    def body(carry, _):
-      return carry + jnp.sum(x @ x.T), None
 
-    total, _ = jax.lax.scan(body, 0.0, length=3)
-    return jax.lax.cond(total > 0, lambda: jnp.sum(x.T @ x), lambda: 0.0)
+class FakeProgram:
+  """Builds a model, and does nothing with it."""
 
-  jaxpr = jax.make_jaxpr(f)(x).jaxpr
-  assert (
-    benchmark.product_operations(jaxpr) == 3 * 2 * 4 * 5 * 4 + 2 * 5 * 4 * 5
+  def __init__(self, work, build, length, batch_size):
+    build('train')
+    self.facts = {
+      'weights': 1,
+      'to_end_of_first_step': 1.0,
+      'total_memory': length * batch_size,
+    }
+
+  def __call__(self):
+    return 0.5
+
+
+def test_table_1_takes_its_models_from_gin_files(capsys, tmp_path, monkeypatch):
+  monkeypatch.setattr(benchmark, 'Program', FakeProgram)
+  out, results = run(
+    capsys, tmp_path, '--table1', '--batch_size=3', '--repeats=1', name='table1'
   )
+  assert list(results['models']) == [row.hierarchy for row in table1.ROWS]
+  assert results['settings'] == {'lengths': [2048], 'batch_size': 3}
+  assert results['models']['6@1']['total_memory'] == 2048 * 3
+  assert 'length 2048, batch 3' in out
+
+
+@pytest.mark.slow
+def test_table_1_measures(capsys, tmp_path, monkeypatch):
+  rows = [row for row in table1.ROWS if row.hierarchy in ('6@1', '12@1')]
+  monkeypatch.setattr(table1, 'ROWS', rows)
+  model = 'trax_hourglass.HourglassLM'
+  _, results = run(
+    capsys,
+    tmp_path,
+    '--table1',
+    '--repeats=2',
+    '--config=LENGTH = 8',
+    f'--config={model}.d_model = 16',
+    f'--config={model}.d_ff = 16',
+    name='table1',
+  )
+  half, whole = results['models'].values()
+  # Embedding, logits, norm and the biases of attention.
+  common = 2 * 256 * 16 + 256 + 4 * 16
+  assert whole['weights'] - common == 2 * (half['weights'] - common)
+  assert half['total_memory'] < whole['total_memory']
+  assert len(half['seconds']) == len(half['ratios']) == 2
 
 
 @pytest.mark.parametrize(
@@ -79,9 +158,18 @@ def test_counts_products_as_often_as_they_run():
     (['--dropout=a'], "--dropout: got 'a'"),
     (['--repeats=0'], 'repeats: got 0'),
     (['--config_file=quickstart.gin'], '--config_file has no effect here'),
+    (['--config=STEPS = 1'], '--config has no effect here'),
     (['--hierarchy=2@'], "'2@'"),
+    (['--what=step,back'], "--what: got 'back', expected some of step, grad"),
+    (['--what='], "--what: got ''"),
+    (['--table1'], '--length has no effect with --table1'),
   ],
 )
 def test_names_what_is_wrong(capsys, argv, message):
   argv = ['benchmark', *TINY, *argv]
   assert message in fails(capsys, argv, main=benchmark.main)
+
+
+def test_says_that_a_binding_of_table_1_is_wrong(capsys):
+  argv = ['benchmark', '--table1', '--config=trax_hourglass.HourglassLM.x = 1']
+  assert 'x' in fails(capsys, argv, main=benchmark.main)

@@ -1,35 +1,43 @@
-"""Measures training steps side by side: python -m trax_hourglass.benchmark.
+"""Measures models side by side: python -m trax_hourglass.benchmark.
 
-Our Hourglass, the one of `trax.models` and our Transformer-XL baseline, each
-one jitted function of gradient and Adam with weights and slots donated, take
-turns in one process, so that a busy machine is as unfair to one as to another.
-Prints a table, and writes benchmark.json and benchmark.png to --output_dir,
-runs/benchmark by default.
+Our Hourglass, the one of `trax.models`, our Transformer-XL baseline and, where
+PyTorch is installed, the package hourglass-transformer-pytorch take turns, so
+that a busy machine is as unfair to one as to another. `--what` chooses among
+
+  step      gradient and Adam, one jitted function, weights and slots donated;
+  gradient  the gradient alone;
+  forward   the loss in mode 'eval'.
+
+Prints a table for each, and writes benchmark.json and benchmark.png to
+--output_dir, runs/benchmark by default. `--table1` measures steps of the
+paper's Table 1 instead, models and lengths from their gin files, and writes
+table1.json and table1.png; `--config` changes a binding of all of them.
 """
 
 from collections.abc import Sequence
 import contextlib
+import copy
 import json
 import os
-import statistics
 import sys
-import time
 
 from absl import flags
 import jax
-from jax import numpy as jnp
-from matplotlib import figure
-import numpy as np
 import tensorflow as tf
 import tqdm
-import trax
-from trax import layers as tl
-from trax import optimizers, shapes, trainer_flags
+from trax import trainer_flags
 
 from trax_hourglass import command
 from trax_hourglass import hierarchy as hierarchy_lib
+from trax_hourglass.benchmarks import operations, pytorch, report, table1
+from trax_hourglass.benchmarks.contenders import THEIRS, contenders
+from trax_hourglass.benchmarks.steps import (
+  WORKS,
+  Program,
+  take_turns,
+  training_step,
+)
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.models import HourglassLM
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
@@ -42,66 +50,76 @@ flags.DEFINE_integer('batch_size', 1, 'Sequences in a batch.')
 flags.DEFINE_integer('d_model', 512, 'Width of the activations; d_ff is 4 x.')
 flags.DEFINE_integer('n_heads', 8, 'Number of attention heads.')
 flags.DEFINE_list('dropout', ['0', '0.1'], 'Rates, each measured by itself.')
-flags.DEFINE_integer('repeats', 5, 'Steps of each that are timed.')
+flags.DEFINE_list('what', ['step'], f'Of {", ".join(WORKS)}.')
+flags.DEFINE_integer('repeats', 5, 'Times that each is timed.')
 flags.DEFINE_bool(
   'quick', False, 'A model and a sequence small enough for two minutes.'
 )
+flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
 
-VOCAB_SIZE = 256
-OURS = 'trax_hourglass'
-THEIRS = 'trax.models'
-_QUICK = {'length': 512, 'd_model': 128, 'hierarchy': '1@1 2@4 1@1'}
+_QUICK = {
+  'length': 512,
+  'd_model': 128,
+  'hierarchy': '1@1 2@4 1@1',
+  'baseline': '4@1',
+}
 # Of those that all commands have.
 _USED_FLAGS = ('log_level', 'output_dir')
-_MIB = 2**20
-_GIGA = 1e9
+# What the gin files of Table 1 say.
+_NOT_OF_TABLE_1 = (*_QUICK, 'n_heads', 'dropout', 'what', 'quick')
 
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   _read_flags(argv)
-  rates = [_rate(text) for text in FLAGS.dropout]
-  peak = matrix_product_rate()
+  peak = operations.matrix_product_rate()
   print(
     f'{jax.devices()[0].device_kind}: products of 2048 x 2048 matrices at '
-    f'{peak / _GIGA:.0f} GFLOP/s'
+    f'{peak / report.GIGA:.0f} GFLOP/s'
   )
-  results = {'peak': peak, 'settings': _settings(), 'runs': []}
-  for rate in rates:
-    with _compiled_anew():
-      run = measure(contenders(rate), FLAGS.length, FLAGS.batch_size)
-    results['runs'].append({'dropout': rate, 'models': run})
-    print(f'\ndropout {rate}, length {FLAGS.length}, batch {FLAGS.batch_size}')
-    print(_table(run, peak))
-    if THEIRS not in run:
-      print(f'{THEIRS}: has no {FLAGS.hierarchy} for this length')
-  directory = (
-    FLAGS.output_dir if FLAGS['output_dir'].present else 'runs/benchmark'
-  )
-  tf.io.gfile.makedirs(directory)
-  path = os.path.join(directory, 'benchmark')
-  with tf.io.gfile.GFile(path + '.json', 'w') as f:
-    f.write(json.dumps(results, indent=1))
-  _plot(results, path + '.png')
-  print(f'\noutput    {path}.json, {path}.png')
+  with _compiled_anew():
+    if FLAGS.table1:
+      _table1(peak)
+    else:
+      _side_by_side(peak)
 
 
 def _read_flags(argv):
   command.start(argv)
+  used = (*_USED_FLAGS, 'config') if FLAGS.table1 else _USED_FLAGS
   for flag in FLAGS.flags_by_module_dict()[trainer_flags.__name__]:
-    if flag.present and flag.name not in _USED_FLAGS:
+    if flag.present and flag.name not in used:
       raise UserError(f'--{flag.name} has no effect here; leave it out')
+  if FLAGS.table1:
+    for name in _NOT_OF_TABLE_1:
+      if FLAGS[name].present:
+        raise UserError(
+          f'--{name} has no effect with --table1; --config changes what its '
+          'gin files say'
+        )
   if FLAGS.quick:
     for name, value in _QUICK.items():
       if not FLAGS[name].present:
         setattr(FLAGS, name, value)
-    if not FLAGS['baseline'].present:
-      FLAGS.baseline = '4@1'
   check_positive(
     length=FLAGS.length,
     batch_size=FLAGS.batch_size,
+    n_heads=FLAGS.n_heads,
     repeats=FLAGS.repeats,
   )
+  _check_lists()
+
+
+def _check_lists():
+  names = ', '.join(WORKS)
+  for what in FLAGS.what or ['']:
+    if what not in WORKS:
+      raise UserError(f'--what: got {what!r}, expected some of {names}')
+  for text in FLAGS.dropout or ['']:
+    try:
+      float(text)
+    except ValueError:
+      raise UserError(f'--dropout: got {text!r}, expected rates') from None
 
 
 @contextlib.contextmanager
@@ -115,251 +133,125 @@ def _compiled_anew():
     jax.config.update('jax_enable_compilation_cache', old)
 
 
+def _side_by_side(peak):
+  results = {'peak': peak, 'settings': _settings(), 'runs': []}
+  for what, dropout in _runs():
+    print(
+      f'\n{what}, dropout {dropout:g}, length {FLAGS.length}, batch '
+      f'{FLAGS.batch_size}'
+    )
+    models, remarks = _measure(what, dropout)
+    results['runs'].append({'what': what, 'dropout': dropout, 'models': models})
+    print(report.table(results['runs'][-1], peak))
+    for name, remark in remarks.items():
+      print(f'{name}: {remark}')
+  path = _write('benchmark', results)
+  report.plot(results, path + '.png')
+
+
+def _runs():
+  """Returns what to measure, with which rate of dropout."""
+  return [
+    (what, dropout)
+    for what in FLAGS.what
+    # Evaluation drops nothing.
+    for dropout in ([0.0] if what == 'forward' else map(float, FLAGS.dropout))
+  ]
+
+
+def _measure(what, dropout):
+  """Returns facts and times of each model, by name, and remarks on some."""
+  sizes = {
+    'length': FLAGS.length,
+    'd_model': FLAGS.d_model,
+    'n_heads': FLAGS.n_heads,
+  }
+  builds = contenders(
+    hierarchy=FLAGS.hierarchy,
+    baseline=FLAGS.baseline,
+    dropout=dropout,
+    **sizes,
+  )
+  level = hierarchy_lib.parse(FLAGS.hierarchy)
+  absence = pytorch.why_not(level, length=FLAGS.length, dropout=dropout)
+  remarks = {pytorch.NAME: absence or pytorch.NOTE}
+  if THEIRS not in builds:
+    remarks[THEIRS] = f'has no {FLAGS.hierarchy} for this length'
+  with contextlib.ExitStack() as stack:
+    measured = {
+      name: Program(WORKS[what], build, FLAGS.length, FLAGS.batch_size)
+      for name, build in tqdm.tqdm(
+        builds.items(),
+        'compiling',
+        leave=False,
+        disable=not sys.stderr.isatty(),
+      )
+    }
+    if not absence:
+      child = pytorch.Child(what, level, batch_size=FLAGS.batch_size, **sizes)
+      measured[pytorch.NAME] = stack.enter_context(contextlib.closing(child))
+    seconds = take_turns(measured, FLAGS.repeats)
+  models = {
+    name: {**measured[name].facts, 'seconds': seconds[name]}
+    for name in measured
+  }
+  return models, remarks
+
+
+def _table1(peak):
+  lengths = set()
+
+  def program_of(hierarchy):
+    FLAGS.config_file = [table1.file_name(hierarchy)]
+    command.configure()
+    model = _bound('train.model')
+    length = _bound('trax_hourglass.text_inputs.length')
+    lengths.add(length)
+    with command.building():
+      return Program(
+        training_step,
+        lambda mode: model(mode=mode),
+        length,
+        FLAGS.batch_size,
+      )
+
+  measured = table1.measure(program_of, FLAGS.repeats)
+  title = (
+    f'Table 1: training steps, length {"/".join(map(str, lengths))}, batch '
+    f'{FLAGS.batch_size}, {jax.devices()[0].device_kind}'
+  )
+  print(f'\n{title}\n{table1.table(measured)}')
+  print(
+    "ours: arguments (weights, Adam's slots) and temporaries of the compiled "
+    'step; the paper: batch 8 on four Titan V'
+  )
+  settings = {'lengths': sorted(lengths), 'batch_size': FLAGS.batch_size}
+  path = _write(
+    'table1', {'peak': peak, 'settings': settings, 'models': measured}
+  )
+  table1.plot(measured, title, path + '.png')
+
+
+def _bound(parameter):
+  return copy.deepcopy(command.bound(parameter))
+
+
 def _settings():
   names = 'hierarchy', 'baseline', 'length', 'batch_size', 'd_model', 'n_heads'
   return {name: FLAGS[name].value for name in names}
 
 
-def _rate(text):
-  try:
-    return float(text)
-  except ValueError:
-    raise UserError(f'--dropout: got {text!r}, expected rates') from None
-
-
-def contenders(dropout: float) -> dict:
-  """Returns a function that builds the model, by the model's name."""
-  arguments = {
-    'vocab_size': VOCAB_SIZE,
-    'd_model': FLAGS.d_model,
-    'd_ff': 4 * FLAGS.d_model,
-    'n_heads': FLAGS.n_heads,
-    'dropout': dropout,
-    'mode': 'train',
-  }
-  named = {
-    OURS: lambda: HourglassLM(hierarchy=FLAGS.hierarchy, **arguments),
-    f'Transformer-XL {FLAGS.baseline}': lambda: HourglassLM(
-      hierarchy=FLAGS.baseline, **arguments
-    ),
-  }
-  level = hierarchy_lib.parse(FLAGS.hierarchy)
-  vanilla_layers = level.n_pre, level.n_post
-  inner = ' '.join(str(level).split()[1:-1])
-  if _is_of_trax(level, vanilla_layers, inner):
-    named[THEIRS] = lambda: trax.models.HourglassLM(
-      vanilla_layers=vanilla_layers, hierarchy=inner, **arguments
-    )
-  return named
-
-
-def _is_of_trax(level, vanilla_layers, inner):
-  """Returns whether the authors' model can be had, and takes the length."""
-  if FLAGS.length % level.multiple or len(level.inners) != 1:
-    return False
-  try:
-    return hierarchy_lib.parse(inner, vanilla_layers) == level
-  except UserError:
-    return False
-
-
-class TrainingStep:
-  """A model's training step: compiled, run once, and ready to be timed.
-
-  Attributes:
-    facts: What is known before a step is timed, by name; times in seconds,
-      memory in bytes.
-  """
-
-  def __init__(self, build, length: int, batch_size: int):
-    start = time.perf_counter()
-    tokens = np.random.default_rng(0).integers(
-      VOCAB_SIZE, size=(batch_size, length), dtype=np.int32
-    )
-    self._batch = tokens, tokens, np.ones(tokens.shape, np.float32)
-    model = tl.Serial(build(), tl.CrossEntropyLoss())
-    model.rng = jax.random.PRNGKey(0)
-    model.init(shapes.signature(self._batch))
-    adam = optimizers.Adam(1e-4)
-    slots, opt_params = adam.tree_init(model.weights)
-
-    def gradient(weights, state, rng):
-      def loss(weights):
-        return model.pure_fn(self._batch, weights, state, rng)
-
-      return jax.value_and_grad(loss, has_aux=True)(weights)
-
-    def step(weights, slots, state, rng, i):
-      (loss, state), gradients = gradient(weights, state, rng)
-      weights, slots, _ = adam.tree_update(
-        i, gradients, weights, slots, opt_params
-      )
-      return weights, slots, state, loss
-
-    self._carry = model.weights, slots, model.state
-    self._rng, self._i = jax.random.PRNGKey(1), jnp.int32(1)
-    built = time.perf_counter()
-    arguments = *self._carry, self._rng, self._i
-    traced = jax.jit(step, donate_argnums=(0, 1)).trace(*arguments)
-    self._compiled = traced.lower().compile()
-    compiled = time.perf_counter()
-    flat, _ = tl.flatten_weights_and_state(model.weights, ())
-    self.facts = {
-      'weights': sum(int(np.prod(w.shape)) for w in flat),
-      'build_and_initialise': built - start,
-      'compile': compiled - built,
-      'temporary_memory': self._compiled.memory_analysis().temp_size_in_bytes,
-      'product_operations': product_operations(traced.jaxpr.jaxpr),
-    }
-    self()
-    self.facts['to_end_of_first_step'] = time.perf_counter() - start
-
-  def __call__(self) -> float:
-    """Takes a step and returns how many seconds it took."""
-    start = time.perf_counter()
-    *carry, loss = self._compiled(*self._carry, self._rng, self._i)
-    jax.block_until_ready((carry, loss))
-    self._carry = carry
-    return time.perf_counter() - start
-
-
-def measure(named: dict, length: int, batch_size: int) -> dict:
-  """Returns facts and step times of each model, by name."""
-  steps = {
-    name: TrainingStep(build, length, batch_size)
-    for name, build in tqdm.tqdm(
-      named.items(), 'compiling', leave=False, disable=not sys.stderr.isatty()
-    )
-  }
-  seconds = {name: [] for name in steps}
-  for _ in range(FLAGS.repeats):
-    for name, step in steps.items():
-      seconds[name].append(step())
-  return {
-    name: {**step.facts, 'step': seconds[name]} for name, step in steps.items()
-  }
-
-
-def matrix_product_rate(n: int = 2048, repeats: int = 5) -> float:
-  """Returns the operations per second of this machine's matrix products."""
-  x = jnp.ones((n, n))
-  product = jax.jit(jnp.matmul).lower(x, x).compile()
-  seconds = []
-  for _ in range(repeats + 1):
-    start = time.perf_counter()
-    jax.block_until_ready(product(x, x))
-    seconds.append(time.perf_counter() - start)
-  return 2 * n**3 / min(seconds[1:])
-
-
-def product_operations(jaxpr) -> int:
-  """Returns the operations of all matrix products of a jaxpr.
-
-  XLA's own count takes the body of a loop once; this one takes it as often as
-  it runs. Of the branches of a condition it takes the most expensive.
-  """
-  total = 0
-  for equation in jaxpr.eqns:
-    inner = [
-      product_operations(getattr(x, 'jaxpr', x))
-      for x in jax.tree.leaves(tuple(equation.params.values()))
-      if hasattr(getattr(x, 'jaxpr', x), 'eqns')
-    ]
-    if equation.primitive.name == 'dot_general':
-      (contracted, _), _ = equation.params['dimension_numbers']
-      left = equation.invars[0].aval.shape
-      total += 2 * int(
-        np.prod(equation.outvars[0].aval.shape)
-        * np.prod([left[axis] for axis in contracted])
-      )
-    elif equation.primitive.name == 'scan':
-      total += equation.params['length'] * sum(inner)
-    elif equation.primitive.name == 'cond':
-      total += max(inner)
-    else:
-      total += sum(inner)
-  return total
-
-
-def _table(run, peak):
-  rows = [
-    (
-      '',
-      'weights',
-      'first step',
-      'step: median (min-max)',
-      f'of {THEIRS}',
-      'memory',
-      'products',
-      'of peak',
-    )
-  ]
-  for name, facts in run.items():
-    seconds = facts['step']
-    rate = facts['product_operations'] / statistics.median(seconds)
-    rows.append(
-      (
-        name,
-        f'{facts["weights"] / 1e6:.1f}M',
-        f'{facts["to_end_of_first_step"]:.1f} s',
-        f'{statistics.median(seconds):.2f} s '
-        f'({min(seconds):.2f}-{max(seconds):.2f})',
-        _ratios(run, name),
-        f'{facts["temporary_memory"] / _MIB:.0f} MiB',
-        f'{facts["product_operations"] / _GIGA:.0f} G',
-        f'{rate / peak:.0%}',
-      )
-    )
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  return '\n'.join(
-    '  '.join(cell.ljust(n) for cell, n in zip(row, widths, strict=True))
-    for row in rows
+def _write(name, results):
+  """Writes results as JSON and returns their path without suffix."""
+  directory = (
+    FLAGS.output_dir if FLAGS['output_dir'].present else 'runs/benchmark'
   )
-
-
-def _ratios(run, name):
-  """Returns the median and range of the ratios of steps taken in turn."""
-  if THEIRS not in run:
-    return '-'
-  ratios = [
-    ours / theirs
-    for ours, theirs in zip(run[name]['step'], run[THEIRS]['step'], strict=True)
-  ]
-  return (
-    f'{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})'
-  )
-
-
-def _plot(results, path):
-  picture = figure.Figure(figsize=(8, 4), layout='constrained')
-  panels = {
-    'step, seconds': lambda facts: statistics.median(facts['step']),
-    'temporary memory, MiB': lambda facts: facts['temporary_memory'] / _MIB,
-    'to the end of the first step, seconds': lambda facts: facts[
-      'to_end_of_first_step'
-    ],
-  }
-  for axes, (title, value) in zip(
-    picture.subplots(1, len(panels), sharey=True), panels.items(), strict=True
-  ):
-    bars = {
-      f'{name}\ndropout {run["dropout"]}': value(facts)
-      for run in results['runs']
-      for name, facts in run['models'].items()
-    }
-    axes.barh(list(bars), list(bars.values()))
-    axes.set_xlabel(title, fontsize='small')
-    axes.tick_params(labelsize='x-small')
-    axes.grid(axis='x', alpha=0.3)
-  axes.invert_yaxis()  # Of all panels.
-  settings = results['settings']
-  picture.suptitle(
-    f'{settings["hierarchy"]}, length {settings["length"]}, batch '
-    f'{settings["batch_size"]}, d_model {settings["d_model"]}',
-    fontsize='small',
-  )
-  with tf.io.gfile.GFile(path, 'wb') as f:
-    picture.savefig(f, format='png', dpi=150)
+  tf.io.gfile.makedirs(directory)
+  path = os.path.join(directory, name)
+  with tf.io.gfile.GFile(path + '.json', 'w') as file:
+    file.write(json.dumps(results, indent=1))
+  print(f'\noutput    {path}.json, {path}.png')
+  return path
 
 
 if __name__ == '__main__':

@@ -1,0 +1,1 @@
+"""What `python -m trax_hourglass.benchmark` measures, and its reports."""
