@@ -1,0 +1,43 @@
+"""Every step lowers for every platform; none of the devices is needed."""
+
+import jax
+from jax import export
+import numpy as np
+import pytest
+
+from trax_hourglass import HourglassLM
+from trax_hourglass.benchmarks import steps
+from trax_hourglass.layers import blockwise
+
+BATCH = tuple(np.ones((3, 2, 7), np.int32))
+
+
+def _model(mode):
+  return HourglassLM(
+    vocab_size=13,
+    d_model=12,
+    d_ff=14,
+    n_heads=3,
+    hierarchy='0@1 2@2 0@1',
+    dropout=0.1,
+    mode=mode,
+  )
+
+
+@pytest.fixture(scope='module', params=['training_step', 'forward'])
+def work(request):
+  *tokens, loss_weights = BATCH
+  batch = *tokens, loss_weights.astype(np.float32)
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    # So that heads are taken in turn on a CPU, and all at once elsewhere.
+    monkeypatch.setattr(blockwise, '_CACHED', 1)
+    work = getattr(steps, request.param)(_model, batch)
+    yield jax.jit(work.function, donate_argnums=work.donated), work.arguments
+
+
+@pytest.mark.parametrize('platform', ['cpu', 'cuda', 'tpu'])
+def test_lowers(work, platform):
+  function, arguments = work
+  exported = export.export(function, platforms=[platform])(*arguments)
+  assert exported.platforms == (platform,)
+  assert 'stablehlo.dot_general' in exported.mlir_module()
