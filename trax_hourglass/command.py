@@ -226,12 +226,16 @@ def _is_of_trax(path):
 
 
 def _keep_compiled_programs():
-  """Lets the next process load what XLA compiled in this one."""
+  """Lets the next process load what XLA compiled in this one.
+
+  Small programs too: to initialise a model takes dozens of them.
+  """
   directory = os.path.expanduser('~/.cache/trax_hourglass/jax')
   if jax.config.jax_compilation_cache_dir is None:
     with contextlib.suppress(OSError):  # An unwritable home: compile again.
       os.makedirs(directory, exist_ok=True)
       jax.config.update('jax_compilation_cache_dir', directory)
+      jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 def _one_line(error):

@@ -39,6 +39,7 @@ def DecoderBlock(
       attention,
       Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     ),
+    Stored(),
     FeedForward(
       d_model, d_ff, dropout, dropout_shared_axes, mode, ff_activation
     ),
