@@ -1,0 +1,74 @@
+"""Arrays of fixed shape that fill up, and are read as far as they are filled.
+
+An array of rows, `(..., length, d)`, is kept in segments: some rows, then as
+many as all before, again and again. On a CPU a product with a part of an array
+would copy that part first, at half the speed; with whole segments none is
+copied, and at most half of the rows that are read are empty.
+"""
+
+import jax
+from jax import numpy as jnp
+
+FIRST = 512  # Rows of the first segment, at least.
+
+
+def sizes(length, multiple=1):
+  """Returns the numbers of rows of the segments of `length` rows.
+
+  Args:
+    length: A multiple of `multiple`, positive.
+    multiple: What divides every size.
+  """
+  found, first = [], -(-FIRST // multiple) * multiple
+  while sum(found) < length:
+    found.append(min(max(first, sum(found)), length - sum(found)))
+  return found
+
+
+def starts(segments):
+  """Returns the number of the first row of each segment."""
+  found = [0]
+  for segment in segments[:-1]:
+    found.append(found[-1] + segment.shape[-2])
+  return found
+
+
+def write(segments, rows, start, phase=0):
+  """Returns segments with rows, all of them within one segment.
+
+  Args:
+    segments: Tuple of `(phases, heads, size, d)`.
+    rows: `(1 or phases, heads, n, d)`.
+    start: Where the first row goes, known only when it runs.
+    phase: Where the first of the leading axis goes.
+  """
+  return tuple(
+    _write_where(
+      segment, rows, start - first, phase, is_only=len(segments) == 1
+    )
+    for segment, first in zip(segments, starts(segments), strict=True)
+  )
+
+
+def _write_where(segment, rows, start, phase, is_only):
+  """Returns a segment with rows, if that is the one where they start."""
+
+  def update(_, segment):
+    return jax.lax.dynamic_update_slice(segment, rows, (phase, 0, start, 0))
+
+  if is_only:
+    return update(0, segment)
+  inside = (start >= 0) & (start < segment.shape[-2])
+  # Not a condition: XLA updates the state of a loop in place, and would copy
+  # the whole segment for a condition.
+  return jax.lax.fori_loop(0, inside.astype(jnp.int32), update, segment)
+
+
+def joined(segments):
+  """Returns all rows as one array."""
+  return jnp.concatenate(segments, axis=-2)
+
+
+def split_like(segments, x, axis=-2):
+  """Returns the parts of an array that belong to the segments, in order."""
+  return tuple(jnp.split(x, starts(segments)[1:], axis=axis))
