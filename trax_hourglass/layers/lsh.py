@@ -76,11 +76,7 @@ def LSHAttention(
   _check_buckets(n_buckets)
   if mode == 'predict':
     length = cache_length(max_inference_length, total_pooling)
-    attention = [
-      tl.Dup(),
-      tl.Fn('Normalize', lambda queries, x: (queries, _normalized(x)), n_out=2),
-      CachedAttention(length, excludes_self=True),
-    ]
+    attention = CachedSelfAttention(length)
   else:
     attention = HashedSelfAttention(
       n_heads=n_heads,
@@ -102,10 +98,6 @@ def LSHAttention(
     Dense(d_model),
     name='LSHAttention',
   )
-
-
-def _normalized(x):
-  return efficient_attention.length_normalized(x).astype(x.dtype)
 
 
 def _check_buckets(n_buckets):
@@ -167,3 +159,23 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
     """Returns `(n, 2)`: a random key for each head, in each sequence."""
     keys = jax.random.split(self.rng, self._n_heads)
     return jnp.tile(keys, (n // self._n_heads, 1))
+
+
+class CachedSelfAttention(CachedAttention):
+  """`HashedSelfAttention` in mode `'predict'`, of queries and values of a call.
+
+  All vectors are as those of one chunk, so that nothing is hashed.
+  """
+
+  def __init__(self, length):
+    super().__init__(length, excludes_self=True)
+    self._n_in = 2
+
+  def init_weights_and_state(self, input_signature):
+    queries, values = input_signature
+    super().init_weights_and_state((queries, queries, values))
+
+  def forward(self, inputs):
+    queries, values = inputs
+    keys = efficient_attention.length_normalized(queries)
+    return super().forward((queries, keys.astype(queries.dtype), values))

@@ -43,24 +43,21 @@ def write(segments, rows, start, phase=0):
     phase: Where the first of the leading axis goes.
   """
   return tuple(
-    _write_where(
-      segment, rows, start - first, phase, is_only=len(segments) == 1
-    )
+    _write_if_within(segment, rows, start - first, phase)
     for segment, first in zip(segments, starts(segments), strict=True)
   )
 
 
-def _write_where(segment, rows, start, phase, is_only):
-  """Returns a segment with rows, if that is the one where they start."""
+def _write_if_within(segment, rows, start, phase):
+  """Returns a segment with rows, if they start in it."""
 
   def update(_, segment):
     return jax.lax.dynamic_update_slice(segment, rows, (phase, 0, start, 0))
 
-  if is_only:
-    return update(0, segment)
+  # Neither a condition, for which XLA would copy the whole segment, nor bare,
+  # where it may fuse the update with each product that reads the segment, and
+  # copy it for each. What a loop carries is changed in place.
   inside = (start >= 0) & (start < segment.shape[-2])
-  # Not a condition: XLA updates the state of a loop in place, and would copy
-  # the whole segment for a condition.
   return jax.lax.fori_loop(0, inside.astype(jnp.int32), update, segment)
 
 
