@@ -187,13 +187,14 @@ def _attend_one_among(
   )
   length = logits.shape[-1]
   if distances:
+    located = call.located[:, :, 0].swapaxes(0, 1)
     by_distance = jnp.concatenate(
       [
-        product('bhd,hjd->bhj', call.located[:, :, 0], _phase(segment, phase))
+        product('hbd,hjd->hbj', located, _phase(segment, phase))
         for segment in distances
       ],
       axis=-1,
-    )
+    ).swapaxes(0, 1)
     by_distance = jnp.pad(by_distance, ((0, 0), (0, 0), (0, length)))
     logits += jax.lax.dynamic_slice_in_dim(
       by_distance, length - n_seen, length, axis=-1
