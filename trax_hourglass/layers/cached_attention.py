@@ -23,9 +23,9 @@ class Cache(typing.NamedTuple):
   """What a layer keeps between calls.
 
   Attributes:
-    keys: Segments, `(batch, heads, size, d_head)`.
+    keys: Segments, `(batch, heads, d_head, size)`.
     values: The same.
-    distances: Segments, `(phases, heads, size, d_head)`, the farthest first, or
+    distances: Segments, `(phases, heads, d_head, size)`, the farthest first, or
       an empty tuple.
     n_keys: How many keys are there.
     n_queries: How many queries there have been.
@@ -40,7 +40,7 @@ class Cache(typing.NamedTuple):
   @property
   def length(self):
     """The number of keys that there is room for."""
-    return sum(segment.shape[2] for segment in self.keys)
+    return sum(segment.shape[-1] for segment in self.keys)
 
 
 class Steps(typing.NamedTuple):
@@ -68,7 +68,7 @@ def empty(keys, steps, length, with_distances):
   sizes = segments.sizes(length, steps.query)
 
   def zeros(n, sizes):
-    return tuple(jnp.zeros((n, heads, s, d_head), keys.dtype) for s in sizes)
+    return tuple(jnp.zeros((n, heads, d_head, s), keys.dtype) for s in sizes)
 
   return Cache(
     zeros(batch, sizes),
@@ -183,14 +183,14 @@ def _attend_one_among(
 ):
   query = call.queries[:, :, 0]
   logits = jnp.concatenate(
-    [product('bhd,bhjd->bhj', query, segment) for segment in keys], axis=-1
+    [product('bhd,bhdj->bhj', query, segment) for segment in keys], axis=-1
   )
   length = logits.shape[-1]
   if distances:
     located = call.located[:, :, 0].swapaxes(0, 1)
     by_distance = jnp.concatenate(
       [
-        product('hbd,hjd->hbj', located, _phase(segment, phase))
+        product('hbd,hdj->hbj', located, _phase(segment, phase))
         for segment in distances
       ],
       axis=-1,
@@ -203,16 +203,16 @@ def _attend_one_among(
   if excludes_self:
     logits += jnp.where(key == n_seen - 1, cached_rows.SELF, 0)
   weights = jax.nn.softmax(jnp.where(key < n_seen, logits, cached_rows.MASKED))
-  weights = segments.split_like(values, weights.astype(query.dtype), axis=-1)
+  weights = segments.split_like(values, weights.astype(query.dtype))
   y = sum(
-    product('bhj,bhjd->bhd', w, segment)
+    product('bhj,bhdj->bhd', w, segment)
     for w, segment in zip(weights, values, strict=True)
   )
   return y[:, :, None]
 
 
 def _phase(segment, phase):
-  """Returns `(heads, size, d)`: the distances of one phase."""
+  """Returns `(heads, d, size)`: the distances of one phase."""
   if len(segment) == 1:
     return segment[0]
   return jax.lax.dynamic_index_in_dim(segment, phase, keepdims=False)

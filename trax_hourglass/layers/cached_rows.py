@@ -24,11 +24,11 @@ def append(cache, call, steps):
   if call.queries.shape[2] and call.distances is not None:
     cache = cache._replace(distances=_append_distances(cache, call, steps))
 
-  def append_to(old, rows):
-    rows = jax.lax.dynamic_update_slice_in_dim(
-      segments.joined(old), rows, cache.n_keys, axis=2
+  def append_to(old, vectors):
+    joined = jax.lax.dynamic_update_slice_in_dim(
+      segments.joined(old), vectors.swapaxes(2, 3), cache.n_keys, axis=3
     )
-    return segments.split_like(old, rows)
+    return segments.split_like(old, joined)
 
   if not n_keys:
     return cache
@@ -40,18 +40,19 @@ def append(cache, call, steps):
 
 
 def _append_distances(cache, call, steps):
-  old = segments.joined(cache.distances)[:, :, ::-1]
-  n_phases, heads, length, d_head = old.shape
+  old = segments.joined(cache.distances)[..., ::-1]
+  n_phases, heads, d_head, length = old.shape
   # As they are numbered, which is by turns for the phases.
-  rows = old.transpose(1, 2, 0, 3).reshape(heads, length * n_phases, d_head)
-  rows = jax.lax.dynamic_update_slice_in_dim(
-    rows,
-    call.distances.astype(rows.dtype),
+  joined = old.transpose(1, 2, 3, 0).reshape(heads, d_head, length * n_phases)
+  joined = jax.lax.dynamic_update_slice_in_dim(
+    joined,
+    call.distances.swapaxes(1, 2).astype(old.dtype),
     cache.n_queries * steps.query,
-    axis=1,
+    axis=2,
   )
-  rows = rows.reshape(heads, length, n_phases, d_head).transpose(2, 0, 1, 3)
-  return segments.split_like(cache.distances, rows[:, :, ::-1])
+  joined = joined.reshape(heads, d_head, length, n_phases)
+  joined = joined.transpose(3, 0, 1, 2)[..., ::-1]
+  return segments.split_like(cache.distances, joined)
 
 
 def attend(cache, call, steps, excludes_self):
@@ -93,9 +94,9 @@ class _Operands:
     step: How many keys more a row sees than the one before.
     size: Rows of a block.
     n_keys: Keys of a block.
-    keys: `(batch, heads, multiple of n_keys, d)`.
+    keys: `(batch, heads, d, multiple of n_keys)`.
     values: The same.
-    distances: `(phases, heads, more, d)`, or `None`.
+    distances: `(phases, heads, d, more)`, or `None`.
   """
 
   def __init__(self, cache, call, steps, size):
@@ -103,14 +104,14 @@ class _Operands:
     self.size = size
     self.n_keys = min(KEYS, cache.length)
     missing = -cache.length % self.n_keys
-    widths = ((0, 0), (0, 0), (0, missing), (0, 0))
+    widths = ((0, 0), (0, 0), (0, 0), (0, missing))
     self.keys = jnp.pad(segments.joined(cache.keys), widths)
     self.values = jnp.pad(segments.joined(cache.values), widths)
     self.distances = None
     if call.located is not None:
       # Room for what only masked logits belong to, so that no window is moved.
       before = self.step * size
-      widths = ((0, 0), (0, 0), (before, before + self.n_keys), (0, 0))
+      widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
       self.distances = jnp.pad(segments.joined(cache.distances), widths)
       self._last = before + cache.length
 
@@ -138,7 +139,7 @@ class _Operands:
       values = self._block(self.values, start)
       scale = jnp.exp(largest - new)
       y = scale * y + product(
-        'bhpij,bhjd->bhpid', weights.astype(values.dtype), values
+        'bhpij,bhdj->bhpid', weights.astype(values.dtype), values
       )
       total = scale * total + jnp.sum(weights, axis=-1, keepdims=True)
       return new, total, y
@@ -146,16 +147,16 @@ class _Operands:
     y = jnp.zeros(queries.shape, jnp.float32)
     carry = jnp.full_like(y[..., :1], MASKED), y[..., :1], y
     n_needed = -(-(n_seen[-1, 0]) // self.n_keys)
-    n_blocks = jnp.minimum(n_needed, self.keys.shape[2] // self.n_keys)
+    n_blocks = jnp.minimum(n_needed, self.keys.shape[3] // self.n_keys)
     _, total, y = jax.lax.fori_loop(0, n_blocks, of_keys, carry)
     return y / total
 
   def _block(self, x, start):
-    return jax.lax.dynamic_slice_in_dim(x, start, self.n_keys, axis=2)
+    return jax.lax.dynamic_slice_in_dim(x, start, self.n_keys, axis=3)
 
   def _logits(self, row, start, queries, located):
     logits = product(
-      'bhpid,bhjd->bhpij', queries, self._block(self.keys, start)
+      'bhpid,bhdj->bhpij', queries, self._block(self.keys, start)
     )
     if located is None:
       return logits
@@ -163,9 +164,9 @@ class _Operands:
     n_seen = self.step * (row + self.size)
     n = self.n_keys + self.step * self.size
     window = jax.lax.dynamic_slice_in_dim(
-      self.distances, self._last - n_seen + start, n, axis=2
+      self.distances, self._last - n_seen + start, n, axis=3
     )
-    by_distance = product('bhpid,phnd->bhpin', located, window)
+    by_distance = product('bhpid,phdn->bhpin', located, window)
     return logits + _distance_to_key(by_distance, self.step, self.n_keys)
 
 
