@@ -70,9 +70,9 @@ CASES = {
 @pytest.fixture
 def short_segments(monkeypatch):
   """Caches of several segments, and several blocks, in few positions."""
-  monkeypatch.setattr(segments, 'FIRST', 4)
-  monkeypatch.setattr(cached_rows, 'ROWS', 3)
-  monkeypatch.setattr(cached_rows, 'KEYS', 5)
+  monkeypatch.setattr(segments, 'FIRST', 7)
+  monkeypatch.setattr(cached_rows, 'ROWS', 5)
+  monkeypatch.setattr(cached_rows, 'KEYS', 6)
 
 
 @pytest.mark.parametrize('name', CASES)
