@@ -231,7 +231,9 @@ def test_applied_twice_changes_nothing():
       fastmath.tree_unflatten,
       jax.lib.xla_extension,
       jax.host_count,
+      jax_backend.JAX_BACKEND['cond'],
       jax_backend.JAX_BACKEND['random_get_prng'],
+      jax_backend.JAX_BACKEND['stop_gradient'],
       inspect.stack,
       list(warnings.filters),
     )
@@ -397,3 +399,23 @@ def test_tensorflow_leaves_the_gpu_to_jax(monkeypatch, capfd):
   runtime.leave_gpu_to_jax()
   assert calls == [([], 'GPU')]
   assert capfd.readouterr().err == ''
+
+
+def test_cond_takes_an_operand_for_each_branch():
+  def either(x):
+    return fastmath.cond(
+      pred=x > 0,
+      true_operand=x,
+      true_fun=lambda x: x + 1,
+      false_operand=2 * x,
+      false_fun=lambda x: x - 1,
+    )
+
+  assert jax.jit(either)(3) == 4
+  assert jax.jit(either)(-3) == -7
+  assert fastmath.cond(True, lambda x: x, lambda x: -x, 5) == 5
+
+
+def test_an_integer_stays_static():
+  length = jax.jit(lambda: jax.numpy.arange(fastmath.stop_gradient(3)))()
+  np.testing.assert_array_equal(length, [0, 1, 2])

@@ -34,6 +34,8 @@ def apply():
   infer_shapes_once()
   cheap_keys()
   rename_host_count()
+  name_operands_of_cond()
+  leave_integers_static()
   skip_whole_examples()
   ignore_gzip_warning()
 
@@ -325,6 +327,47 @@ def rename_host_count():
   by the old name and is about to drop it. Both give the same number.
   """
   jax.host_count = jax.process_count
+
+
+def name_operands_of_cond():
+  """Lets `fastmath.cond` take an operand for each branch, by name.
+
+  Cause: so Trax's `SelfAttention` calls it in mode `'predict'`; JAX has dropped
+  that form.
+  """
+  backend = importlib.import_module('trax.fastmath.jax').JAX_BACKEND
+  cond = backend['cond']
+  if getattr(cond, '__module__', None) == __name__:
+    return
+
+  @functools.wraps(cond, assigned=())
+  def cond_by_name(*args, **kwargs):
+    if 'true_operand' not in kwargs:
+      return cond(*args, **kwargs)
+    return cond(
+      kwargs['pred'],
+      lambda: kwargs['true_fun'](kwargs['true_operand']),
+      lambda: kwargs['false_fun'](kwargs['false_operand']),
+    )
+
+  backend['cond'] = cond_by_name
+
+
+def leave_integers_static():
+  """Lets `fastmath.stop_gradient` return a Python integer as it is.
+
+  Cause: Trax's `SelfAttention` passes a length through it in mode `'predict'`,
+  and then needs its value; JAX has come to return a traced array.
+  """
+  backend = importlib.import_module('trax.fastmath.jax').JAX_BACKEND
+  stop_gradient = backend['stop_gradient']
+  if getattr(stop_gradient, '__module__', None) == __name__:
+    return
+
+  def stop_gradient_of_arrays(x):
+    return x if isinstance(x, int) else stop_gradient(x)
+
+  backend['stop_gradient'] = stop_gradient_of_arrays
 
 
 def skip_whole_examples():

@@ -111,6 +111,10 @@ def test_any_other_function_is_called_as_relative_attention_is():
     'total_pooling': 6,
   }
   assert calls == [(D_MODEL, keywords)]
+  attention_layer(
+    attention_type, D_MODEL, mode='predict', max_inference_length=5
+  )
+  assert calls[1][1]['max_inference_length'] == 5
 
 
 @pytest.mark.parametrize('name', ['SelfAttention', 'LSHSelfAttention'])
@@ -225,12 +229,31 @@ def test_names_what_is_no_attention_type(attention_type, message):
 
 
 @pytest.mark.parametrize(
+  ('attention_type', 'message'),
+  [
+    (tl.CausalFavor, "got Trax's CausalFavor, which keeps no cache"),
+    (tl.LSHSelfAttention, 'LSHSelfAttention, which keeps no cache'),
+    (tl.PureLSHSelfAttentionWrapper, 'use RelativeAttention, Rotary'),
+    (tl.RelativeAttentionWrapper, 'or one of CausalAttention, ConvCausal'),
+    (
+      functools.partial(tl.CausalAttention, use_dconv=True),
+      'got use_dconv=True, whose',
+    ),
+    (functools.partial(tl.SelfAttention, bias=True), 'got bias=True, which'),
+  ],
+)
+def test_names_what_keeps_no_cache(attention_type, message):
+  with pytest.raises(UserError, match=message):
+    attention_layer(attention_type, D_MODEL, N_HEADS, mode='predict')
+
+
+@pytest.mark.parametrize(
   ('arguments', 'message'),
   [
     ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple'),
     ({'d_model': 0}, 'd_model: got 0'),
     ({'d_model': 8, 'dropout': 1.5}, 'dropout: got 1.5'),
-    ({'d_model': 8, 'mode': 'predict'}, "mode: got 'predict'"),
+    ({'d_model': 8, 'mode': 'test'}, "mode: got 'test'"),
   ],
 )
 def test_names_what_is_wrong(arguments, message):

@@ -91,7 +91,7 @@ def test_equal_sequences_of_a_batch_have_equal_outputs():
     ({'n_buckets': '4'}, "n_buckets: got '4'"),
     ({'n_heads': 3}, 'd_model 8: expected an even multiple of n_heads 3'),
     ({'dropout': -1}, 'dropout: got -1'),
-    ({'mode': 'predict'}, "mode: got 'predict'"),
+    ({'mode': 'test'}, "mode: got 'test'"),
   ],
 )
 def test_names_what_is_wrong(arguments, message):

@@ -137,8 +137,8 @@ def test_a_length_that_does_not_divide_is_named(resampler):
 
 @pytest.mark.parametrize('resampler', RESAMPLERS)
 def test_a_wrong_mode_is_named(resampler):
-  with pytest.raises(UserError, match="mode: got 'predict'"):
-    resampler(2, 2, is_upsampling=False, d_ff=3, mode='predict')
+  with pytest.raises(UserError, match="mode: got 'test'"):
+    resampler(2, 2, is_upsampling=False, d_ff=3, mode='test')
 
 
 @pytest.mark.parametrize('resampler', RESAMPLERS)

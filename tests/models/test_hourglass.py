@@ -161,7 +161,7 @@ def test_prints_the_words_of_the_architecture():
   [
     ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple'),
     ({'hierarchy': '2@2 4@3 2@2'}, '3 is not a multiple of the 2'),
-    ({'mode': 'predict'}, "mode: got 'predict'"),
+    ({'mode': 'test'}, "mode: got 'test'"),
     ({'dropout': -0.1}, 'dropout: got -0.1'),
     ({'vocab_size': 0}, 'vocab_size: got 0'),
     ({'d_model': 0}, 'd_model: got 0'),

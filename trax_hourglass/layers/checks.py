@@ -4,17 +4,14 @@ import numbers
 
 from trax_hourglass.errors import UserError, check_positive
 
-MODES = ('train', 'eval')
+MODES = ('train', 'eval', 'predict')
 DTYPES = ('float32', 'bfloat16')
 
 
 def check_mode(mode):
   """Raises `UserError` if `mode` is not one that the layers run in."""
   if mode not in MODES:
-    raise UserError(
-      f'mode: got {mode!r}, expected one of {MODES}; cached decoding '
-      "(mode='predict') is not available yet"
-    )
+    raise UserError(f'mode: got {mode!r}, expected one of {MODES}')
 
 
 def check_dtype(activation_dtype):

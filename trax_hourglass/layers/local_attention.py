@@ -4,10 +4,14 @@ import functools
 
 import jax
 from jax import numpy as jnp
+from trax.layers import base
 
 from trax_hourglass.errors import check_positive
 from trax_hourglass.layers import random_masks
-from trax_hourglass.layers.rotary import RotarySelfAttention
+from trax_hourglass.layers.rotary import (
+  DotProductAttention,
+  RotarySelfAttention,
+)
 
 _MASKED = -1e9
 
@@ -21,6 +25,7 @@ def LocalAttention(
   location_bias_layer=None,
   total_pooling=1,
   window=128,
+  max_inference_length=2048,
 ):
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
@@ -32,12 +37,13 @@ def LocalAttention(
     d_model: Width of the activations; an even multiple of `n_heads`.
     n_heads: Number of attention heads.
     dropout: Share of the attention weights dropped in training, in [0, 1).
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
     context_bias_layer: Not used, like the two below.
     location_bias_layer: Not used.
     total_pooling: Not used.
     window: How many vectors an output sees, itself included: tokens in vanilla
       layers, groups of tokens in shortened ones.
+    max_inference_length: Not used: there is always room for a window.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -45,9 +51,15 @@ def LocalAttention(
   Source: arXiv:2110.13711, App. A.1, whose context size is our `window`.
   """
   del context_bias_layer, location_bias_layer, total_pooling
+  del max_inference_length
   check_positive(window=window)
+  if mode == 'predict':
+    attention = CachedLocalAttention(window)
+  else:
+    attention_fn = functools.partial(local_attention, window=window)
+    attention = DotProductAttention(attention_fn, dropout, mode)
   return RotarySelfAttention(
-    functools.partial(local_attention, window=window),
+    attention,
     d_model,
     n_heads,
     dropout,
@@ -74,6 +86,63 @@ def local_attention(queries, keys, values, window, dropout=0.0, rng=None):
     queries, _with_previous(keys), _with_previous(values), visible, dropout, rng
   )
   return y.reshape(*batch, -1, d)[..., :length, :]
+
+
+class CachedLocalAttention(base.Layer):
+  """Local attention in mode `'predict'`: (queries, keys, values) of one call.
+
+  The state is the keys and values of a window, `(n, window, d)`, where position
+  p lies at p % window, and the number of positions so far.
+  """
+
+  def __init__(self, window):
+    super().__init__(n_in=3, n_out=1)
+    self._window = window
+
+  def init_weights_and_state(self, input_signature):
+    _, keys, _ = input_signature
+    n, _, d = keys.shape
+    empty = jnp.zeros((n, self._window, d), keys.dtype)
+    self.state = empty, empty, jnp.zeros((), jnp.int32)
+
+  def forward(self, inputs):
+    length = inputs[0].shape[1]
+    return self._one(*inputs) if length == 1 else self._many(*inputs)
+
+  def _one(self, query, key, value):
+    keys, values, position = self.state
+    slot = position % self._window
+    keys = jax.lax.dynamic_update_slice_in_dim(keys, key, slot, axis=1)
+    values = jax.lax.dynamic_update_slice_in_dim(values, value, slot, axis=1)
+    self.state = keys, values, position + 1
+    # Softmax asks for no order, and none but these are in the window.
+    return attend(query, keys, values, jnp.arange(self._window) <= position)
+
+  def _many(self, queries, keys, values):
+    *old, position = self.state
+    window, length = self._window, queries.shape[1]
+    # The window in order, then what is new: position p lies at
+    # p - position + window.
+    keys, values = (
+      jnp.concatenate([jnp.roll(x, -(position % window), axis=1), new], axis=1)
+      for x, new in zip(old, (keys, values), strict=True)
+    )
+    end = position + length
+    self.state = (
+      *(jnp.roll(x[:, -window:], end % window, axis=1) for x in (keys, values)),
+      end,
+    )
+    n_chunks = -(-length // window)
+    queries = _chunks(queries, window)
+    keys, values = (
+      _with_previous(_chunks(x, window))[:, 1:] for x in (keys, values)
+    )
+    start = window * jnp.arange(n_chunks)[:, None, None]
+    query = start + jnp.arange(window)[:, None]
+    key = start + jnp.arange(-window, window)
+    visible = (key >= -position) & (key <= query) & (key > query - window)
+    y = attend(queries, keys, values, visible)
+    return y.reshape(len(y), -1, y.shape[-1])[:, :length]
 
 
 def _chunks(x, chunk):

@@ -9,8 +9,9 @@ from trax.layers.research import efficient_attention
 
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.cached_layers import CachedAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
-from trax_hourglass.layers.rotary import rotate
+from trax_hourglass.layers.rotary import Rotate, cache_length
 
 
 def LSHAttention(
@@ -25,6 +26,7 @@ def LSHAttention(
   n_chunks_before=1,
   n_hashes=2,
   n_buckets=None,
+  max_inference_length=2048,
 ):
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
@@ -37,21 +39,25 @@ def LSHAttention(
   No output sees a later vector, but which chunk a vector falls into depends on
   all the vectors, later ones too: changing one moves outputs before it.
 
+  Mode `'predict'` hashes nothing: a vector attends to all earlier ones, with
+  the same weights, as training does where one chunk holds the whole sequence.
+
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
     n_heads: Number of attention heads.
     dropout: Share of the attention weights dropped in training, in [0, 1).
-    mode: `'train'` or `'eval'`.
-    context_bias_layer: Not used, like the two below, as positions turn the
-      vectors: part of every type's signature.
+    mode: `'train'`, `'eval'` or `'predict'`.
+    context_bias_layer: Not used, as positions turn the vectors: part of every
+      type's signature.
     location_bias_layer: Not used.
-    total_pooling: Not used.
+    total_pooling: Total shorten factor of the activations, used by the cache.
     chunk_len: Vectors in a chunk. Any length will do: padding goes to the last
       chunks and is cropped.
     n_chunks_before: How many chunks before its own a vector attends to.
     n_hashes: Number of hashes.
     n_buckets: Number of values of a hash, even, or a list of such numbers whose
       product it is. By default two for each chunk.
+    max_inference_length: As for `RelativeAttention`.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -60,7 +66,7 @@ def LSHAttention(
     A vector is rotated (arXiv:2104.09864) before the heads are split, as in the
     published models.
   """
-  del context_bias_layer, location_bias_layer, total_pooling
+  del context_bias_layer, location_bias_layer
   check_mode(mode)
   check_dropout(dropout)
   check_heads(d_model, n_heads)
@@ -68,12 +74,11 @@ def LSHAttention(
   if n_chunks_before != 0:
     check_positive(n_chunks_before=n_chunks_before)
   _check_buckets(n_buckets)
-  return tl.Serial(
-    tl.Branch(
-      [Dense(d_model), tl.Fn('Rotate', rotate), tl.SplitIntoHeads(n_heads)],
-      [Dense(d_model), tl.SplitIntoHeads(n_heads)],
-    ),  # queries that are the keys too, values
-    HashedSelfAttention(
+  if mode == 'predict':
+    length = cache_length(max_inference_length, total_pooling)
+    attention = CachedSelfAttention(length)
+  else:
+    attention = HashedSelfAttention(
       n_heads=n_heads,
       causal=True,
       chunk_len=chunk_len,
@@ -82,7 +87,13 @@ def LSHAttention(
       n_buckets=n_buckets,
       attention_dropout=dropout,
       mode=mode,
-    ),
+    )
+  return tl.Serial(
+    tl.Branch(
+      [Dense(d_model), Rotate(mode), tl.SplitIntoHeads(n_heads)],
+      [Dense(d_model), tl.SplitIntoHeads(n_heads)],
+    ),  # queries that are the keys too, values
+    attention,
     tl.MergeHeads(n_heads),
     Dense(d_model),
     name='LSHAttention',
@@ -148,3 +159,23 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
     """Returns `(n, 2)`: a random key for each head, in each sequence."""
     keys = jax.random.split(self.rng, self._n_heads)
     return jnp.tile(keys, (n // self._n_heads, 1))
+
+
+class CachedSelfAttention(CachedAttention):
+  """`HashedSelfAttention` in mode `'predict'`, of queries and values of a call.
+
+  All vectors are as those of one chunk, so that nothing is hashed.
+  """
+
+  def __init__(self, length):
+    super().__init__(length, excludes_self=True)
+    self._n_in = 2
+
+  def init_weights_and_state(self, input_signature):
+    queries, values = input_signature
+    super().init_weights_and_state((queries, queries, values))
+
+  def forward(self, inputs):
+    queries, values = inputs
+    keys = efficient_attention.length_normalized(queries)
+    return super().forward((queries, keys.astype(queries.dtype), values))

@@ -22,9 +22,10 @@ from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
-from trax_hourglass.errors import UserError
-from trax_hourglass.layers import blockwise
+from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers import blockwise, cached_attention, heads
 from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.cached_layers import CachedRelativeAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 
@@ -36,6 +37,7 @@ def RelativeAttention(
   context_bias_layer=None,
   location_bias_layer=None,
   total_pooling=1,
+  max_inference_length=2048,
 ):
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
@@ -47,13 +49,15 @@ def RelativeAttention(
     d_model: Width of the activations; even, and a multiple of `n_heads`.
     n_heads: Number of attention heads.
     dropout: Share of the attention weights dropped in training, in [0, 1).
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
     context_bias_layer: Layer that pushes the bias `u` of arXiv:1901.02860,
       `(1, n_heads, 1, d_model // n_heads)`; see `RelativeBiases`.
     location_bias_layer: The same for the bias `v`. Both are shared by all
       attention of a model; a pair of their own is made where they are `None`.
     total_pooling: The total shorten factor of the activations, the unit of
       distance between two neighbours.
+    max_inference_length: In mode `'predict'`, how many tokens of the whole
+      model there is room for: the cache holds their `total_pooling`-th part.
 
   Raises:
     UserError: If an argument is out of its range, or only one bias is given.
@@ -70,6 +74,7 @@ def RelativeAttention(
       context_bias_layer=context_bias_layer,
       location_bias_layer=location_bias_layer,
       total_pooling=total_pooling,
+      max_inference_length=max_inference_length,
     ),
     name='RelativeAttention',
   )
@@ -83,6 +88,9 @@ def RelativeCrossAttention(
   context_bias_layer=None,
   location_bias_layer=None,
   total_pooling=1,
+  max_inference_length=2048,
+  query_step=1,
+  key_step=1,
 ):
   """Returns a layer that maps `(queries, memory)` to activations for queries.
 
@@ -90,11 +98,13 @@ def RelativeCrossAttention(
   `(batch, q, d_model)`, where `q` divides `k` (shortening) or `k` divides `q`
   (upsampling). A query sees the memory of its own group and of all earlier
   ones. Arguments and errors are those of `RelativeAttention`; `total_pooling`
-  is that of the finer sequence.
+  is that of the finer sequence. In mode `'predict'`, where a call may bring
+  queries or memory alone, `query_step` and `key_step` are to be given.
   """
   check_mode(mode)
   check_dropout(dropout)
   check_heads(d_model, n_heads)
+  check_positive(max_inference_length=max_inference_length)
   if context_bias_layer is None and location_bias_layer is None:
     context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
   if context_bias_layer is None or location_bias_layer is None:
@@ -102,10 +112,18 @@ def RelativeCrossAttention(
       'context_bias_layer, location_bias_layer: got only one of them, expected '
       'both or none; RelativeBiases makes a pair'
     )
+  if mode == 'predict':
+    steps = cached_attention.Steps(query_step, key_step)
+    distances = NextDistances(d_model, total_pooling, steps)
+    n_keys = steps.n_keys(max_inference_length, total_pooling)
+    attention = CachedRelativeAttention(n_heads, steps, n_keys)
+  else:
+    distances = Distances(d_model, total_pooling)
+    attention = DotProductRelativeAttention(n_heads, dropout, mode)
   # The order of the Dense layers and of the biases is that of the flat weights.
   return tl.Serial(  # queries, memory
     tl.Branch(
-      Distances(d_model, total_pooling),
+      distances,
       tl.Select([0], n_in=2),
       tl.Select([1], n_in=2),
       tl.Select([1], n_in=2),
@@ -118,7 +136,7 @@ def RelativeCrossAttention(
     ),
     context_bias_layer,
     location_bias_layer,
-    DotProductRelativeAttention(n_heads, dropout, mode),
+    attention,
     Dense(d_model),
     name='RelativeCrossAttention',
   )
@@ -163,10 +181,41 @@ def Distances(d_model, total_pooling):
   return tl.Fn('Distances', distances)
 
 
+class NextDistances(base.Layer):
+  """`Distances` of the new queries to keys of which no earlier query knew.
+
+  Maps (queries, memory) to `(query_step * q, d_model)`, nearest first. The
+  state is the number of queries so far.
+  """
+
+  def __init__(self, d_model, total_pooling, steps):
+    super().__init__(n_in=2, n_out=1)
+    self._d_model = d_model
+    self._unit = total_pooling if steps.key == 1 else 1
+    self._step = steps.query
+
+  def init_weights_and_state(self, input_signature):
+    self.state = jnp.zeros((), jnp.int32)
+
+  def forward(self, inputs):
+    queries, _ = inputs
+    n = self._step * queries.shape[1]
+    first = self._step * self.state - (self._step - 1)
+    distances = -(first + jnp.arange(n)).astype(jnp.float32)
+    self.state += queries.shape[1]
+    return _sinusoids_at(distances * self._unit, self._d_model).astype(
+      queries.dtype
+    )
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _sinusoids(start, stop, unit, d_model):
   """Returns `(stop - start, d_model)`: sines, then cosines."""
   positions = jnp.arange(start, stop, dtype=jnp.float32) * unit
+  return _sinusoids_at(positions, d_model)
+
+
+def _sinusoids_at(positions, d_model):
   # In float32 as in the published models: at a distance of thousands the
   # rounding of the angle is part of what their weights were trained with.
   frequencies = 1 / (10_000 ** (jnp.arange(0.0, d_model, 2.0) / d_model))
@@ -199,10 +248,7 @@ class DotProductRelativeAttention(base.Layer):
       dropout=self._dropout,
       rng=self.rng if self._dropout else None,
     )
-    batch, n_heads, length, d_head = y.shape
-    return y.transpose(0, 2, 1, 3).reshape(batch, length, n_heads * d_head)
+    return heads.merge(y)
 
   def _split(self, x):
-    batch, length, d_model = x.shape
-    x = x.reshape(batch, length, self._n_heads, d_model // self._n_heads)
-    return x.transpose(0, 2, 1, 3)
+    return heads.split(x, self._n_heads)

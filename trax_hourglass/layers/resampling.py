@@ -10,6 +10,11 @@ A model calls every resampler alike, with the keywords of
 
 so any function that takes these can stand in for the ones below. Each of those
 names only what it uses; `@_resampler` keeps the rest from it.
+
+In mode `'predict'` a model passes `max_inference_length` too, and hands on
+groups as they are completed, see `cached_valley`: shortening maps some whole
+groups, which follow those of earlier calls, and so does upsampling from x'
+alone. One that takes (x', x) is `AttentionResampling`.
 """
 
 import functools
@@ -39,6 +44,7 @@ _CALL = (
   'total_pooling',
   'resampling_fn',
 )
+_PREDICT_CALL = (*_CALL, 'max_inference_length')
 
 
 def _resampler(layer_fn):
@@ -55,7 +61,7 @@ def _resampler(layer_fn):
     check_mode(kwargs.get('mode', 'train'))
     if args and 'd_model' not in own:
       _, *args = args
-    unused = set(kwargs) & set(_CALL) - set(own)
+    unused = set(kwargs) & set(_PREDICT_CALL) - set(own)
     used = {name: kwargs[name] for name in kwargs if name not in unused}
     return layer_fn(shorten_factor, *args, **used)
 
@@ -100,7 +106,7 @@ def LinearPooling(shorten_factor, d_model, dropout=0.0, mode='train'):
     shorten_factor: k, which divides `length`.
     d_model: Width of the output.
     dropout: Share of activations dropped in training, in [0, 1).
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -130,7 +136,7 @@ def LinearUpsampling(shorten_factor, d_model, dropout=0.0, mode='train'):
     shorten_factor: k.
     d_model: Width of the output.
     dropout: Share of activations dropped in training, in [0, 1).
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -201,6 +207,7 @@ def AttentionResampling(
   location_bias_layer=None,
   total_pooling=1,
   resampling_fn=None,
+  max_inference_length=2048,
 ):
   """Returns a layer that resamples by attention, followed by a feed-forward.
 
@@ -218,13 +225,14 @@ def AttentionResampling(
     n_heads: Number of attention heads.
     dropout: Share of activations dropped in training, in [0, 1).
     dropout_shared_axes: Axes along which one dropout mask is shared.
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
     ff_activation: Function without arguments that returns the activation layer.
     context_bias_layer: As for `RelativeAttention`.
     location_bias_layer: As for `RelativeAttention`.
     total_pooling: Total shorten factor of x.
     resampling_fn: S or u, a resampler: by default `AveragePooling` for S and
       `LinearUpsampling` for u, as in `trax.models.HourglassLM`.
+    max_inference_length: As for `RelativeAttention`.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -233,16 +241,13 @@ def AttentionResampling(
   """
   if resampling_fn is None:
     resampling_fn = LinearUpsampling if is_upsampling else AveragePooling
-  query_layers = [
-    resampling_fn(shorten_factor, d_model, dropout=dropout, mode=mode),
-    LayerNorm(),
-  ]
-  if is_upsampling:  # u(x'), x', x -> U(x, x'), x', x
-    query_layers += [tl.Select([0, 2, 1, 2]), tl.Add()]
-  return tl.Serial(
+  memory_and_rows = [
     LayerNorm(),  # memory
     tl.Dup(),
-    *query_layers,  # queries, memory
+    resampling_fn(shorten_factor, d_model, dropout=dropout, mode=mode),
+    LayerNorm(),  # S(x) or u(x'), memory
+  ]
+  attend = [
     tl.Residual(
       RelativeCrossAttention(
         d_model,
@@ -252,11 +257,40 @@ def AttentionResampling(
         context_bias_layer=context_bias_layer,
         location_bias_layer=location_bias_layer,
         total_pooling=total_pooling,
+        max_inference_length=max_inference_length,
+        query_step=1 if is_upsampling else shorten_factor,
+        key_step=shorten_factor if is_upsampling else 1,
       ),
       Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     ),
     FeedForward(
       d_model, d_ff, dropout, dropout_shared_axes, mode, ff_activation
     ),
-    name='AttentionUpsampling' if is_upsampling else 'AttentionShortening',
-  )
+  ]
+  if not is_upsampling:
+    return tl.Serial(memory_and_rows, attend, name='AttentionShortening')
+  # u(x'), x', x -> U(x, x'), x', x
+  attend = [tl.Select([0, 2, 1, 2]), tl.Add(), *attend]
+  return Upsampling(memory_and_rows, attend, name='AttentionUpsampling')
+
+
+class Upsampling(tl.Serial):
+  """Upsampling from (x', x), in two parts.
+
+  Attributes:
+    of_groups: Layer that maps x' to (u(x'), memory).
+    of_vectors: Layer that maps (u(x'), memory, x) to (y, x).
+  """
+
+  def __init__(self, of_groups, of_vectors, name):
+    super().__init__(of_groups, of_vectors, name=name)
+    self._of_groups = tl.Serial(of_groups)
+    self._of_vectors = tl.Serial(of_vectors)
+
+  @property
+  def of_groups(self):
+    return self._of_groups
+
+  @property
+  def of_vectors(self):
+    return self._of_vectors

@@ -4,9 +4,10 @@ from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers import blockwise
 from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.cached_layers import CachedAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 
@@ -18,6 +19,7 @@ def RotaryAttention(
   context_bias_layer=None,
   location_bias_layer=None,
   total_pooling=1,
+  max_inference_length=2048,
 ):
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
@@ -28,28 +30,53 @@ def RotaryAttention(
     d_model: Width of the activations; an even multiple of `n_heads`.
     n_heads: Number of attention heads.
     dropout: Share of the attention weights dropped in training, in [0, 1).
-    mode: `'train'` or `'eval'`.
-    context_bias_layer: Not used, like the two below, as rotated vectors need no
-      biases and count positions in vectors: part of every type's signature.
+    mode: `'train'`, `'eval'` or `'predict'`.
+    context_bias_layer: Not used, as rotated vectors need no biases: part of
+      every type's signature.
     location_bias_layer: Not used.
-    total_pooling: Not used.
+    total_pooling: Total shorten factor of the activations, used by the cache.
+    max_inference_length: As for `RelativeAttention`.
 
   Raises:
     UserError: If an argument is out of its range.
 
   Source: arXiv:2104.09864, Section 3.2, each head rotated by itself.
   """
-  del context_bias_layer, location_bias_layer, total_pooling
+  del context_bias_layer, location_bias_layer
+  if mode == 'predict':
+    attention = CachedAttention(
+      cache_length(max_inference_length, total_pooling)
+    )
+  else:
+    attention = DotProductAttention(causal_attention, dropout, mode)
   return RotarySelfAttention(
-    causal_attention, d_model, n_heads, dropout, mode, name='RotaryAttention'
+    attention, d_model, n_heads, dropout, mode, name='RotaryAttention'
   )
 
 
-def RotarySelfAttention(attention_fn, d_model, n_heads, dropout, mode, name):
-  """Returns self-attention that leaves the choice of keys to `attention_fn`.
+def cache_length(max_inference_length, total_pooling):
+  """Returns how many vectors come of so many tokens, at most.
 
-  Called as `attention_fn(queries, keys, values, dropout=..., rng=...)`, with
-  rotated queries and keys: see `causal_attention`.
+  Raises:
+    UserError: If either is not a whole number of at least 1.
+  """
+  check_positive(
+    max_inference_length=max_inference_length, total_pooling=total_pooling
+  )
+  return -(-max_inference_length // total_pooling)
+
+
+def RotarySelfAttention(attention, d_model, n_heads, dropout, mode, name):
+  """Returns self-attention that leaves the choice of keys to a layer.
+
+  Args:
+    attention: Layer that maps queries and keys, both rotated, and values, each
+      `(batch * heads, length, d_head)`, to that shape.
+    d_model: As for `RotaryAttention`, like what follows.
+    n_heads: Number of attention heads.
+    dropout: Share of the attention weights dropped.
+    mode: `'train'`, `'eval'` or `'predict'`.
+    name: Of the layer.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -68,18 +95,37 @@ def RotarySelfAttention(attention_fn, d_model, n_heads, dropout, mode, name):
 
   return tl.Serial(
     tl.Branch(
-      [split(), tl.Fn('Rotate', rotate)],
-      [split(), tl.Fn('Rotate', rotate)],
+      [split(), Rotate(mode)],
+      [split(), Rotate(mode)],
       split(),
     ),  # queries, keys, values
-    DotProductAttention(attention_fn, dropout, mode),
+    attention,
     tl.MergeHeads(n_heads),
     Dense(d_model),
     name=name,
   )
 
 
-def rotate(x):
+def Rotate(mode='train'):
+  """Returns a layer that turns each vector by its position, see `rotate`."""
+  return (
+    RotateNext() if mode == 'predict' else tl.Fn('Rotate', lambda x: rotate(x))
+  )
+
+
+class RotateNext(base.Layer):
+  """Maps `(..., length, d)` to that shape; counts positions in its state."""
+
+  def init_weights_and_state(self, input_signature):
+    self.state = jnp.zeros((), jnp.int32)
+
+  def forward(self, x):
+    start = self.state
+    self.state = start + x.shape[-2]
+    return rotate(x, start)
+
+
+def rotate(x, start=0):
   """Returns `(..., length, d)`, each vector turned by its position.
 
   Components i and i + d/2 turn by position / 10,000^(2i/d), as a pair.
@@ -87,7 +133,8 @@ def rotate(x):
   length, d = x.shape[-2:]
   # In float32 for any x: an angle counts thousands of positions.
   frequencies = 1 / 10_000 ** (jnp.arange(0.0, d, 2.0) / d)
-  angles = jnp.arange(length, dtype=jnp.float32)[:, None] * frequencies
+  positions = (start + jnp.arange(length)).astype(jnp.float32)
+  angles = positions[:, None] * frequencies
   sin, cos = jnp.sin(angles), jnp.cos(angles)
   first, second = jnp.split(x, 2, axis=-1)
   turned = first * cos - second * sin, second * cos + first * sin

@@ -1,5 +1,6 @@
 """Models: `Hourglass` on activations, `HourglassLM` on tokens."""
 
-from trax_hourglass.models.hourglass import Hourglass, HourglassLM
+from trax_hourglass.models.hourglass import Hourglass
+from trax_hourglass.models.hourglass_lm import HourglassLM
 
 __all__ = ['Hourglass', 'HourglassLM']

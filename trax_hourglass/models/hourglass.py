@@ -7,9 +7,11 @@ from trax import shapes
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.attention_types import attention_layer
-from trax_hourglass.layers.basic import Cast, Dense, Dropout, LayerNorm
+from trax_hourglass.layers.basic import LayerNorm
 from trax_hourglass.layers.blocks import DecoderBlock
-from trax_hourglass.layers.checks import check_dtype, check_mode
+from trax_hourglass.layers.cached_layers import Limit
+from trax_hourglass.layers.cached_valley import CachedValley
+from trax_hourglass.layers.checks import check_mode
 from trax_hourglass.layers.relative_attention import (
   RelativeAttention,
   RelativeBiases,
@@ -22,89 +24,6 @@ from trax_hourglass.layers.resampling import (
   LinearUpsampling,
 )
 from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
-
-
-def HourglassLM(
-  vocab_size,
-  d_model=512,
-  d_ff=2048,
-  vanilla_layers=None,
-  hierarchy='6@3',
-  n_heads=8,
-  dropout=0.1,
-  dropout_shared_axes=None,
-  mode='train',
-  ff_activation=tl.FastGelu,
-  vanilla_attn_type=RelativeAttention,
-  middle_attn_type=RelativeAttention,
-  downsampling_fn=AttentionResampling,
-  upsampling_fn=AttentionResampling,
-  attention_downsampling_fn=AveragePooling,
-  attention_upsampling_fn=LinearUpsampling,
-  rematerialize=False,
-  activation_dtype='float32',
-):
-  """Returns an autoregressive language model around an `Hourglass`.
-
-  Maps tokens, `(batch, length)` integers below `vocab_size`, to logits,
-  `(batch, length, vocab_size)`, where those at position i depend on the tokens
-  before i alone. Takes the arguments of `trax.models.HourglassLM` and has the
-  same flat weights in the same order, so that checkpoints load either way.
-
-  Args:
-    vocab_size: Number of different tokens.
-    d_model: As for `Hourglass`, like everything below.
-    d_ff: Width inside the feed-forward layers.
-    vanilla_layers: (pre, post) blocks at `@1`.
-    hierarchy: The levels.
-    n_heads: Number of attention heads.
-    dropout: Share of activations dropped in training.
-    dropout_shared_axes: Axes along which one dropout mask is shared.
-    mode: `'train'` or `'eval'`.
-    ff_activation: The activation of the feed-forward layers.
-    vanilla_attn_type: Attention of the blocks at `@1`.
-    middle_attn_type: Attention of the shortened blocks.
-    downsampling_fn: The shortening.
-    upsampling_fn: The upsampling.
-    attention_downsampling_fn: S of attention shortening.
-    attention_upsampling_fn: u of attention upsampling.
-    rematerialize: Whether to trade time for memory.
-    activation_dtype: Type of the activations, `'float32'` or `'bfloat16'`;
-      weights, norms, softmax and logits are in float32 either way.
-
-  Raises:
-    UserError: If an argument is out of its range.
-  """
-  check_positive(vocab_size=vocab_size)
-  check_dtype(activation_dtype)
-  hourglass = Hourglass(
-    d_model=d_model,
-    d_ff=d_ff,
-    vanilla_layers=vanilla_layers,
-    hierarchy=hierarchy,
-    n_heads=n_heads,
-    dropout=dropout,
-    dropout_shared_axes=dropout_shared_axes,
-    mode=mode,
-    ff_activation=ff_activation,
-    vanilla_attn_type=vanilla_attn_type,
-    middle_attn_type=middle_attn_type,
-    downsampling_fn=downsampling_fn,
-    upsampling_fn=upsampling_fn,
-    attention_downsampling_fn=attention_downsampling_fn,
-    attention_upsampling_fn=attention_upsampling_fn,
-    rematerialize=rematerialize,
-  )
-  return tl.Serial(
-    tl.ShiftRight(mode=mode),
-    tl.Embedding(vocab_size, d_model),
-    Cast(activation_dtype),
-    Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
-    hourglass,
-    Dense(vocab_size),
-    Cast('float32'),
-    name='HourglassLM',
-  )
 
 
 def Hourglass(
@@ -124,6 +43,7 @@ def Hourglass(
   attention_downsampling_fn=AveragePooling,
   attention_upsampling_fn=LinearUpsampling,
   rematerialize=False,
+  max_inference_length=2048,
 ):
   """Returns a causal layer that maps `(batch, length, d_model)` to that shape.
 
@@ -131,6 +51,10 @@ def Hourglass(
   at its end to a multiple of the innermost total shorten factor, which no
   output before the padding can see, and cropped again. Activations keep the
   dtype of the input.
+
+  Mode `'predict'` maps the vectors that follow those of earlier calls, which
+  are cached as state: at each level by as many entries as it has vectors. The
+  shortened levels run when a group is complete.
 
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
@@ -142,7 +66,7 @@ def Hourglass(
     n_heads: Number of attention heads.
     dropout: Share of activations dropped in training, in [0, 1).
     dropout_shared_axes: Axes along which one dropout mask is shared.
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
     ff_activation: Function without arguments that returns the activation layer
       of the feed-forward layers.
     vanilla_attn_type: Attention of the blocks at `@1`: `RelativeAttention`, a
@@ -158,6 +82,8 @@ def Hourglass(
       is `AttentionResampling`.
     rematerialize: Whether the backward pass computes each block and resampler
       again, rather than keep what is inside it in memory.
+    max_inference_length: How many vectors mode `'predict'` has room for; any
+      output beyond is NaN.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -166,7 +92,11 @@ def Hourglass(
     blocks and the upsampling, as in the published models.
   """
   check_mode(mode)
-  check_positive(d_ff=d_ff)
+  check_positive(d_ff=d_ff, max_inference_length=max_inference_length)
+  is_cached = mode == 'predict'
+  rematerialize = rematerialize and not is_cached
+  # Only caches have a length.
+  limit = {'max_inference_length': max_inference_length} if is_cached else {}
   outermost = hierarchy_lib.parse(hierarchy, vanilla_layers)
   context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
 
@@ -184,6 +114,7 @@ def Hourglass(
           context_bias_layer=context_bias_layer,
           location_bias_layer=location_bias_layer,
           total_pooling=factor,
+          **limit,
         ),
         d_model,
         d_ff,
@@ -194,7 +125,9 @@ def Hourglass(
       )
       for _ in range(n_layers)
     ]
-    if n_layers > 1:
+    if n_layers > 1 and is_cached:
+      decoder_blocks = tl.Serial(decoder_blocks, name='Repeated')
+    elif n_layers > 1:
       decoder_blocks = Repeated(decoder_blocks, rematerialize)
     elif rematerialize:
       decoder_blocks = [Rematerialized(block) for block in decoder_blocks]
@@ -217,6 +150,7 @@ def Hourglass(
       location_bias_layer=location_bias_layer,
       total_pooling=level.total_shorten_factor,
       resampling_fn=resampling_fn,
+      **limit,
     )
     return Rematerialized(layer) if rematerialize else layer
 
@@ -228,6 +162,10 @@ def Hourglass(
 
   def valley(level, inner):
     k = inner.total_shorten_factor // level.total_shorten_factor
+    if is_cached:
+      return CachedValley(
+        k, shorten(k, level), stack(inner), upsample(k, level), LayerNorm()
+      )
     return tl.Serial(
       tl.ShiftRight(k - 1, mode=mode),
       shorten(k, level),
@@ -255,11 +193,16 @@ def Hourglass(
       blocks(level.n_post, level),
     ]
 
+  if is_cached:
+    first, last = tl.Fn('Unpadded', lambda x: x), Limit(max_inference_length)
+  else:
+    first = tl.Fn('PadToMultiple', lambda x: _pad(x, outermost.multiple))
+    last = tl.Fn('Crop', lambda y, x: y[:, : x.shape[1]])
   return tl.Serial(
     tl.Dup(),  # x, x
-    tl.Fn('PadToMultiple', lambda x: _pad(x, outermost.multiple)),
+    first,
     stack(outermost),
-    tl.Fn('Crop', lambda y, x: y[:, : x.shape[1]]),
+    last,
     name='Hourglass',
   )
 

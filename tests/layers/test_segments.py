@@ -1,0 +1,37 @@
+"""Tests of arrays in segments."""
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+
+from trax_hourglass.layers import segments
+
+
+@pytest.mark.parametrize(
+  ('length', 'multiple', 'expected'),
+  [
+    (8192, 1, [512, 512, 1024, 2048, 4096]),
+    (7, 1, [7]),
+    (513, 1, [512, 1]),
+    (1500, 3, [513, 513, 474]),
+  ],
+)
+def test_sizes_double(length, multiple, expected):
+  assert segments.sizes(length, multiple) == expected
+
+
+def test_writes_into_one_segment():
+  empty = tuple(jnp.zeros((2, 1, 3, size)) for size in (2, 2, 3))
+  vectors = jnp.array([[[[1.0, 2, 3], [4, 5, 6]]]])  # Two.
+  written = jax.jit(segments.write)(empty, vectors, 5, 1)
+  expected = np.zeros((2, 1, 3, 7))
+  expected[1, 0, :, 5:] = [[1, 4], [2, 5], [3, 6]]
+  np.testing.assert_array_equal(segments.joined(written), expected)
+
+
+def test_split_like_undoes_joined():
+  parts = tuple(jnp.full((1, 1, 2, size), size) for size in (2, 5))
+  assert segments.starts(parts) == [0, 2]
+  again = segments.split_like(parts, segments.joined(parts))
+  jax.tree.map(np.testing.assert_array_equal, again, parts)

@@ -1,0 +1,195 @@
+"""Mode 'predict' gives the logits of mode 'eval', however it is fed."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from trax import layers as tl
+
+from tests.models import predicting
+import trax_hourglass as th
+from trax_hourglass.layers import cached_rows, segments
+
+LENGTH = 11
+ONE_CHUNK = functools.partial(
+  th.LSHAttention, chunk_len=LENGTH + 1, n_chunks_before=0, n_hashes=1
+)
+AVERAGE = {
+  'downsampling_fn': th.AveragePooling,
+  'upsampling_fn': th.NaiveUpsampling,
+}
+LINEAR = {
+  'downsampling_fn': th.LinearPooling,
+  'upsampling_fn': th.LinearUpsampling,
+}
+
+
+def attention(vanilla, middle=None):
+  return {'vanilla_attn_type': vanilla, 'middle_attn_type': middle or vanilla}
+
+
+CASES = {
+  'baseline': {'hierarchy': '2@1'},
+  'attention': {'hierarchy': '1@1 1@3 0@1'},
+  'average_repeat': {'hierarchy': '0@1 1@4 1@1', **AVERAGE},
+  'linear': {'hierarchy': '1@1 0@2 0@1', **LINEAR},
+  'linear_none': {
+    'hierarchy': '1@2',
+    'downsampling_fn': th.LinearPooling,
+    'upsampling_fn': th.NoUpsampling,
+  },
+  'attention_linear_repeat': {
+    'hierarchy': '0@1 0@3 1@1',
+    'attention_downsampling_fn': th.LinearPooling,
+    'attention_upsampling_fn': th.NaiveUpsampling,
+  },
+  'attention_none': {
+    'hierarchy': '0@1 0@2 0@1',
+    'attention_upsampling_fn': th.NoUpsampling,
+  },
+  'three_levels': {'hierarchy': '0@1 0@2 1@4 1@2 0@1'},
+  'average_three_levels': {'hierarchy': '0@1 1@2 1@6 0@2 1@1', **AVERAGE},
+  'rotary_local': {
+    'hierarchy': '1@1 1@2 0@1',
+    **LINEAR,
+    **attention(
+      th.RotaryAttention, functools.partial(th.LocalAttention, window=2)
+    ),
+  },
+  'lsh': {'hierarchy': '0@1 1@2 1@1', **AVERAGE, **attention(ONE_CHUNK)},
+  'trax': {
+    'hierarchy': '0@1 1@2 1@1',
+    **AVERAGE,
+    **attention(tl.CausalAttention, tl.SelfAttention),
+  },
+  'drawn_factor': {'hierarchy': '0@1 1@{2,3} 0@1', **AVERAGE},
+}
+
+
+@pytest.fixture
+def short_segments(monkeypatch):
+  """Caches of several segments, and several blocks, in few positions."""
+  monkeypatch.setattr(segments, 'FIRST', 7)
+  monkeypatch.setattr(cached_rows, 'ROWS', 5)
+  monkeypatch.setattr(cached_rows, 'KEYS', 6)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_logits_are_those_of_eval(name):
+  evaluated, model = predicting.pair(LENGTH, **CASES[name])
+  weights = evaluated.random_weights()
+  assert model.shapes == evaluated.shapes
+  tokens = predicting.tokens(LENGTH)
+  logits, _ = model.one_by_one(weights, model.start, predicting.fed(tokens))
+  np.testing.assert_allclose(
+    logits, evaluated(weights, tokens), rtol=0, atol=1e-4
+  )
+
+
+BATCH, LONGER = 2, 16  # Whole chunks, for Trax's chunked attention.
+
+
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    pytest.param({'hierarchy': '1@1 0@3 0@1'}, id='attention'),
+    pytest.param(
+      {'hierarchy': '1@1 0@2 1@6 0@2 0@1'}, id='levels', marks=pytest.mark.slow
+    ),
+    pytest.param(
+      {
+        'hierarchy': '1@1 1@3 0@1',
+        **LINEAR,
+        **attention(
+          functools.partial(th.LocalAttention, window=3), th.RotaryAttention
+        ),
+      },
+      id='local_rotary',
+    ),
+    pytest.param(
+      {
+        'hierarchy': '1@1 1@2 0@1',
+        **attention(
+          functools.partial(tl.SelfAttention, chunk_len=4, n_chunks_before=1),
+          tl.CausalAttention,
+        ),
+        **AVERAGE,
+      },
+      id='trax',
+      marks=pytest.mark.slow,
+    ),
+  ],
+)
+def test_calls_may_bring_any_number_of_tokens(arguments, short_segments):
+  """And leave the state that one token at a time leaves."""
+  evaluated, model = predicting.pair(LONGER, BATCH, **arguments)
+  weights = evaluated.random_weights()
+  tokens = predicting.tokens(LONGER, BATCH)
+  expected = evaluated(weights, tokens)
+  fed = predicting.fed(tokens)
+  logits, last = model.one_by_one(weights, model.start, fed)
+  np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+
+  for calls in ((16,), (1, 7, 7, 1), (7, 0, 1, 7, 1)):
+    state, found = model.start, []
+    for end, n in zip(np.cumsum(calls), calls, strict=True):
+      y, state = model.call(weights, state, fed[:, end - n : end])
+      found.append(y)
+    found = np.concatenate(found, axis=1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-4),
+      state,
+      last,
+    )
+
+
+def test_beyond_the_limit_all_is_nan():
+  arguments = {'hierarchy': '0@1 0@2 0@1', **AVERAGE}
+  evaluated, model = predicting.pair(
+    LENGTH, max_inference_length=7, **arguments
+  )
+  weights = evaluated.random_weights()
+  tokens = predicting.tokens(LENGTH)
+  fed = predicting.fed(tokens)
+  logits, state = model.one_by_one(weights, model.start, fed)
+  expected = evaluated(weights, tokens)
+  np.testing.assert_allclose(logits[:, :7], expected[:, :7], atol=1e-4)
+  assert np.isnan(logits[:, 7:]).all()
+  again, _ = model.call(weights, state, fed[:, :1])
+  assert np.isnan(again).all()
+  with pytest.raises(tl.base.LayerError, match='got 8 vectors in one call'):
+    model.call(weights, model.start, fed[:, :8])
+
+
+@pytest.mark.parametrize('hierarchy', ['2@1 1@3 2@1', '1@1 1@{2,3} 0@1'])
+def test_weights_of_training_fit(hierarchy):
+  """As a tree, too: assigned from model to model."""
+  structures = []
+  for mode in ('train', 'eval', 'predict'):
+    model = th.HourglassLM(
+      **predicting.WIDTHS, hierarchy=hierarchy, **AVERAGE, mode=mode
+    )
+    signature = predicting.Predicting(model).signature
+    structures.append(jax.tree.structure(signature[0]))
+  assert structures[0] == structures[1] == structures[2]
+
+
+@pytest.mark.slow
+def test_a_step_copies_no_cache():
+  """All that a compiled loop of steps needs beside its state is small."""
+  length = 4096
+  _, model = predicting.pair(
+    LENGTH, max_inference_length=length, hierarchy='1@1 1@2 1@1'
+  )
+  weights = [np.zeros(shape, np.float32) for shape in model.shapes]
+  state = model.start
+  n_bytes = sum(x.nbytes for x in jax.tree.leaves(state))
+  smallest = length // 2 * predicting.WIDTHS['d_model'] * 4
+  compiled = jax.jit(model.one_by_one, donate_argnums=1).lower(
+    weights, state, predicting.tokens(8)
+  )
+  memory = compiled.compile().memory_analysis()
+  assert n_bytes > 12 * smallest
+  assert memory.temp_size_in_bytes < 3 * smallest

@@ -1,0 +1,218 @@
+"""Attention in mode `'predict'`: to what earlier calls left in a cache.
+
+A call appends its keys, values and distances, and its queries attend to all
+that is there. Names are those of `relative_attention`: a row of keys is seen by
+`key_step` queries, its `phases`, and a query sees `query_step` keys more than
+the one before; one of the two is 1. The query of phase p in group g, which sees
+`n` keys, meets key j at the distance numbered n - 1 - j of phase p: numbered by
+how late it is first needed, which is when it is appended. So distances are kept
+with the farthest first, as keys are, and lie beside them but for a shift.
+"""
+
+import typing
+
+import jax
+from jax import numpy as jnp
+
+from trax_hourglass.errors import UserError
+from trax_hourglass.layers import cached_rows, segments
+from trax_hourglass.layers.row_blocks import product
+
+
+class Cache(typing.NamedTuple):
+  """What a layer keeps between calls.
+
+  Attributes:
+    keys: Segments, `(batch, heads, d_head, size)`.
+    values: The same.
+    distances: Segments, `(phases, heads, d_head, size)`, the farthest first, or
+      an empty tuple.
+    n_keys: How many keys are there.
+    n_queries: How many queries there have been.
+  """
+
+  keys: tuple
+  values: tuple
+  distances: tuple
+  n_keys: jax.Array
+  n_queries: jax.Array
+
+  @property
+  def length(self):
+    """The number of keys that there is room for."""
+    return sum(segment.shape[-1] for segment in self.keys)
+
+
+class Steps(typing.NamedTuple):
+  """How far a query and a key advance on the finer of their sequences."""
+
+  query: int = 1
+  key: int = 1
+
+  def n_keys(self, max_inference_length, total_pooling):
+    """Returns how many keys come of so many tokens of the whole model."""
+    n_groups = -(-max_inference_length // (total_pooling * max(self)))
+    return n_groups * self.query
+
+
+def empty(keys, steps, length, with_distances):
+  """Returns an empty `Cache`.
+
+  Args:
+    keys: Signature of keys, `(batch, heads, any, d_head)`.
+    steps: `Steps`.
+    length: How many keys there should be room for.
+    with_distances: Whether logits depend on distances.
+  """
+  batch, heads, _, d_head = keys.shape
+  sizes = segments.sizes(length, steps.query)
+
+  def zeros(n, sizes):
+    return tuple(jnp.zeros((n, heads, d_head, s), keys.dtype) for s in sizes)
+
+  return Cache(
+    zeros(batch, sizes),
+    zeros(batch, sizes),
+    zeros(steps.key, sizes[::-1]) if with_distances else (),
+    jnp.zeros((), jnp.int32),
+    jnp.zeros((), jnp.int32),
+  )
+
+
+class Call(typing.NamedTuple):
+  """What a call brings.
+
+  Attributes:
+    queries: Those that meet keys, scaled, `(batch, heads, q, d_head)`.
+    located: Those that meet distances, scaled, like `queries`, or `None`.
+    keys: `(batch, heads, k, d_head)`.
+    values: The same.
+    distances: `(heads, n, d_head)`, the nearest first, or `None`.
+  """
+
+  queries: jax.Array
+  located: jax.Array | None
+  keys: jax.Array
+  values: jax.Array
+  distances: jax.Array | None
+
+
+def attend(cache, call, steps, excludes_self=False):
+  """Returns what the queries find, like them, and the cache with the call.
+
+  NaN where there is no room for the keys that a query should see.
+
+  Args:
+    cache: `Cache`.
+    call: `Call`, of any number of queries and keys, or none.
+    steps: `Steps`.
+    excludes_self: Whether a query sees its own key only if there is no other.
+
+  Raises:
+    UserError: If there is no room for so many keys at once.
+  """
+  n_queries, n_keys = call.queries.shape[2], call.keys.shape[2]
+  if max(n_keys, -(-n_queries // steps.key)) > cache.length:
+    raise UserError(
+      f"mode 'predict': got {n_keys} vectors in a call, expected at most "
+      f'{cache.length}; raise max_inference_length'
+    )
+  if n_queries <= 1 and n_keys <= steps.query:
+    cache = _append_one(cache, call, steps)
+    attend_rows = _attend_one
+  else:
+    cache = cached_rows.append(cache, call, steps)
+    attend_rows = cached_rows.attend
+  if not n_queries:
+    return call.queries, cache
+  y = attend_rows(cache, call, steps, excludes_self)
+  cache = cache._replace(n_queries=cache.n_queries + n_queries)
+  needed = steps.query * ((cache.n_queries - 1) // steps.key + 1)
+  y = jnp.where(needed <= cache.length, y, jnp.nan)
+  return y.astype(call.values.dtype), cache
+
+
+def _append_one(cache, call, steps):
+  """Appends one group of keys, and the distances of one query."""
+  if call.queries.shape[2] and call.distances is not None:
+    group, phase = jnp.divmod(cache.n_queries, steps.key)
+    rows = call.distances[None, :, ::-1].astype(call.keys.dtype)
+    start = cache.length - steps.query * (group + 1)
+    distances = segments.write(cache.distances, rows, start, phase)
+    cache = cache._replace(distances=distances)
+  if not call.keys.shape[2]:
+    return cache
+  return cache._replace(
+    keys=segments.write(cache.keys, call.keys, cache.n_keys),
+    values=segments.write(cache.values, call.values, cache.n_keys),
+    n_keys=cache.n_keys + call.keys.shape[2],
+  )
+
+
+def _attend_one(cache, call, steps, excludes_self):
+  """Returns what one query finds, `(batch, heads, 1, d_head)`."""
+  group, phase = jnp.divmod(cache.n_queries, steps.key)
+  n_seen = steps.query * (group + 1)
+
+  def among(n_segments):
+    """Returns a function that attends to the first segments."""
+
+    def attend_to_them(call, cache):
+      return _attend_one_among(
+        call,
+        cache.keys[:n_segments],
+        cache.values[:n_segments],
+        cache.distances[-n_segments:],
+        n_seen,
+        phase,
+        excludes_self,
+      )
+
+    return attend_to_them
+
+  first_rows = segments.starts(cache.keys)[1:]
+  n_more = sum((n_seen > row).astype(jnp.int32) for row in first_rows)
+  branches = [among(n + 1) for n in range(len(cache.keys))]
+  if len(branches) == 1:
+    return branches[0](call, cache)
+  return jax.lax.switch(n_more, branches, call, cache)
+
+
+def _attend_one_among(
+  call, keys, values, distances, n_seen, phase, excludes_self
+):
+  query = call.queries[:, :, 0]
+  logits = jnp.concatenate(
+    [product('bhd,bhdj->bhj', query, segment) for segment in keys], axis=-1
+  )
+  length = logits.shape[-1]
+  if distances:
+    located = call.located[:, :, 0].swapaxes(0, 1)
+    by_distance = jnp.concatenate(
+      [
+        product('hbd,hdj->hbj', located, _phase(segment, phase))
+        for segment in distances
+      ],
+      axis=-1,
+    ).swapaxes(0, 1)
+    by_distance = jnp.pad(by_distance, ((0, 0), (0, 0), (0, length)))
+    logits += jax.lax.dynamic_slice_in_dim(
+      by_distance, length - n_seen, length, axis=-1
+    )
+  key = jnp.arange(length)
+  if excludes_self:
+    logits += jnp.where(key == n_seen - 1, cached_rows.SELF, 0)
+  weights = jax.nn.softmax(jnp.where(key < n_seen, logits, cached_rows.MASKED))
+  weights = segments.split_like(values, weights.astype(query.dtype))
+  y = sum(
+    product('bhj,bhdj->bhd', w, segment)
+    for w, segment in zip(weights, values, strict=True)
+  )
+  return y[:, :, None]
+
+
+def _phase(segment, phase):
+  """Returns `(heads, d, size)`: the distances of one phase."""
+  if len(segment) == 1:
+    return segment[0]
+  return jax.lax.dynamic_index_in_dim(segment, phase, keepdims=False)

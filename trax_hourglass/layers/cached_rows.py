@@ -1,0 +1,182 @@
+"""Many queries at once that attend to a cache, such as those of a prompt.
+
+Here a cache is put together to whole arrays and taken apart again, which costs
+a prompt little. Rows of queries meet keys in blocks, as many as the last row
+sees, so that the work grows with what has been filled. Names and shapes are
+those of `cached_attention`.
+"""
+
+import jax
+from jax import numpy as jnp
+
+from trax_hourglass.layers import segments
+from trax_hourglass.layers.row_blocks import product
+
+ROWS = 256  # Rows of queries in a block, at most.
+KEYS = 512  # Keys in a block, at most.
+MASKED = -1e9
+SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
+
+
+def append(cache, call, steps):
+  """Returns the cache with all that a call brings."""
+  n_keys = call.keys.shape[2]
+  if call.queries.shape[2] and call.distances is not None:
+    cache = cache._replace(distances=_append_distances(cache, call, steps))
+
+  def append_to(old, vectors):
+    joined = jax.lax.dynamic_update_slice_in_dim(
+      segments.joined(old), vectors.swapaxes(2, 3), cache.n_keys, axis=3
+    )
+    return segments.split_like(old, joined)
+
+  if not n_keys:
+    return cache
+  return cache._replace(
+    keys=append_to(cache.keys, call.keys),
+    values=append_to(cache.values, call.values),
+    n_keys=cache.n_keys + n_keys,
+  )
+
+
+def _append_distances(cache, call, steps):
+  old = segments.joined(cache.distances)[..., ::-1]
+  n_phases, heads, d_head, length = old.shape
+  # As they are numbered, which is by turns for the phases.
+  joined = old.transpose(1, 2, 3, 0).reshape(heads, d_head, length * n_phases)
+  joined = jax.lax.dynamic_update_slice_in_dim(
+    joined,
+    call.distances.swapaxes(1, 2).astype(old.dtype),
+    cache.n_queries * steps.query,
+    axis=2,
+  )
+  joined = joined.reshape(heads, d_head, length, n_phases)
+  joined = joined.transpose(3, 0, 1, 2)[..., ::-1]
+  return segments.split_like(cache.distances, joined)
+
+
+def attend(cache, call, steps, excludes_self):
+  """Returns what the queries find, `(batch, heads, q, d_head)`."""
+  group, phase = jnp.divmod(cache.n_queries, steps.key)
+  n_queries = call.queries.shape[2]
+  n_rows = -(-(n_queries + steps.key - 1) // steps.key)
+  size = min(ROWS, n_rows)
+  n_blocks = -(-n_rows // size)
+
+  def blocks(x):
+    """Maps `(batch, heads, q, d)` to blocks of `(.., phases, size, d)`."""
+    batch, heads, _, d = x.shape
+    frame = jnp.zeros((batch, heads, n_blocks * size * steps.key, d), x.dtype)
+    frame = jax.lax.dynamic_update_slice_in_dim(frame, x, phase, axis=2)
+    frame = frame.reshape(batch, heads, n_blocks, size, steps.key, d)
+    return frame.transpose(2, 0, 1, 4, 3, 5)
+
+  operands = _Operands(cache, call, steps, size)
+
+  def of_block(block):
+    number, queries, located = block
+    return operands.attend(
+      group + number * size, queries, located, excludes_self
+    )
+
+  located = None if call.located is None else blocks(call.located)
+  numbers = jnp.arange(n_blocks)
+  y = jax.lax.map(of_block, (numbers, blocks(call.queries), located))
+  y = y.transpose(1, 2, 0, 4, 3, 5)
+  y = y.reshape(*y.shape[:2], n_blocks * size * steps.key, y.shape[-1])
+  return jax.lax.dynamic_slice_in_dim(y, phase, n_queries, axis=2)
+
+
+class _Operands:
+  """Whole arrays of a cache, for blocks of rows of queries.
+
+  Attributes:
+    step: How many keys more a row sees than the one before.
+    size: Rows of a block.
+    n_keys: Keys of a block.
+    keys: `(batch, heads, d, multiple of n_keys)`.
+    values: The same.
+    distances: `(phases, heads, d, more)`, or `None`.
+  """
+
+  def __init__(self, cache, call, steps, size):
+    self.step = steps.query
+    self.size = size
+    self.n_keys = min(KEYS, cache.length)
+    missing = -cache.length % self.n_keys
+    widths = ((0, 0), (0, 0), (0, 0), (0, missing))
+    self.keys = jnp.pad(segments.joined(cache.keys), widths)
+    self.values = jnp.pad(segments.joined(cache.values), widths)
+    self.distances = None
+    if call.located is not None:
+      # Room for what only masked logits belong to, so that no window is moved.
+      before = self.step * size
+      widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
+      self.distances = jnp.pad(segments.joined(cache.distances), widths)
+      self._last = before + cache.length
+
+  def attend(self, row, queries, located, excludes_self):
+    """Returns what a block finds, `(batch, heads, phases, size, d)`.
+
+    Args:
+      row: The first row, known only when it runs.
+      queries: `(batch, heads, phases, size, d)`.
+      located: The same, or `None`.
+      excludes_self: As for `cached_attention.attend`.
+    """
+    n_seen = self.step * (row + 1 + jnp.arange(self.size))[:, None]
+
+    def of_keys(i, carry):
+      largest, total, y = carry
+      start = i * self.n_keys
+      logits = self._logits(row, start, queries, located)
+      key = start + jnp.arange(self.n_keys)
+      if excludes_self:
+        logits += jnp.where(key == n_seen - 1, SELF, 0)
+      logits = jnp.where(key < n_seen, logits, MASKED)
+      new = jnp.maximum(largest, jnp.max(logits, axis=-1, keepdims=True))
+      weights = jnp.exp(logits - new)
+      values = self._block(self.values, start)
+      scale = jnp.exp(largest - new)
+      y = scale * y + product(
+        'bhpij,bhdj->bhpid', weights.astype(values.dtype), values
+      )
+      total = scale * total + jnp.sum(weights, axis=-1, keepdims=True)
+      return new, total, y
+
+    y = jnp.zeros(queries.shape, jnp.float32)
+    carry = jnp.full_like(y[..., :1], MASKED), y[..., :1], y
+    n_needed = -(-(n_seen[-1, 0]) // self.n_keys)
+    n_blocks = jnp.minimum(n_needed, self.keys.shape[3] // self.n_keys)
+    _, total, y = jax.lax.fori_loop(0, n_blocks, of_keys, carry)
+    return y / total
+
+  def _block(self, x, start):
+    return jax.lax.dynamic_slice_in_dim(x, start, self.n_keys, axis=3)
+
+  def _logits(self, row, start, queries, located):
+    logits = product(
+      'bhpid,bhdj->bhpij', queries, self._block(self.keys, start)
+    )
+    if located is None:
+      return logits
+    # The last row's distance to the first key, and those that follow.
+    n_seen = self.step * (row + self.size)
+    n = self.n_keys + self.step * self.size
+    window = jax.lax.dynamic_slice_in_dim(
+      self.distances, self._last - n_seen + start, n, axis=3
+    )
+    by_distance = product('bhpid,phdn->bhpin', located, window)
+    return logits + _distance_to_key(by_distance, self.step, self.n_keys)
+
+
+def _distance_to_key(x, step, n_keys):
+  """Maps logits by distance, `(..., rows, n_keys + step * rows)`, to by key.
+
+  Each row's distances begin `step` earlier than those of the row before.
+  """
+  *batch, rows, width = x.shape
+  first = step * (rows - 1)
+  x = x.reshape(*batch, rows * width)
+  x = x[..., first : first + rows * (width - step)]
+  return x.reshape(*batch, rows, width - step)[..., :n_keys]

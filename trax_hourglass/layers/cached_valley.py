@@ -1,0 +1,161 @@
+"""The inside of a level in mode `'predict'`: only when a group is complete."""
+
+import jax
+from jax import numpy as jnp
+from trax import layers as tl
+from trax import shapes
+from trax.layers import base
+
+from trax_hourglass.errors import UserError
+from trax_hourglass.layers.resampling import Upsampling
+
+
+class CachedValley(base.Layer):
+  """Shortens, runs the inner level and upsamples, for any number of vectors.
+
+  Maps x, `(batch, length, d)`, to y of the same shape; (x, x) to (y, x) if the
+  upsampling takes x too. In training a shift by k - 1 precedes the shortening,
+  so that group j ends with vector j * k: it is complete when that arrives, and
+  the outputs from there to the next group's end are what it is upsampled to.
+
+  Args:
+    shorten_factor: k.
+    shorten: Layer of whole groups, x to x'.
+    inner: Layer or layers of x', in mode `'predict'`.
+    upsample: Layer from x' to k vectors for each, or an `Upsampling`.
+    norm: Layer that follows the upsampling.
+
+  Raises:
+    UserError: If `upsample` takes (x', x) but is no `Upsampling`.
+  """
+
+  def __init__(self, shorten_factor, shorten, inner, upsample, norm):
+    super().__init__(upsample.n_in, upsample.n_out, name='Valley')
+    self._k = shorten_factor
+    self._window = Window(shorten_factor)
+    # As in training, with the window for the shift: weights fit either.
+    in_training = tl.Serial(self._window, shorten, inner, upsample, norm)
+    self._sublayers = in_training.sublayers
+    self._weights = self._state = (None,) * len(self._sublayers)
+    # The same layers by when they run.
+    if isinstance(upsample, Upsampling):
+      self._of_groups = tl.Serial(shorten, inner, upsample.of_groups)
+      self._of_vectors = tl.Serial(upsample.of_vectors, norm)
+    elif upsample.n_in == 1:
+      self._of_groups = tl.Serial(shorten, inner, upsample)
+      self._of_vectors = norm
+    else:
+      raise UserError(
+        f"upsampling in mode 'predict': got {upsample.name} of "
+        f"{upsample.n_in} inputs, expected one of x' alone, or "
+        'AttentionResampling'
+      )
+
+  def init_weights_and_state(self, input_signature):
+    x = input_signature[0] if self.n_in > 1 else input_signature
+    group = shapes.ShapeDtype((x.shape[0], self._k, x.shape[2]), x.dtype)
+    in_training = tl.Serial(self._sublayers)
+    self.weights, self.state = in_training.init(
+      group if self.n_in == 1 else (group,) * self.n_in, use_cache=True
+    )
+
+  def _forward_abstract(self, input_signature):
+    # Spares a model's initialisation to trace what would tell the same.
+    return input_signature, base.nested_map(base.signature, self.state)
+
+  def forward(self, inputs):
+    x = inputs[0] if self.n_in > 1 else inputs
+    k, length = self._k, x.shape[1]
+    window, last, position = self._window.state
+    seen = jnp.concatenate([window, x], axis=1)
+    # Where in `seen` the first group starts that is complete by now.
+    start = -position % k
+    rows = [last]
+    n_whole = length // k
+    if n_whole:
+      groups = _rows(seen, start, n_whole * k)
+      rows.append(self._complete(groups))
+      last = rows[-1][:, -k:]
+    if length % k:
+      is_more = start + n_whole * k < length
+      group = _rows(seen, start + n_whole * k, k)
+      last = self._complete_if(is_more, group, last)
+      rows.append(last)
+    # The rows of the last group before this call begin k before `start`.
+    rows = _rows(jnp.concatenate(rows, axis=1), k - start, length)
+    self._window.state = seen[:, length:], last, position + length
+    if self.n_in == 1:
+      return self._run(self._of_vectors, rows)
+    nothing = jnp.zeros_like(x[:, :0])
+    return self._run(self._of_vectors, (rows, nothing, x))
+
+  def _complete(self, groups):
+    """Returns the rows that groups are upsampled to, `(batch, n * k, d)`."""
+    outputs = self._run(self._of_groups, groups)
+    if self.n_in == 1:
+      return outputs.astype(groups.dtype)
+    rows, memory = outputs
+    self._run(self._of_vectors, (rows[:, :0], memory, groups[:, :0]))
+    return rows.astype(groups.dtype)
+
+  def _complete_if(self, condition, group, last):
+    """Returns the rows of a group if a condition holds, else the last rows."""
+
+    def complete(_, carry):
+      _, state = carry
+      self._set_states(state)
+      return self._complete(group), self._states()
+
+    # Not a condition, for which XLA would copy all state: that of a loop is
+    # changed in place.
+    n_times = condition.astype(jnp.int32)
+    last, state = jax.lax.fori_loop(
+      0, n_times, complete, (last, self._states())
+    )
+    self._set_states(state)
+    return last
+
+  def _states(self):
+    return self._of_groups.state, self._of_vectors.state
+
+  def _set_states(self, states):
+    self._of_groups.state, self._of_vectors.state = states
+
+  def _run(self, layer, inputs):
+    """Returns a layer's outputs, its state changed to what follows."""
+    structure = jax.tree.structure(layer.state)
+    outputs, state = layer.pure_fn(
+      inputs, layer.weights, layer.state, self.rng, use_cache=True
+    )
+    # Some layers of Trax rename their state when they first run.
+    layer.state = jax.tree.unflatten(structure, jax.tree.leaves(state))
+    return outputs
+
+
+class Window(base.Layer):
+  """Maps an array to itself, and keeps a valley's state.
+
+  That is the last k - 1 vectors, `(batch, k - 1, d)`, the rows that the last
+  group was upsampled to, `(batch, k, d)`, and the number of vectors so far.
+  """
+
+  def __init__(self, shorten_factor):
+    super().__init__(name=f'Window({shorten_factor - 1})')
+    self._k = shorten_factor
+
+  def init_weights_and_state(self, input_signature):
+    batch, _, d = input_signature.shape
+    # A tree without leaves: that of the shift which stands here in training.
+    self.weights, _ = tl.ShiftRight().init(input_signature)
+    self.state = (
+      jnp.zeros((batch, self._k - 1, d), input_signature.dtype),
+      jnp.zeros((batch, self._k, d), input_signature.dtype),
+      jnp.zeros((), jnp.int32),
+    )
+
+  def forward(self, x):
+    return x
+
+
+def _rows(x, start, n):
+  return jax.lax.dynamic_slice_in_dim(x, start, n, axis=1)

@@ -1,0 +1,14 @@
+"""Heads as an axis of their own."""
+
+
+def split(x, n_heads):
+  """Maps `(batch, length, d_model)` to `(batch, heads, length, d_head)`."""
+  batch, length, d_model = x.shape
+  x = x.reshape(batch, length, n_heads, d_model // n_heads)
+  return x.transpose(0, 2, 1, 3)
+
+
+def merge(x):
+  """Maps `(batch, heads, length, d_head)` to `(batch, length, d_model)`."""
+  batch, n_heads, length, d_head = x.shape
+  return x.transpose(0, 2, 1, 3).reshape(batch, length, n_heads * d_head)

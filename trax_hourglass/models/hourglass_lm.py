@@ -1,0 +1,103 @@
+"""A language model around an Hourglass (arXiv:2110.13711, Section 3)."""
+
+from trax import layers as tl
+
+from trax_hourglass.errors import check_positive
+from trax_hourglass.layers.basic import Cast, Dense, Dropout
+from trax_hourglass.layers.checks import check_dtype
+from trax_hourglass.layers.relative_attention import RelativeAttention
+from trax_hourglass.layers.resampling import (
+  AttentionResampling,
+  AveragePooling,
+  LinearUpsampling,
+)
+from trax_hourglass.models.hourglass import Hourglass
+
+
+def HourglassLM(
+  vocab_size,
+  d_model=512,
+  d_ff=2048,
+  vanilla_layers=None,
+  hierarchy='6@3',
+  n_heads=8,
+  dropout=0.1,
+  dropout_shared_axes=None,
+  mode='train',
+  ff_activation=tl.FastGelu,
+  vanilla_attn_type=RelativeAttention,
+  middle_attn_type=RelativeAttention,
+  downsampling_fn=AttentionResampling,
+  upsampling_fn=AttentionResampling,
+  attention_downsampling_fn=AveragePooling,
+  attention_upsampling_fn=LinearUpsampling,
+  rematerialize=False,
+  activation_dtype='float32',
+  max_inference_length=2048,
+):
+  """Returns an autoregressive language model around an `Hourglass`.
+
+  Maps tokens, `(batch, length)` integers below `vocab_size`, to logits,
+  `(batch, length, vocab_size)`, where those at position i depend on the tokens
+  before i alone. Takes the arguments of `trax.models.HourglassLM` and has the
+  same flat weights in the same order, so that checkpoints load either way.
+
+  In mode `'predict'` it is fed the start symbol 0 and then the tokens, any
+  number of them in a call, and gives the logits of `'eval'`.
+
+  Args:
+    vocab_size: Number of different tokens.
+    d_model: As for `Hourglass`, like everything below.
+    d_ff: Width inside the feed-forward layers.
+    vanilla_layers: (pre, post) blocks at `@1`.
+    hierarchy: The levels.
+    n_heads: Number of attention heads.
+    dropout: Share of activations dropped in training.
+    dropout_shared_axes: Axes along which one dropout mask is shared.
+    mode: `'train'`, `'eval'` or `'predict'`.
+    ff_activation: The activation of the feed-forward layers.
+    vanilla_attn_type: Attention of the blocks at `@1`.
+    middle_attn_type: Attention of the shortened blocks.
+    downsampling_fn: The shortening.
+    upsampling_fn: The upsampling.
+    attention_downsampling_fn: S of attention shortening.
+    attention_upsampling_fn: u of attention upsampling.
+    rematerialize: Whether to trade time for memory.
+    activation_dtype: Type of the activations, `'float32'` or `'bfloat16'`;
+      weights, norms, softmax and logits are in float32 either way.
+    max_inference_length: How many tokens mode `'predict'` has room for.
+
+  Raises:
+    UserError: If an argument is out of its range.
+  """
+  check_positive(vocab_size=vocab_size)
+  check_dtype(activation_dtype)
+  hourglass = Hourglass(
+    d_model=d_model,
+    d_ff=d_ff,
+    vanilla_layers=vanilla_layers,
+    hierarchy=hierarchy,
+    n_heads=n_heads,
+    dropout=dropout,
+    dropout_shared_axes=dropout_shared_axes,
+    mode=mode,
+    ff_activation=ff_activation,
+    vanilla_attn_type=vanilla_attn_type,
+    middle_attn_type=middle_attn_type,
+    downsampling_fn=downsampling_fn,
+    upsampling_fn=upsampling_fn,
+    attention_downsampling_fn=attention_downsampling_fn,
+    attention_upsampling_fn=attention_upsampling_fn,
+    rematerialize=rematerialize,
+    max_inference_length=max_inference_length,
+  )
+  return tl.Serial(
+    tl.ShiftRight(mode=mode),
+    tl.Embedding(vocab_size, d_model),
+    Cast(activation_dtype),
+    Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
+    hourglass,
+    Dense(vocab_size),
+    Cast('float32'),
+    name='HourglassLM',
+  )
