@@ -103,12 +103,27 @@ def test_without_pytorch_says_so(capsys, tmp_path, monkeypatch):
   assert f"{pytorch.NAME}: not installed; the extra 'torch'" in out
 
 
+def test_measures_the_models_that_are_named(capsys, tmp_path, monkeypatch):
+  monkeypatch.setattr(benchmark, 'Program', FakeProgram)
+  argv = [*TINY, '--hierarchy=1@1 1@2 0@1', '--models=trax_hourglass']
+  for rematerialize in (False, True):
+    out, results = run(
+      capsys, tmp_path, *argv, f'--rematerialize={rematerialize}'
+    )
+    (measured,) = results['runs']
+    ((name, facts),) = measured['models'].items()
+    assert name == 'trax_hourglass'
+    assert ('Rematerialized' in facts['model']) is rematerialize
+    assert pytorch.NAME not in out
+    assert 'trax.models:' not in out
+
+
 class FakeProgram:
   """Builds a model, and does nothing with it."""
 
   def __init__(self, work, build, length, batch_size):
-    build('train')
     self.facts = {
+      'model': str(build('train')),
       'weights': 1,
       'to_end_of_first_step': 1.0,
       'total_memory': length * batch_size,
@@ -162,6 +177,7 @@ def test_table_1_measures(capsys, tmp_path, monkeypatch):
     (['--hierarchy=2@'], "'2@'"),
     (['--what=step,back'], "--what: got 'back', expected some of step, grad"),
     (['--what='], "--what: got ''"),
+    (['--models=ours'], "--models: got 'ours', expected some of trax_hourgla"),
     (['--table1'], '--length has no effect with --table1'),
   ],
 )

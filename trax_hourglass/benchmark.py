@@ -30,7 +30,12 @@ from trax import trainer_flags
 from trax_hourglass import command
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.benchmarks import operations, pytorch, report, table1
-from trax_hourglass.benchmarks.contenders import THEIRS, contenders
+from trax_hourglass.benchmarks.contenders import (
+  BASELINE,
+  OURS,
+  THEIRS,
+  contenders,
+)
 from trax_hourglass.benchmarks.steps import (
   WORKS,
   Program,
@@ -51,6 +56,10 @@ flags.DEFINE_integer('d_model', 512, 'Width of the activations; d_ff is 4 x.')
 flags.DEFINE_integer('n_heads', 8, 'Number of attention heads.')
 flags.DEFINE_list('dropout', ['0', '0.1'], 'Rates, each measured by itself.')
 flags.DEFINE_list('what', ['step'], f'Of {", ".join(WORKS)}.')
+flags.DEFINE_list(
+  'models', [OURS, BASELINE, THEIRS, pytorch.NAME], 'Those that take turns.'
+)
+flags.DEFINE_bool('rematerialize', False, 'Ours trade time for memory.')
 flags.DEFINE_integer('repeats', 5, 'Times that each is timed.')
 flags.DEFINE_bool(
   'quick', False, 'A model and a sequence small enough for two minutes.'
@@ -66,7 +75,15 @@ _QUICK = {
 # Of those that all commands have.
 _USED_FLAGS = ('log_level', 'output_dir')
 # What the gin files of Table 1 say.
-_NOT_OF_TABLE_1 = (*_QUICK, 'n_heads', 'dropout', 'what', 'quick')
+_NOT_OF_TABLE_1 = (
+  *_QUICK,
+  'n_heads',
+  'dropout',
+  'what',
+  'models',
+  'rematerialize',
+  'quick',
+)
 
 
 @command.exit_codes()
@@ -111,10 +128,11 @@ def _read_flags(argv):
 
 
 def _check_lists():
-  names = ', '.join(WORKS)
-  for what in FLAGS.what or ['']:
-    if what not in WORKS:
-      raise UserError(f'--what: got {what!r}, expected some of {names}')
+  for flag, known in (('what', WORKS), ('models', FLAGS['models'].default)):
+    for name in FLAGS[flag].value or ['']:
+      if name not in known:
+        names = ', '.join(known)
+        raise UserError(f'--{flag}: got {name!r}, expected some of {names}')
   for text in FLAGS.dropout or ['']:
     try:
       float(text)
@@ -170,6 +188,7 @@ def _measure(what, dropout):
     hierarchy=FLAGS.hierarchy,
     baseline=FLAGS.baseline,
     dropout=dropout,
+    rematerialize=FLAGS.rematerialize,
     **sizes,
   )
   level = hierarchy_lib.parse(FLAGS.hierarchy)
@@ -177,6 +196,12 @@ def _measure(what, dropout):
   remarks = {pytorch.NAME: absence or pytorch.NOTE}
   if THEIRS not in builds:
     remarks[THEIRS] = f'has no {FLAGS.hierarchy} for this length'
+  remarks = {name: remarks[name] for name in remarks if name in FLAGS.models}
+  builds = {
+    name: build
+    for name, build in builds.items()
+    if name.split()[0] in FLAGS.models
+  }
   with contextlib.ExitStack() as stack:
     measured = {
       name: Program(WORKS[what], build, FLAGS.length, FLAGS.batch_size)
@@ -187,7 +212,7 @@ def _measure(what, dropout):
         disable=not sys.stderr.isatty(),
       )
     }
-    if not absence:
+    if pytorch.NAME in FLAGS.models and not absence:
       child = pytorch.Child(what, level, batch_size=FLAGS.batch_size, **sizes)
       measured[pytorch.NAME] = stack.enter_context(contextlib.closing(child))
     seconds = take_turns(measured, FLAGS.repeats)
@@ -237,7 +262,7 @@ def _bound(parameter):
 
 
 def _settings():
-  names = 'hierarchy', 'baseline', 'length', 'batch_size', 'd_model', 'n_heads'
+  names = (*_QUICK, 'batch_size', 'n_heads', 'rematerialize')
   return {name: FLAGS[name].value for name in names}
 
 

@@ -10,6 +10,7 @@ from trax_hourglass.models import HourglassLM
 
 VOCAB_SIZE = 256
 OURS = 'trax_hourglass'
+BASELINE = 'Transformer-XL'
 THEIRS = 'trax.models'
 
 
@@ -21,6 +22,7 @@ def contenders(
   d_model: int,
   n_heads: int,
   dropout: float,
+  rematerialize: bool = False,
 ) -> dict[str, Callable]:
   """Returns a function from a mode to the model, by the model's name.
 
@@ -31,6 +33,7 @@ def contenders(
     d_model: Width of the activations; d_ff is four times that.
     n_heads: Number of attention heads.
     dropout: Share of activations dropped in training.
+    rematerialize: Whether ours, and the baseline, trade time for memory.
   """
   arguments = {
     'vocab_size': VOCAB_SIZE,
@@ -39,12 +42,13 @@ def contenders(
     'n_heads': n_heads,
     'dropout': dropout,
   }
-  named = {
-    OURS: lambda mode: HourglassLM(hierarchy=hierarchy, mode=mode, **arguments),
-    f'Transformer-XL {baseline}': lambda mode: HourglassLM(
-      hierarchy=baseline, mode=mode, **arguments
-    ),
-  }
+
+  def ours(levels):
+    return lambda mode: HourglassLM(
+      hierarchy=levels, mode=mode, rematerialize=rematerialize, **arguments
+    )
+
+  named = {OURS: ours(hierarchy), f'{BASELINE} {baseline}': ours(baseline)}
   level = hierarchy_lib.parse(hierarchy)
   vanilla_layers = level.n_pre, level.n_post
   inner = ' '.join(str(level).split()[1:-1])
