@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from trax import fastmath
 from trax import layers as tl
+from trax.layers.research import resampling
 
 from tests import trax_tools
 import trax_hourglass as th
@@ -168,6 +169,10 @@ def test_prints_the_words_of_the_architecture():
     ({'d_model': '8'}, "d_model: got '8'"),
     ({'d_ff': 1.5}, 'd_ff: got 1.5'),
     ({'dropout': 'a'}, "dropout: got 'a'"),
+    (
+      {'mode': 'predict', 'downsampling_fn': resampling.AttentionResampling},
+      "Trax's AttentionResampling, which keeps no cache",
+    ),
   ],
 )
 def test_names_what_is_wrong(arguments, message):

@@ -27,7 +27,12 @@ from trax.layers.research import efficient_attention, rel_attention, sparsity
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers.basic import Stored
 from trax_hourglass.layers.cached_layers import OneByOne
-from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
+from trax_hourglass.layers.checks import (
+  check_dropout,
+  check_heads,
+  check_mode,
+  unwrapped,
+)
 from trax_hourglass.layers.rotary import cache_length
 
 
@@ -188,45 +193,34 @@ def _check_chunks(layer, length):
     _check_chunks(sublayer, length)
 
 
-def _original(attention_type):
-  """Returns what gin, `functools` and Trax's decorators are wrapped around."""
-  while True:
-    if isinstance(attention_type, functools.partial):
-      attention_type = attention_type.func
-    elif hasattr(attention_type, '__wrapped__'):
-      attention_type = attention_type.__wrapped__
-    else:
-      return attention_type
-
-
 _ADAPTERS = {
-  _original(attention.CausalAttention): _plain,
-  _original(sparsity.CausalFavor): _plain,
-  _original(sparsity.ConvCausalAttention): _plain,
-  _original(sparsity.LowRankCausalAttention): _plain,
-  _original(sparsity.ModularCausalAttention): _plain,
-  _original(sparsity.MultiplicativeCausalAttention): _plain,
-  _original(sparsity.MultiplicativeConvCausalAttention): _plain,
-  _original(sparsity.MultiplicativeModularCausalAttention): _plain,
+  unwrapped(attention.CausalAttention): _plain,
+  unwrapped(sparsity.CausalFavor): _plain,
+  unwrapped(sparsity.ConvCausalAttention): _plain,
+  unwrapped(sparsity.LowRankCausalAttention): _plain,
+  unwrapped(sparsity.ModularCausalAttention): _plain,
+  unwrapped(sparsity.MultiplicativeCausalAttention): _plain,
+  unwrapped(sparsity.MultiplicativeConvCausalAttention): _plain,
+  unwrapped(sparsity.MultiplicativeModularCausalAttention): _plain,
   efficient_attention.SelfAttention: _efficient,
   efficient_attention.LSHSelfAttention: _efficient,
   efficient_attention.PureLSHSelfAttentionWrapper: _efficient,
   efficient_attention.PureLSHSelfAttention: _without_weights,
   efficient_attention.MixedLSHSelfAttention: _without_weights,
-  _original(rel_attention.RelativeAttentionWrapper): _relative,
+  unwrapped(rel_attention.RelativeAttentionWrapper): _relative,
 }
 
 
 # Those of Trax that keep a cache and give in mode 'predict' what they give in
 # mode 'eval': LSH attention of Trax gives something else.
 _CACHED = {
-  _original(attention.CausalAttention),
-  _original(sparsity.ConvCausalAttention),
-  _original(sparsity.LowRankCausalAttention),
-  _original(sparsity.ModularCausalAttention),
-  _original(sparsity.MultiplicativeCausalAttention),
-  _original(sparsity.MultiplicativeConvCausalAttention),
-  _original(sparsity.MultiplicativeModularCausalAttention),
+  unwrapped(attention.CausalAttention),
+  unwrapped(sparsity.ConvCausalAttention),
+  unwrapped(sparsity.LowRankCausalAttention),
+  unwrapped(sparsity.ModularCausalAttention),
+  unwrapped(sparsity.MultiplicativeCausalAttention),
+  unwrapped(sparsity.MultiplicativeConvCausalAttention),
+  unwrapped(sparsity.MultiplicativeModularCausalAttention),
   efficient_attention.SelfAttention,
 }
 
@@ -238,7 +232,7 @@ def _adapter(attention_type, mode):
     UserError: If it belongs to Trax, but not to the table, or keeps no cache in
       mode `'predict'`.
   """
-  original = _original(attention_type)
+  original = unwrapped(attention_type)
   # gin derives a class from each that it binds.
   ancestors = getattr(original, '__mro__', (original,))
   for known, adapter in _ADAPTERS.items():

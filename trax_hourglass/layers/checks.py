@@ -1,5 +1,6 @@
-"""Checks of arguments that several layers share."""
+"""What several layers ask of their arguments."""
 
+import functools
 import numbers
 
 from trax_hourglass.errors import UserError, check_positive
@@ -42,3 +43,14 @@ def check_heads(d_model, n_heads):
     raise UserError(
       f'd_model {d_model}: expected an even multiple of n_heads {n_heads}'
     )
+
+
+def unwrapped(function):
+  """Returns what gin, `functools` and Trax's decorators are wrapped around."""
+  while True:
+    if isinstance(function, functools.partial):
+      function = function.func
+    elif hasattr(function, '__wrapped__'):
+      function = function.__wrapped__
+    else:
+      return function

@@ -3,6 +3,7 @@
 from jax import numpy as jnp
 from trax import layers as tl
 from trax import shapes
+from trax.layers.research import resampling as trax_resampling
 
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError, check_positive
@@ -11,7 +12,7 @@ from trax_hourglass.layers.basic import LayerNorm
 from trax_hourglass.layers.blocks import DecoderBlock
 from trax_hourglass.layers.cached_layers import Limit
 from trax_hourglass.layers.cached_valley import CachedValley
-from trax_hourglass.layers.checks import check_mode
+from trax_hourglass.layers.checks import check_mode, unwrapped
 from trax_hourglass.layers.relative_attention import (
   RelativeAttention,
   RelativeBiases,
@@ -136,6 +137,8 @@ def Hourglass(
     )
 
   def resample(resampler, shorten_factor, level, is_upsampling, resampling_fn):
+    if is_cached:
+      _check_keeps_cache(resampler)
     layer = resampler(
       shorten_factor,
       d_model,
@@ -211,6 +214,14 @@ def _pad(x, multiple):
   """Pads axis 1 with zeros at its end to a multiple."""
   widths = [(0, 0), (0, -x.shape[1] % multiple), (0, 0)]
   return jnp.pad(x, widths)
+
+
+def _check_keeps_cache(resampler):
+  if unwrapped(resampler) is unwrapped(trax_resampling.AttentionResampling):
+    raise UserError(
+      "mode 'predict': got Trax's AttentionResampling, which keeps no cache, "
+      'expected trax_hourglass.AttentionResampling, which has the same weights'
+    )
 
 
 def _check_weights_shared(level, shorten, upsample, d_model):
