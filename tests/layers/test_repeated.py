@@ -115,4 +115,5 @@ def test_gradients_take_the_place_of_weights():
   compiled = jax.jit(jax.grad(loss)).lower(weights, x).compile()
   n_bytes = sum(4 * x.size for x in jax.tree.leaves(weights))
   temporary = compiled.memory_analysis().temp_size_in_bytes
-  assert n_bytes <= temporary < 1.5 * n_bytes
+  assert temporary > 0.5 * n_bytes  # Or it says nothing about the weights.
+  assert temporary < 1.5 * n_bytes
