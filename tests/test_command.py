@@ -82,10 +82,15 @@ def test_a_command_leaves_the_gpu_to_jax(monkeypatch):
 
 @pytest.fixture
 def no_cache():
-  before = jax.config.jax_compilation_cache_dir
+  names = (
+    'jax_compilation_cache_dir',
+    'jax_persistent_cache_min_compile_time_secs',
+  )
+  before = {name: getattr(jax.config, name) for name in names}
   jax.config.update('jax_compilation_cache_dir', None)
   yield
-  jax.config.update('jax_compilation_cache_dir', before)
+  for name, value in before.items():
+    jax.config.update(name, value)
 
 
 def test_keeps_compiled_programs(no_cache, monkeypatch, tmp_path):
@@ -94,6 +99,7 @@ def test_keeps_compiled_programs(no_cache, monkeypatch, tmp_path):
   directory = tmp_path / '.cache' / 'trax_hourglass' / 'jax'
   assert directory.is_dir()
   assert jax.config.jax_compilation_cache_dir == str(directory)
+  assert jax.config.jax_persistent_cache_min_compile_time_secs == 0
 
 
 def test_keeps_the_users_cache(no_cache):

@@ -4,6 +4,7 @@ import jax
 from jax import export
 import numpy as np
 import pytest
+from trax import shapes
 
 from trax_hourglass import HourglassLM
 from trax_hourglass.benchmarks import steps
@@ -24,14 +25,29 @@ def _model(mode):
   )
 
 
-@pytest.fixture(scope='module', params=['training_step', 'forward'])
+def _predict(build, batch):
+  """Returns the work of a call with one token, as those of `steps` are."""
+  tokens = batch[0][:, :1]
+  model = build('predict')
+  model.init(shapes.signature(tokens))
+
+  def function(weights, state, tokens, rng):
+    return model.pure_fn(tokens, weights, state, rng)
+
+  arguments = model.weights, model.state, tokens, jax.random.PRNGKey(0)
+  return steps.Work(function, arguments, donated=(1,))
+
+
+@pytest.fixture(
+  scope='module', params=[steps.training_step, steps.forward, _predict]
+)
 def work(request):
   *tokens, loss_weights = BATCH
   batch = *tokens, loss_weights.astype(np.float32)
   with pytest.MonkeyPatch.context() as monkeypatch:
     # So that heads are taken in turn on a CPU, and all at once elsewhere.
     monkeypatch.setattr(blockwise, '_CACHED', 1)
-    work = getattr(steps, request.param)(_model, batch)
+    work = request.param(_model, batch)
     yield jax.jit(work.function, donate_argnums=work.donated), work.arguments
 
 

@@ -26,6 +26,7 @@ from trax.layers.research import efficient_attention, rel_attention, sparsity
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers.basic import Stored
+from trax_hourglass.layers.cached_attention import cache_length
 from trax_hourglass.layers.cached_layers import OneByOne
 from trax_hourglass.layers.checks import (
   check_dropout,
@@ -33,7 +34,6 @@ from trax_hourglass.layers.checks import (
   check_mode,
   unwrapped,
 )
-from trax_hourglass.layers.rotary import cache_length
 
 
 def attention_layer(

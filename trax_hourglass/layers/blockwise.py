@@ -21,6 +21,7 @@ import jax
 from jax import numpy as jnp
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers import heads as heads_lib
 from trax_hourglass.layers import random_masks, row_blocks
 from trax_hourglass.layers.basic import stored
 from trax_hourglass.layers.row_blocks import product
@@ -121,18 +122,16 @@ _attention.defvjp(_forward, _backward)
 def _operands(inputs):
   """Returns `Operands` with axes `(heads, batch)`; distances have no batch."""
   queries, keys, values, location = inputs
-  _, _, q, d_head = queries.shape
-  _, n_phases = steps(q, keys.shape[2])
+  _, n_phases = steps(queries.shape[2], keys.shape[2])
 
   def scaled(bias):
-    x = (queries.astype(jnp.float32) + bias) / jnp.sqrt(d_head)
-    return _split(x.astype(queries.dtype), n_phases)
+    return _split(heads_lib.scaled(queries, bias), n_phases)
 
   keys, values = keys.swapaxes(0, 1), values.swapaxes(0, 1)
   if location is None:
     return row_blocks.Operands(scaled(0), keys, values, None, None)
   distances, context_bias, location_bias = location
-  heads, n, _ = distances.shape
+  heads, n, d_head = distances.shape
   distances = distances.reshape(heads, n // n_phases, n_phases, d_head)
   return row_blocks.Operands(
     scaled(context_bias),

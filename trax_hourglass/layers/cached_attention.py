@@ -14,9 +14,9 @@ import typing
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers import cached_rows, segments
-from trax_hourglass.layers.row_blocks import product
+from trax_hourglass.layers.row_blocks import MASKED, product
 
 
 class Cache(typing.NamedTuple):
@@ -51,8 +51,20 @@ class Steps(typing.NamedTuple):
 
   def n_keys(self, max_inference_length, total_pooling):
     """Returns how many keys come of so many tokens of the whole model."""
-    n_groups = -(-max_inference_length // (total_pooling * max(self)))
+    n_groups = cache_length(max_inference_length, total_pooling * max(self))
     return n_groups * self.query
+
+
+def cache_length(max_inference_length, total_pooling):
+  """Returns how many vectors come of so many tokens, at most.
+
+  Raises:
+    UserError: If either is not a whole number of at least 1.
+  """
+  check_positive(
+    max_inference_length=max_inference_length, total_pooling=total_pooling
+  )
+  return -(-max_inference_length // total_pooling)
 
 
 def empty(keys, steps, length, with_distances):
@@ -202,7 +214,7 @@ def _attend_one_among(
   key = jnp.arange(length)
   if excludes_self:
     logits += jnp.where(key == n_seen - 1, cached_rows.SELF, 0)
-  weights = jax.nn.softmax(jnp.where(key < n_seen, logits, cached_rows.MASKED))
+  weights = jax.nn.softmax(jnp.where(key < n_seen, logits, MASKED))
   weights = segments.split_like(values, weights.astype(query.dtype))
   y = sum(
     product('bhj,bhdj->bhd', w, segment)

@@ -38,7 +38,9 @@ class CachedAttention(base.Layer):
 
   def forward(self, inputs):
     queries, keys, values = (x[None] for x in inputs)
-    call = cached_attention.Call(_scaled(queries), None, keys, values, None)
+    call = cached_attention.Call(
+      heads.scaled(queries), None, keys, values, None
+    )
     y, cache = cached_attention.attend(
       cached_attention.Cache(*self.state),
       call,
@@ -83,8 +85,8 @@ class CachedRelativeAttention(base.Layer):
       heads.split(x, self._n_heads) for x in (*projected, distances[None])
     )
     call = cached_attention.Call(
-      _scaled(queries, context_bias),
-      _scaled(queries, location_bias),
+      heads.scaled(queries, context_bias),
+      heads.scaled(queries, location_bias),
       keys,
       values,
       distances[0],
@@ -93,11 +95,6 @@ class CachedRelativeAttention(base.Layer):
     y, cache = cached_attention.attend(cache, call, self._steps)
     self.state = tuple(cache)
     return heads.merge(y)
-
-
-def _scaled(queries, bias=0):
-  x = (queries.astype(jnp.float32) + bias) / jnp.sqrt(queries.shape[-1])
-  return x.astype(queries.dtype)
 
 
 class OneByOne(base.Layer):

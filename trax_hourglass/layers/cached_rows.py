@@ -10,11 +10,10 @@ import jax
 from jax import numpy as jnp
 
 from trax_hourglass.layers import segments
-from trax_hourglass.layers.row_blocks import product
+from trax_hourglass.layers.row_blocks import MASKED, distance_to_key, product
 
 ROWS = 256  # Rows of queries in a block, at most.
 KEYS = 512  # Keys in a block, at most.
-MASKED = -1e9
 SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
 
 
@@ -167,16 +166,5 @@ class _Operands:
       self.distances, self._last - n_seen + start, n, axis=3
     )
     by_distance = product('bhpid,phdn->bhpin', located, window)
-    return logits + _distance_to_key(by_distance, self.step, self.n_keys)
-
-
-def _distance_to_key(x, step, n_keys):
-  """Maps logits by distance, `(..., rows, n_keys + step * rows)`, to by key.
-
-  Each row's distances begin `step` earlier than those of the row before.
-  """
-  *batch, rows, width = x.shape
-  first = step * (rows - 1)
-  x = x.reshape(*batch, rows * width)
-  x = x[..., first : first + rows * (width - step)]
-  return x.reshape(*batch, rows, width - step)[..., :n_keys]
+    by_key = distance_to_key(by_distance, self.step)
+    return logits + by_key[..., : self.n_keys]

@@ -12,8 +12,7 @@ from trax_hourglass.layers.rotary import (
   DotProductAttention,
   RotarySelfAttention,
 )
-
-_MASKED = -1e9
+from trax_hourglass.layers.row_blocks import MASKED
 
 
 def LocalAttention(
@@ -78,10 +77,7 @@ def local_attention(queries, keys, values, window, dropout=0.0, rng=None):
   *batch, length, d = queries.shape
   chunk = min(window, length)
   queries, keys, values = (_chunks(x, chunk) for x in (queries, keys, values))
-  start = chunk * jnp.arange(queries.shape[-3])[:, None, None]
-  query = start + jnp.arange(chunk)[:, None]
-  key = start + jnp.arange(-chunk, chunk)
-  visible = (key >= 0) & (key <= query) & (key > query - window)
+  visible = _visible(queries.shape[-3], chunk, window)
   y = attend(
     queries, _with_previous(keys), _with_previous(values), visible, dropout, rng
   )
@@ -132,15 +128,11 @@ class CachedLocalAttention(base.Layer):
       *(jnp.roll(x[:, -window:], end % window, axis=1) for x in (keys, values)),
       end,
     )
-    n_chunks = -(-length // window)
     queries = _chunks(queries, window)
     keys, values = (
       _with_previous(_chunks(x, window))[:, 1:] for x in (keys, values)
     )
-    start = window * jnp.arange(n_chunks)[:, None, None]
-    query = start + jnp.arange(window)[:, None]
-    key = start + jnp.arange(-window, window)
-    visible = (key >= -position) & (key <= query) & (key > query - window)
+    visible = _visible(queries.shape[-3], window, window, -position)
     y = attend(queries, keys, values, visible)
     return y.reshape(len(y), -1, y.shape[-1])[:, :length]
 
@@ -155,6 +147,21 @@ def _chunks(x, chunk):
 def _with_previous(x):
   """Returns `(..., n_chunks, 2 * chunk, d)`: the chunk before, then its own."""
   return jnp.concatenate([jnp.roll(x, 1, axis=-3), x], axis=-2)
+
+
+def _visible(n_chunks, chunk, window, first=0):
+  """Returns which keys of `_with_previous` each query of a chunk sees.
+
+  Args:
+    n_chunks: Number of chunks.
+    chunk: Vectors in a chunk.
+    window: How many keys a query sees, from `first` on.
+    first: Position of the first key, where that of the first query is 0.
+  """
+  start = chunk * jnp.arange(n_chunks)[:, None, None]
+  query = start + jnp.arange(chunk)[:, None]
+  key = start + jnp.arange(-chunk, chunk)
+  return (key >= first) & (key <= query) & (key > query - window)
 
 
 def attend(queries, keys, values, visible, dropout=0.0, rng=None):
@@ -172,7 +179,7 @@ def attend(queries, keys, values, visible, dropout=0.0, rng=None):
     '...id,...jd->...ij', queries, keys, preferred_element_type=jnp.float32
   )
   logits = logits / jnp.sqrt(queries.shape[-1])
-  weights = jax.nn.softmax(jnp.where(visible, logits, _MASKED))
+  weights = jax.nn.softmax(jnp.where(visible, logits, MASKED))
   if dropout:
     keep = random_masks.keep(rng, dropout, weights.shape)
     weights = jnp.where(keep, weights / (1 - dropout), 0)

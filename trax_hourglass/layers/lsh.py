@@ -9,9 +9,10 @@ from trax.layers.research import efficient_attention
 
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.cached_attention import cache_length
 from trax_hourglass.layers.cached_layers import CachedAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
-from trax_hourglass.layers.rotary import Rotate, cache_length
+from trax_hourglass.layers.rotary import Rotate
 
 
 def LSHAttention(

@@ -88,6 +88,7 @@ def repeat(step, policy, x, weights, *others):
     weights: Tree of arrays that all have the number of turns as first axis.
     *others: Further trees of such arrays, which no gradient reaches.
   """
+  n = len(jax.tree.leaves((weights, others))[0])
   first = jax.tree.map(lambda a: a[0], (weights, *others))
   step, closed_over = jax.closure_convert(step, x, *first)
   step = jax.checkpoint(step, prevent_cse=False, policy=policy)
@@ -120,7 +121,6 @@ def repeat(step, policy, x, weights, *others):
       places = jax.tree.map(lambda a, g: a.at[i].set(g), places, gradients)
       return (dx, places, jax.tree.map(jnp.add, sums, more)), None
 
-    n = len(jax.tree.leaves(pull_backs)[0])
     zeros = jax.tree.map(jnp.zeros_like, closed_over)
     (dx, gradients, sums), _ = jax.lax.scan(
       turn,

@@ -4,9 +4,10 @@ from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
-from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.errors import UserError
 from trax_hourglass.layers import blockwise
 from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.cached_attention import cache_length
 from trax_hourglass.layers.cached_layers import CachedAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
@@ -52,18 +53,6 @@ def RotaryAttention(
   return RotarySelfAttention(
     attention, d_model, n_heads, dropout, mode, name='RotaryAttention'
   )
-
-
-def cache_length(max_inference_length, total_pooling):
-  """Returns how many vectors come of so many tokens, at most.
-
-  Raises:
-    UserError: If either is not a whole number of at least 1.
-  """
-  check_positive(
-    max_inference_length=max_inference_length, total_pooling=total_pooling
-  )
-  return -(-max_inference_length // total_pooling)
 
 
 def RotarySelfAttention(attention, d_model, n_heads, dropout, mode, name):

@@ -15,7 +15,7 @@ BLOCK = 256  # Rows of a block.
 # Runs of blocks, each compiled by itself: with eight a step takes as long, and
 # twice as long to compile.
 MAX_RUNS = 4
-_MASKED = -1e9
+MASKED = -1e9  # The logit of a key that a query does not see.
 
 product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
 
@@ -96,7 +96,7 @@ class Block(typing.NamedTuple):
       logits += distance_to_key(by_distance, self.step)
     row = self.start + jnp.arange(self.size)[:, None]
     visible = jnp.arange(self.n_keys) // self.step <= row
-    return jnp.where(visible, logits, _MASKED)
+    return jnp.where(visible, logits, MASKED)
 
 
 def distance_to_key(x, step):
