@@ -1,0 +1,30 @@
+"""What unchanged trax 1.4.1 needs to run well on today's JAX.
+
+`apply` runs when `trax_hourglass` is imported. Every repair is one function
+that names its cause, changes nothing where the cause is absent, and may run
+again.
+"""
+
+from trax_hourglass.runtime import importing, initialising, replacing
+from trax_hourglass.runtime.importing import leave_gpu_to_jax
+
+
+def apply():
+  """Imports Trax and applies every repair."""
+  # Before anything is compiled.
+  importing.no_library_fusions()
+  with (
+    importing.no_tensorflow_notices(),
+    importing.no_gym_notice(),
+    importing.cheap_stack(),
+  ):
+    import trax.layers
+  replacing.provide_xla_extension()
+  replacing.repair_tree_unflatten()
+  replacing.rename_host_count()
+  replacing.name_operands_of_cond()
+  replacing.leave_integers_static()
+  replacing.skip_whole_examples()
+  replacing.ignore_gzip_warning()
+  initialising.infer_shapes_once()
+  initialising.cheap_keys()

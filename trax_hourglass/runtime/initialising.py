@@ -1,0 +1,98 @@
+"""Models initialised in a time linear in their layers."""
+
+import functools
+import importlib
+import sys
+
+import jax
+import numpy as np
+
+from trax_hourglass import threefry
+from trax_hourglass.runtime.replacing import wrap_backend
+
+
+def infer_shapes_once():
+  """Makes the time to initialise a model linear in its depth of nesting.
+
+  Cause: `Serial` initialises a sublayer and then traces it for the shape of
+  its output, so that JAX, slower at tracing than it was, traces a layer once
+  for each `Serial` around it. Here a layer that is no combinator is traced once
+  for each shape of inputs, weights and state, and `Serial` and `Parallel` put
+  together what their sublayers answer.
+  """
+  base = importlib.import_module('trax.layers.base')
+  trace = base.Layer._forward_abstract
+  if hasattr(trace, '__wrapped__'):
+    return
+
+  @functools.wraps(trace)
+  def forward_abstract(layer, input_signature):
+    compose = _COMPOSE.get(type(layer).__name__)
+    if compose and type(layer).__module__ == 'trax.layers.combinators':
+      return compose(layer, input_signature)
+    weights_and_state = base.nested_map(
+      base.signature, (layer.weights, layer.state)
+    )
+    key = repr((input_signature, weights_and_state))
+    known = layer.__dict__.setdefault('_known_outputs', {})
+    if key not in known:
+      known[key] = trace(layer, input_signature)
+    return known[key]
+
+  base.Layer._forward_abstract = forward_abstract
+
+
+def _compose_serial(serial, stack):
+  combinators = sys.modules['trax.layers.combinators']
+  states = []
+  for layer in serial.sublayers:
+    inputs = combinators.inputs_from_stack(stack, layer.n_in)
+    outputs, state = layer._forward_abstract(inputs)
+    stack = combinators.outputs_onto_stack(outputs, stack, layer.n_in)
+    states.append(state)
+  return stack, tuple(states)
+
+
+def _compose_parallel(parallel, inputs):
+  outputs, states = [], []
+  allotted = parallel._allot_to_sublayers(inputs)
+  for layer, signature in zip(parallel.sublayers, allotted, strict=True):
+    output, state = layer._forward_abstract(signature)
+    outputs += [output] if layer.n_out == 1 else output
+    states.append(state)
+  return outputs[0] if parallel.n_out == 1 else tuple(outputs), tuple(states)
+
+
+_COMPOSE = {'Serial': _compose_serial, 'Parallel': _compose_parallel}
+
+
+def cheap_keys():
+  """Makes random keys, and splits those of no trace, without a program.
+
+  Cause: where a model is initialised, Trax makes a key for every layer and
+  whenever it traces one, and splits it in every combinator: each time a
+  compiled program, half of the time that initialising takes. The keys are
+  those that JAX makes. They are NumPy's: one that is made within a trace stays
+  in its layer when the trace is over.
+  """
+
+  def wrap_get_prng(make):
+    def get_prng(seed):
+      is_plain = type(seed) is int and 0 <= seed < 2**32
+      if is_plain and jax.config.jax_default_prng_impl == 'threefry2x32':
+        return np.array([0, seed], np.uint32)
+      return make(seed)
+
+    return get_prng
+
+  def wrap_split(split):
+    def split_key(key, num=2):
+      is_plain = threefry.is_key(key) and not isinstance(key, jax.core.Tracer)
+      is_plain = is_plain and type(num) is int
+      if is_plain and jax.config.jax_threefry_partitionable:
+        return threefry.split(key, num)
+      return split(key, num)
+
+    return split_key
+
+  wrap_backend(random_get_prng=wrap_get_prng, random_split=wrap_split)
