@@ -24,7 +24,7 @@ from trax_hourglass.errors import UserError
 from trax_hourglass.layers import heads as heads_lib
 from trax_hourglass.layers import random_masks, row_blocks
 from trax_hourglass.layers.basic import stored
-from trax_hourglass.layers.row_blocks import product
+from trax_hourglass.layers.row_blocks import product, turned
 
 _CACHED = 2**20  # Logits that a CPU computes at once.
 
@@ -189,7 +189,11 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
     return map_heads(run_head, args)
 
   def at_once(f, args):
-    return jax.vmap(f)(args)
+    if jax.tree.leaves(args)[0].shape[0] > 1:
+      return jax.vmap(f)(args)
+    # A vmap over one alone makes gathers and scatters of the blocks' slices.
+    only = jax.tree.map(lambda x: x[0], args)
+    return jax.tree.map(lambda x: x[None], f(only))
 
   run_at_once = functools.partial(run, at_once, at_once)
   n_logits = n_phases * min(rows, row_blocks.BLOCK) * operands.keys.shape[2]
@@ -209,9 +213,10 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
 def _head_forward(operands, key, dropout):
   """Returns `(phases, rows, d_head)` and log sums, `(phases, rows, 1)`."""
   operands = row_blocks.with_later_distances(operands)
+  turned_operands = operands.turned()
 
   def of_block(carry, block):
-    logits = block.logits(operands)
+    logits = block.logits(operands, turned_operands)
     largest = jnp.max(logits, axis=-1, keepdims=True)
     weights = jnp.exp(logits - largest)
     total = jnp.sum(weights, axis=-1, keepdims=True)
@@ -238,16 +243,20 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
   """
   n_distances = operands.keys.shape[0]
   operands = row_blocks.with_later_distances(operands)
-  queries, keys, values, located, distances = operands
+  _, keys, values, _, distances = operands
+  turned_operands = operands.turned()
+  queries_t, _, values_t, located_t, _ = turned_operands
+  dy_t = turned(dy)
 
   def of_block(sums, block):
-    weights = jnp.exp(block.logits(operands) - block.rows(log_sums))
+    logits = block.logits(operands, turned_operands)
+    weights = jnp.exp(logits - block.rows(log_sums))
     kept = _drop(weights, key, block, dropout)
-    d_kept = product('pid,jd->pij', block.rows(dy), block.keys(values))
+    d_kept = product('pid,dj->pij', block.rows(dy), block.keys(values_t, -1))
     d_logits = kept * d_kept - weights * block.rows(mean)
     kept, d_logits = kept.astype(values.dtype), d_logits.astype(values.dtype)
-    d_keys = product('pid,pij->dj', block.rows(queries), d_logits)
-    d_values = product('pid,pij->dj', block.rows(dy), kept)
+    d_keys = product('pdi,pij->dj', block.rows(queries_t, -1), d_logits)
+    d_values = product('pdi,pij->dj', block.rows(dy_t, -1), kept)
     sums = sums._replace(
       keys=sums.keys.at[:, : block.n_keys].add(d_keys),
       values=sums.values.at[:, : block.n_keys].add(d_values),
@@ -256,18 +265,18 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
     if distances is None:
       return sums, (d_queries, None)
     d_logits = row_blocks.key_to_distance(d_logits, block.step)
-    d_window = product('pid,pin->pdn', block.rows(located), d_logits)
+    d_window = product('pdi,pin->pdn', block.rows(located_t, -1), d_logits)
     d_located = product('pin,pnd->pid', d_logits, block.window(distances))
     d_distances = block.add_to_window(sums.distances, d_window)
     return sums._replace(distances=d_distances), (d_queries, d_located)
 
   # Summed as (..., d_head, keys): so XLA multiplies twice as fast on a CPU.
   sums = jax.tree.map(
-    lambda x: jnp.zeros(x.swapaxes(-1, -2).shape, jnp.float32),
-    operands._replace(queries=None, located=None),
+    lambda x: jnp.zeros(x.shape, jnp.float32),
+    turned_operands._replace(queries=None, located=None),
   )
   sums, (d_queries, d_located) = row_blocks.each_block(of_block, sums, operands)
-  sums = jax.tree.map(lambda x: x.swapaxes(-1, -2), sums)
+  sums = sums.turned()
   if distances is not None:
     sums = sums._replace(distances=sums.distances[:, :n_distances])
   return sums._replace(queries=d_queries, located=d_located)

@@ -12,9 +12,9 @@ import jax
 from jax import numpy as jnp
 
 BLOCK = 256  # Rows of a block.
-# Runs of blocks, each compiled by itself: with eight a step takes as long, and
-# twice as long to compile.
-MAX_RUNS = 4
+# Runs of blocks, each compiled by itself: more of them meet fewer keys that no
+# row sees, and take longer to compile.
+MAX_RUNS = 8
 MASKED = -1e9  # The logit of a key that a query does not see.
 
 product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
@@ -37,6 +37,14 @@ class Operands(typing.NamedTuple):
   located: jax.Array | None
   distances: jax.Array | None
 
+  def turned(self):
+    """Returns the factors with their last two axes exchanged.
+
+    A product on a CPU wants its first factor's sums along rows, its second's
+    along columns, and copies one that is otherwise, for every block.
+    """
+    return jax.tree.map(turned, self)
+
 
 class Block(typing.NamedTuple):
   """Some rows of a head, and the keys and distances that they see.
@@ -55,48 +63,59 @@ class Block(typing.NamedTuple):
   step: int
   n_rows: int
 
-  def rows(self, x):
+  def rows(self, x, axis=-2):
     """Returns `(phases, size, d)` of `(phases, n_rows, d)`."""
-    return jax.lax.dynamic_slice_in_dim(x, self.start, self.size, axis=1)
+    return jax.lax.dynamic_slice_in_dim(x, self.start, self.size, axis)
 
-  def keys(self, x):
+  def keys(self, x, axis=-2):
     """Returns `(n_keys, d)` of `(step * n_rows, d)`."""
-    return x[: self.n_keys]
+    return jax.lax.slice_in_dim(x, 0, self.n_keys, axis=axis)
 
   @property
   def window_start(self):
     """The first distance that these rows see: from the last row to key 0."""
     return self.step * (self.n_rows - self.start - self.size)
 
-  def window(self, distances):
+  def window(self, distances, axis=-2):
     """Returns `(phases, n_keys + step, d)` of distances with later ones."""
     return jax.lax.dynamic_slice_in_dim(
-      distances, self.window_start, self.n_keys + self.step, axis=1
+      distances, self.window_start, self.n_keys + self.step, axis
     )
 
   def add_to_window(self, sums, x):
     """Returns `(phases, d, n)` with `(phases, d, n_keys + step)` added."""
-    n = self.n_keys + self.step
-    old = jax.lax.dynamic_slice_in_dim(sums, self.window_start, n, axis=2)
+    old = self.window(sums, axis=-1)
     return jax.lax.dynamic_update_slice_in_dim(
-      sums, old + x, self.window_start, axis=2
+      sums, old + x, self.window_start, axis=-1
     )
 
-  def logits(self, operands):
-    """Returns `(phases, size, n_keys)` in float32, masked."""
+  def logits(self, operands, turned):
+    """Returns `(phases, size, n_keys)` in float32, masked.
+
+    Args:
+      operands: Of a head.
+      turned: The same, turned.
+    """
     logits = product(
-      'pid,jd->pij', self.rows(operands.queries), self.keys(operands.keys)
+      'pid,dj->pij',
+      self.rows(operands.queries),
+      self.keys(turned.keys, axis=-1),
     )
     if operands.distances is not None:
       by_distance = product(
-        'pid,pnd->pin',
+        'pid,pdn->pin',
         self.rows(operands.located),
-        self.window(operands.distances),
+        self.window(turned.distances, axis=-1),
       )
       logits += distance_to_key(by_distance, self.step)
     row = self.start + jnp.arange(self.size)[:, None]
     visible = jnp.arange(self.n_keys) // self.step <= row
     return jnp.where(visible, logits, MASKED)
+
+
+def turned(x):
+  """Returns an array with its last two axes exchanged."""
+  return x.swapaxes(-1, -2)
 
 
 def distance_to_key(x, step):
@@ -118,7 +137,10 @@ def key_to_distance(x, step):
   """
   *batch, rows, n = x.shape
   x = x.reshape(*batch, rows * n)
-  x = jnp.pad(x, [(0, 0)] * len(batch) + [(step * (rows - 1), step)])
+  # Not padded: XLA would divide to find where each element of a pad comes from.
+  zeros = jnp.zeros((*batch, rows * (n + step)), x.dtype)
+  zeros, x = jax.lax.optimization_barrier((zeros, x))
+  x = jax.lax.dynamic_update_slice_in_dim(zeros, x, step * (rows - 1), axis=-1)
   return x.reshape(*batch, rows, n + step)
 
 
