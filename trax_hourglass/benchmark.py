@@ -27,7 +27,7 @@ import tensorflow as tf
 import tqdm
 from trax import trainer_flags
 
-from trax_hourglass import command
+from trax_hourglass import command, length_flag
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.benchmarks import operations, pytorch, report, table1
 from trax_hourglass.benchmarks.contenders import (
@@ -46,11 +46,11 @@ from trax_hourglass.errors import UserError, check_positive
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
+flags.adopt_module_key_flags(length_flag)
 flags.DEFINE_string(
   'hierarchy', '2@1 8@4 2@1', 'The levels of both Hourglass models.'
 )
 flags.DEFINE_string('baseline', '12@1', 'The levels of the Transformer-XL.')
-flags.DEFINE_integer('length', 2048, 'Tokens in a sequence.')
 flags.DEFINE_integer('batch_size', 1, 'Sequences in a batch.')
 flags.DEFINE_integer('d_model', 512, 'Width of the activations; d_ff is 4 x.')
 flags.DEFINE_integer('n_heads', 8, 'Number of attention heads.')
@@ -66,6 +66,7 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
 
+_LENGTH = 2048
 _QUICK = {
   'length': 512,
   'd_model': 128,
@@ -118,6 +119,7 @@ def _read_flags(argv):
     for name, value in _QUICK.items():
       if not FLAGS[name].present:
         setattr(FLAGS, name, value)
+  FLAGS.length = length_flag.length(_LENGTH)
   check_positive(
     length=FLAGS.length,
     batch_size=FLAGS.batch_size,
