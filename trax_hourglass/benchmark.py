@@ -112,11 +112,12 @@ def main(argv: Sequence[str]) -> None:
     f'{jax.devices()[0].device_kind}: products of 2048 x 2048 matrices at '
     f'{peak / report.GIGA:.0f} GFLOP/s'
   )
+  if FLAGS.generation:
+    _generation(peak)
+    return
   with _compiled_anew():
     if FLAGS.table1:
       _table1(peak)
-    elif FLAGS.generation:
-      _generation(peak)
     else:
       _side_by_side(peak)
 
