@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_takes_checkpoint_settings_and_prompt_of_a_file(
     assert out == likeliest
   drawn, _ = generated(capsysbinary, *flags, f'--prompt_file={path}')
   assert drawn != likeliest
+
+
+def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
+  reading, writing = os.pipe()
+  os.close(reading)
+  with os.fdopen(writing, 'w') as stdout, pytest.raises(SystemExit) as info:
+    monkeypatch.setattr(sys, 'stdout', stdout)
+    generate.main(['generate', f'--output_dir={run}', '--length=9'])
+  assert info.value.code == 141
+  assert not capsys.readouterr().err
 
 
 def test_completes_images(image_run, images, capsysbinary, tmp_path):
