@@ -14,7 +14,7 @@ OUTPUT_DIR ?= runs/quickstart
 
 help:
 	@echo 'make setup       install into $(venv), with the tools for tests'
-	@echo 'make quickstart  train and evaluate a small model: $(OUTPUT_DIR)'
+	@echo 'make quickstart  train a small model, score it, show a sample'
 	@echo 'make test        what continuous integration runs'
 	@echo 'make test-slow   the tests that make test leaves out'
 	@echo 'make lint        ruff alone'
@@ -26,6 +26,8 @@ setup: $(venv)/.test
 quickstart: $(venv)/.package
 	$(bin)/python -m trax_hourglass.train \
 	  --config_file=gin/quickstart.gin --output_dir=$(OUTPUT_DIR)
+	$(bin)/python -m trax_hourglass.generate --output_dir=$(OUTPUT_DIR) \
+	  --prompt='The history of ' --length=300 --temperature=0.8
 
 test: lint
 	$(bin)/python -m pytest -m 'not slow'

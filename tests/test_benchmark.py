@@ -7,7 +7,7 @@ import pytest
 
 from tests.commands import fails
 from trax_hourglass import benchmark
-from trax_hourglass.benchmarks import pytorch, table1
+from trax_hourglass.benchmarks import generation, pytorch, table1
 
 TINY = [
   '--length=8',
@@ -167,6 +167,32 @@ def test_table_1_measures(capsys, tmp_path, monkeypatch):
   assert len(half['seconds']) == len(half['ratios']) == 2
 
 
+def test_measures_generation(capsys, tmp_path, monkeypatch):
+  monkeypatch.setattr(generation, 'CACHED', ('0@1 1@2 0@1', '1@1'))
+  out, results = run(
+    capsys,
+    tmp_path,
+    '--generation',
+    '--length=64',
+    '--d_model=8',
+    '--n_heads=2',
+    '--hierarchy=0@1 1@2 0@1',
+    '--baseline=1@1',
+    '--repeats=2',
+    name='generation',
+  )
+  assert results['settings']['places']['late'] == 61
+  assert set(results['seconds']) >= {'ours', 'late', 'prompt in one pass'}
+  for seconds in (*results['seconds'].values(), *results['ratios'].values()):
+    assert len(seconds) == 2
+    assert min(seconds) > 0
+  assert set(results['caches']) == {
+    'attention resampling',
+    'average and repeat',
+  }
+  assert 'time per token, late against early' in out
+
+
 @pytest.mark.parametrize(
   ('argv', 'message'),
   [
@@ -179,6 +205,7 @@ def test_table_1_measures(capsys, tmp_path, monkeypatch):
     (['--what='], "--what: got ''"),
     (['--models=ours'], "--models: got 'ours', expected some of trax_hourgla"),
     (['--table1'], '--length has no effect with --table1'),
+    (['--generation'], '--dropout has no effect with --generation'),
   ],
 )
 def test_names_what_is_wrong(capsys, argv, message):

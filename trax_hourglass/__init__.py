@@ -8,6 +8,7 @@ runtime.apply()
 from trax_hourglass import configurables as _configurables
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score, score, score_images
+from trax_hourglass.generation import Sample, Sampler
 from trax_hourglass.layers import (
   AttentionResampling,
   AveragePooling,
@@ -37,6 +38,8 @@ __all__ = [
   'NoUpsampling',
   'RelativeAttention',
   'RotaryAttention',
+  'Sample',
+  'Sampler',
   'Score',
   'UserError',
   'score',

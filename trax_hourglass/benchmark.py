@@ -12,6 +12,8 @@ Prints a table for each, and writes benchmark.json and benchmark.png to
 --output_dir, runs/benchmark by default. `--table1` measures steps of the
 paper's Table 1 instead, models and lengths from their gin files, and writes
 table1.json and table1.png; `--config` changes a binding of all of them.
+`--generation` measures generation with caches, the longest of --length tokens,
+8192 by default, and writes generation.json and generation.png.
 """
 
 from collections.abc import Sequence
@@ -27,9 +29,15 @@ import tensorflow as tf
 import tqdm
 from trax import trainer_flags
 
-from trax_hourglass import command
+from trax_hourglass import command, length_flag
 from trax_hourglass import hierarchy as hierarchy_lib
-from trax_hourglass.benchmarks import operations, pytorch, report, table1
+from trax_hourglass.benchmarks import (
+  generation,
+  operations,
+  pytorch,
+  report,
+  table1,
+)
 from trax_hourglass.benchmarks.contenders import (
   BASELINE,
   OURS,
@@ -46,11 +54,11 @@ from trax_hourglass.errors import UserError, check_positive
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
+flags.adopt_module_key_flags(length_flag)
 flags.DEFINE_string(
   'hierarchy', '2@1 8@4 2@1', 'The levels of both Hourglass models.'
 )
 flags.DEFINE_string('baseline', '12@1', 'The levels of the Transformer-XL.')
-flags.DEFINE_integer('length', 2048, 'Tokens in a sequence.')
 flags.DEFINE_integer('batch_size', 1, 'Sequences in a batch.')
 flags.DEFINE_integer('d_model', 512, 'Width of the activations; d_ff is 4 x.')
 flags.DEFINE_integer('n_heads', 8, 'Number of attention heads.')
@@ -65,7 +73,9 @@ flags.DEFINE_bool(
   'quick', False, 'A model and a sequence small enough for two minutes.'
 )
 flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
+flags.DEFINE_bool('generation', False, 'Generation with caches.')
 
+_LENGTH, _CACHE = 2048, 8192
 _QUICK = {
   'length': 512,
   'd_model': 128,
@@ -83,6 +93,14 @@ _NOT_OF_TABLE_1 = (
   'models',
   'rematerialize',
   'quick',
+  'generation',
+)
+_NOT_OF_GENERATION = (
+  'batch_size',
+  'dropout',
+  'what',
+  'models',
+  'rematerialize',
 )
 
 
@@ -94,6 +112,9 @@ def main(argv: Sequence[str]) -> None:
     f'{jax.devices()[0].device_kind}: products of 2048 x 2048 matrices at '
     f'{peak / report.GIGA:.0f} GFLOP/s'
   )
+  if FLAGS.generation:
+    _generation(peak)
+    return
   with _compiled_anew():
     if FLAGS.table1:
       _table1(peak)
@@ -114,10 +135,15 @@ def _read_flags(argv):
           f'--{name} has no effect with --table1; --config changes what its '
           'gin files say'
         )
+  if FLAGS.generation:
+    for name in _NOT_OF_GENERATION:
+      if FLAGS[name].present:
+        raise UserError(f'--{name} has no effect with --generation')
   if FLAGS.quick:
     for name, value in _QUICK.items():
       if not FLAGS[name].present:
         setattr(FLAGS, name, value)
+  FLAGS.length = length_flag.length(_CACHE if FLAGS.generation else _LENGTH)
   check_positive(
     length=FLAGS.length,
     batch_size=FLAGS.batch_size,
@@ -255,6 +281,36 @@ def _table1(peak):
     'table1', {'peak': peak, 'settings': settings, 'models': measured}
   )
   table1.plot(measured, title, path + '.png')
+
+
+def _generation(peak):
+  places = generation.Places.of(FLAGS.length, FLAGS.repeats)
+  sizes = {'d_model': FLAGS.d_model, 'n_heads': FLAGS.n_heads}
+  with command.building():
+    seconds = generation.measure(
+      hierarchy=FLAGS.hierarchy,
+      baseline=FLAGS.baseline,
+      places=places,
+      repeats=FLAGS.repeats,
+      **sizes,
+    )
+    caches = generation.cache_ratios(FLAGS.length, **sizes)
+  title = (
+    f'{FLAGS.hierarchy} and {FLAGS.baseline}, d_model {FLAGS.d_model}, caches '
+    f'of {places.cache}, {jax.devices()[0].device_kind}'
+  )
+  print(
+    f'\n{title}\n{", ".join(f"{k} {v}" for k, v in places._asdict().items())}'
+  )
+  print(generation.table(seconds, caches))
+  results = {
+    'peak': peak,
+    'settings': _settings() | {'places': places._asdict()},
+    'seconds': seconds,
+    'ratios': generation.ratios(seconds),
+    'caches': caches,
+  }
+  generation.plot(seconds, title, _write('generation', results) + '.png')
 
 
 def _bound(parameter):

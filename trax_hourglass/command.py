@@ -53,7 +53,8 @@ std_logging.getLogger().addFilter(
 def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
-  A user's mistake prints one line and exits with 2, Ctrl-C exits with 130.
+  A user's mistake prints one line and exits with 2, Ctrl-C exits with 130, and
+  quietly with 141 where nobody reads the output any more, as behind `| head`.
   """
   try:
     yield
@@ -63,6 +64,10 @@ def exit_codes():
   except KeyboardInterrupt as error:
     print(f'\n{str(error) or "interrupted"}', file=sys.stderr)
     raise SystemExit(130) from error
+  except BrokenPipeError as error:
+    # Python flushes stdout once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(141) from error
 
 
 @contextlib.contextmanager

@@ -12,36 +12,25 @@ may be one that Trax wrote for `trax.models.HourglassLM`.
 from collections.abc import Sequence
 import contextlib
 import copy
-import os
 import sys
 
 from absl import flags
 import numpy as np
-import tensorflow as tf
 from trax import shapes, trainer_flags
 from trax.layers import base
 
-from trax_hourglass import command
+from trax_hourglass import command, trained
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import checkpoints
 
-FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
-flags.DEFINE_string(
-  'checkpoint',
-  None,
-  'A *.pkl.gz file, or a directory: its newest. By default --output_dir.',
-)
+flags.adopt_module_key_flags(trained)
 
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
-  path = checkpoints.find_checkpoint(_checkpoint())
-  beside = os.path.join(os.path.dirname(path), 'config.gin')
-  if not FLAGS.config_file and tf.io.gfile.exists(beside):
-    FLAGS.config_file = [beside]
-  command.configure()
+  path = trained.configure()
   with command.building():
     evaluate = command.evaluator()
     if evaluate is None:
@@ -71,17 +60,6 @@ def _explained(batch_shape):
       'total shorten factor, and of chunk_len with LSH attention, as '
       'trax_hourglass.evaluate.length, or use @trax_hourglass.HourglassLM'
     ) from error
-
-
-def _checkpoint() -> str:
-  if FLAGS.checkpoint and FLAGS.init_checkpoint:
-    raise UserError(
-      '--checkpoint and --init_checkpoint are both given, expected one'
-    )
-  path = FLAGS.checkpoint or FLAGS.init_checkpoint or FLAGS.output_dir
-  if not path:
-    raise UserError('checkpoint: not given; use --checkpoint or --output_dir')
-  return path
 
 
 if __name__ == '__main__':

@@ -1,9 +1,10 @@
-"""Pictures of training runs."""
+"""Pictures of training runs and of completed images."""
 
 from matplotlib import figure
 import tensorflow as tf
 from trax.supervised import history as trax_history
 
+from trax_hourglass import completion
 from trax_hourglass.layers.metrics import Measure, nats_to_bits
 
 Curve = list[tuple[int, float]]
@@ -72,3 +73,33 @@ def _in_bits(history, mode):
 
 def _points(history, mode, name):
   return [(step, float(value)) for step, value in history.get(mode, name)]
+
+
+def plot_completions(
+  completed: completion.Completions, title: str, path: str
+) -> None:
+  """Writes a PNG: a row for each image, as in the paper's Figure 8.
+
+  The image, its upper half, and what it was completed to, with the bits per dim
+  of the generated half.
+  """
+  n, n_completions = completed.bits.shape
+  prompts = completed.originals.copy()
+  prompts[:, completed.n_given :] = 128
+  picture = figure.Figure(
+    figsize=(1.3 * (2 + n_completions), 1.5 * n + 0.4), layout='constrained'
+  )
+  picture.suptitle(title, fontsize='small')
+  grid = picture.subplots(n, 2 + n_completions, squeeze=False)
+  for axes, image, prompt, completions, bits in zip(
+    grid, completed.originals, prompts, *completed[1:], strict=True
+  ):
+    captions = ['image', 'upper half', *(f'{x:.3f} bits per dim' for x in bits)]
+    for axis, pixels, caption in zip(
+      axes, [image, prompt, *completions], captions, strict=True
+    ):
+      axis.imshow(pixels, interpolation='nearest')
+      axis.set_title(caption, fontsize='x-small')
+      axis.set_axis_off()
+  with tf.io.gfile.GFile(path, 'wb') as f:
+    picture.savefig(f, format='png', dpi=150)

@@ -134,6 +134,10 @@ class Limit(base.Layer):
     super().__init__(n_in=2, n_out=1)
     self._n = n
 
+  @property
+  def n(self):
+    return self._n
+
   def init_weights_and_state(self, input_signature):
     self.state = jnp.zeros((), jnp.int32)
 

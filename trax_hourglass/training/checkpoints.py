@@ -11,6 +11,7 @@ import gzip
 import os
 import zlib
 
+import jax
 import numpy as np
 import tensorflow as tf
 from trax import layers as tl
@@ -68,6 +69,21 @@ def load_weights(model, path: str, input_signature) -> None:
   """
   check_weights(model, path, input_signature)
   model.init_from_file(path, weights_only=True, input_signature=input_signature)
+
+
+def set_weights(model, path: str, input_signature) -> None:
+  """Gives a layer the weights of a checkpoint, and no state.
+
+  That spares its initialisation, which takes seconds. Arguments and errors are
+  those of `load_weights`.
+  """
+  signature = model.weights_and_state_signature(input_signature)
+  expected, _ = tl.flatten_weights_and_state(*signature)
+  weights = read_weights(path)
+  check_arrays(path, 'weight', weights, expected)
+  model.weights, _ = tl.unflatten_weights_and_state(
+    jax.device_put(weights), None, signature, weights_only=True
+  )
 
 
 def check_weights(model, path: str, input_signature) -> None:

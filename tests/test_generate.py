@@ -1,0 +1,200 @@
+"""Tests of `python -m trax_hourglass.generate`, run in process."""
+
+import io
+import json
+import os
+import sys
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from tests.commands import arguments, fails
+from trax_hourglass import generate, train
+
+LIMIT = 'trax_hourglass.HourglassLM.max_inference_length'
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """A directory with a model that was trained on any bytes."""
+  directory = tmp_path_factory.mktemp('run')
+  text = directory / 'text'
+  text.write_bytes(np.random.default_rng(0).bytes(2000))
+  train.main(arguments(text, directory, 'train.steps = 1', f'{LIMIT} = 40'))
+  return directory
+
+
+@pytest.fixture(scope='module')
+def images():
+  """4 images of 4 x 2."""
+  rng = np.random.default_rng(0)
+  return rng.integers(256, size=(4, 4, 2, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope='module')
+def image_run(images, run, tmp_path_factory):
+  """A directory with a model that was trained on images."""
+  directory = tmp_path_factory.mktemp('image_run')
+  for split in ('train', 'validation'):
+    (directory / 'set' / split).mkdir(parents=True)
+    for i, image in enumerate(images):
+      Image.fromarray(image).save(directory / 'set' / split / f'{i}.png')
+  train.main(
+    arguments(
+      run / 'text',
+      directory,
+      'train.steps = 1',
+      'train.inputs = @trax_hourglass.image_inputs',
+      'trax_hourglass.image_inputs.images = @trax_hourglass.image_folder()',
+      'trax_hourglass.image_inputs.batch_size = 2',
+      f"trax_hourglass.image_folder.path = '{directory}/set'",
+      'trax_hourglass.evaluate.text = None',
+      f'{LIMIT} = 5',
+    )
+  )
+  return directory
+
+
+def generated(capsysbinary, *argv):
+  """Returns what a command wrote to stdout and to stderr."""
+  capsysbinary.readouterr()
+  generate.main(['generate', *map(str, argv)])
+  return capsysbinary.readouterr()
+
+
+def test_output_is_the_prompt_and_bytes(run, capsysbinary):
+  flags = (f'--output_dir={run}', '--prompt=A\udcff b', '--length=21')
+  out, err = generated(capsysbinary, *flags, '--seed=1')
+  assert out[:4] == b'A\xff b'
+  assert len(out) == 4 + 21
+  assert err.startswith(b'\n21 bytes, ')
+  assert 5 < float(err.split()[2]) < 12
+  again, _ = generated(capsysbinary, *flags, '--seed=1')
+  assert again == out
+  other, _ = generated(capsysbinary, *flags, '--seed=2')
+  assert other != out
+
+
+def test_takes_checkpoint_settings_and_prompt_of_a_file(
+  run, capsysbinary, tmp_path, monkeypatch
+):
+  path = tmp_path / 'prompt'
+  path.write_bytes(b'\x00\xfe')
+  flags = (f'--checkpoint={run}/model.pkl.gz', '--length=9', '--seed=3')
+  likeliest, _ = generated(
+    capsysbinary, *flags, f'--prompt_file={path}', '--temperature=0'
+  )
+  assert likeliest[:2] == b'\x00\xfe'
+  stdin = io.TextIOWrapper(io.BytesIO(b'\x00\xfe'))
+  monkeypatch.setattr(sys, 'stdin', stdin)
+  for flag in ('--top_k=1', '--top_p=1e-9'):
+    stdin.seek(0)
+    out, _ = generated(capsysbinary, *flags, '--prompt_file=-', flag)
+    assert out == likeliest
+  drawn, _ = generated(capsysbinary, *flags, f'--prompt_file={path}')
+  assert drawn != likeliest
+
+
+def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
+  reading, writing = os.pipe()
+  os.close(reading)
+  with os.fdopen(writing, 'w') as stdout, pytest.raises(SystemExit) as info:
+    monkeypatch.setattr(sys, 'stdout', stdout)
+    generate.main(['generate', f'--output_dir={run}', '--length=9'])
+  assert info.value.code == 141
+  assert not capsys.readouterr().err
+
+
+def test_completes_images(image_run, images, capsysbinary, tmp_path):
+  out, _ = generated(
+    capsysbinary,
+    f'--checkpoint={image_run}',
+    f'--output_dir={tmp_path}/new',
+    '--images=3,1',
+    '--completions=2',
+  )
+  lines = out.decode().splitlines()
+  with open(tmp_path / 'new/completions.json') as file:
+    results = json.load(file)
+  assert results['images'] == [3, 1]
+  assert results['source'] == 'set, validation split'
+  for line, number, bits in zip(
+    lines[:2], (3, 1), results['bits_per_dim'], strict=True
+  ):
+    figures = ' '.join(f'{x:.4f}' for x in bits)
+    assert line == (
+      f'image {number}: {figures} bits per dim [set, validation split]'
+    )
+    assert len(bits) == 2
+    assert all(5 < x < 12 for x in bits)
+  with Image.open(tmp_path / 'new/completions.png') as picture:
+    assert picture.width > picture.height > 100
+
+
+@pytest.mark.parametrize(
+  ('argv', 'message'),
+  [
+    ([], 'checkpoint: not given'),
+    (['--output_dir={empty}'], 'no model.pkl.gz in {empty}; train there first'),
+    (['{run}', '--length=41'], 'length: got 41 tokens after a prompt of 0'),
+    (
+      ['{run}', '--prompt=' + 'a' * 40],
+      'prompt: got 40 tokens, expected fewer',
+    ),
+    (['{run}', '--prompt=' + 'a' * 9, '--length=32'], 'expected at most 31'),
+    (['{run}', '--length=0'], 'length: got 0'),
+    (['{run}', '--top_p=0'], 'top_p: got 0.0, expected a number in (0, 1]'),
+    (['{run}', '--top_p=1.5'], 'top_p: got 1.5'),
+    (['{run}', '--top_k=0'], 'top_k: got 0'),
+    (['{run}', '--top_k=a'], 'top_k'),
+    (['{run}', '--temperature=-1'], 'temperature: got -1.0'),
+    (['{run}', '--temperature=inf'], 'temperature: got inf'),
+    (['{run}', '--seed=-1', '--length=2'], 'seed: got -1'),
+    (['{run}', '--prompt=a', '--prompt_file=b'], 'are both given'),
+    (['{run}', '--prompt_file=/nothing'], '/nothing'),
+    (['{run}', '--completions=2'], '--completions has no effect on a model of'),
+    (
+      ['{run}', '--config=trax_hourglass.HourglassLM.d_model = 16'],
+      "expected the model's (256, 16)",
+    ),
+    (
+      ['{run}', '--config=train.model = @trax.models.HourglassLM'],
+      "trax.models.HourglassLM has no mode 'predict'",
+    ),
+    (['{image_run}', '--prompt=a'], '--prompt has no effect on a model of ima'),
+    (['{image_run}', '--length=3'], '--length has no effect'),
+    (['{image_run}', '--images=4'], "--images: got '4', expected numbers from"),
+    (['{image_run}', '--images='], "--images: got ''"),
+    (['{image_run}', '--completions=0'], 'completions: got 0'),
+  ],
+)
+def test_names_what_is_wrong(run, image_run, tmp_path, capsys, argv, message):
+  places = {
+    'run': f'--output_dir={run}',
+    'image_run': f'--output_dir={image_run}',
+    'empty': tmp_path,
+  }
+  argv = [argument.format(**places) for argument in argv]
+  line = fails(capsys, ['generate', *argv], main=generate.main)
+  assert line.startswith('error: ')
+  assert message.format(**places) in line
+
+
+@pytest.mark.parametrize(
+  ('vocab_size', 'message'),
+  [
+    (65, 'prompt: got a token 65, expected tokens from 0 to 64'),
+    (300, 'vocab_size: got 300, expected at most 256'),
+  ],
+)
+def test_tokens_are_bytes_of_the_vocabulary(
+  vocab_size, message, capsys, tmp_path
+):
+  text = tmp_path / 'text'
+  text.write_bytes(bytes(2000))
+  binding = f'trax_hourglass.HourglassLM.vocab_size = {vocab_size}'
+  train.main(arguments(text, tmp_path, 'train.steps = 1', binding))
+  capsys.readouterr()
+  argv = ['generate', f'--output_dir={tmp_path}', '--prompt=A']
+  assert message in fails(capsys, argv, main=generate.main)

@@ -1,0 +1,209 @@
+"""Our sampler gives what the model says, however it is called."""
+
+import jax
+import numpy as np
+import pytest
+from trax import models as trax_models
+from trax.supervised import decoding
+
+from tests import trax_tools
+from tests.models import predicting
+import trax_hourglass as th
+from trax_hourglass import generation
+from trax_hourglass.benchmarks import steps
+
+LENGTH = 24
+CONFIG = predicting.WIDTHS | {
+  'hierarchy': '0@1 1@3 1@1',
+  'downsampling_fn': th.AveragePooling,
+  'upsampling_fn': th.NaiveUpsampling,
+}
+
+
+@pytest.fixture(scope='module')
+def logits_of():
+  """Function from tokens, `(3, LENGTH)`, to the logits of mode 'eval'."""
+  return trax_tools.Jitted(
+    th.HourglassLM(**CONFIG, mode='eval'),
+    trax_tools.tokens_signature(LENGTH, 3),
+  )
+
+
+@pytest.fixture(scope='module')
+def weights(logits_of):
+  return logits_of.random_weights()
+
+
+@pytest.fixture(scope='module')
+def model(weights):
+  model = th.HourglassLM(**CONFIG, mode='predict', max_inference_length=LENGTH)
+  model.init(trax_tools.tokens_signature(1))
+  signature = jax.tree.structure(model.weights)
+  model.weights = jax.tree.unflatten(signature, weights)
+  return model
+
+
+@pytest.fixture(scope='module')
+def sampler(model):
+  return th.Sampler(model)
+
+
+@pytest.fixture
+def in_passes(monkeypatch):
+  """Prompts of at least 5 tokens go through the model in one pass."""
+  monkeypatch.setattr(generation, 'ONE_PASS', 5)
+
+
+@pytest.fixture(scope='module')
+def expected(logits_of, weights):
+  """Function from tokens to the log-probabilities of mode 'eval'."""
+
+  def log_probs(tokens):
+    missing = LENGTH - tokens.shape[1]
+    logits = logits_of(weights, np.pad(tokens, ((0, 0), (0, missing))))
+    return jax.nn.log_softmax(logits)[:, : tokens.shape[1]]
+
+  return log_probs
+
+
+@pytest.mark.parametrize('n_prompt', [0, 1, 4, 7])
+@pytest.mark.parametrize('how', [{'temperature': 0}, {'top_k': 1}, {}])
+def test_log_probs_are_those_of_eval(
+  sampler, expected, in_passes, n_prompt, how
+):
+  """And the likeliest token is drawn where no other may be."""
+  prompt = predicting.tokens(n_prompt, 3)
+  found = sampler.sample(prompt, LENGTH - n_prompt, **how)
+  log_probs = expected(np.concatenate([prompt, found.tokens], 1))[:, n_prompt:]
+  np.testing.assert_allclose(
+    found.log_probs,
+    np.take_along_axis(log_probs, found.tokens[..., None], -1)[..., 0],
+    atol=1e-4,
+  )
+  if how:
+    np.testing.assert_array_equal(found.tokens, log_probs.argmax(-1))
+
+
+def test_is_what_trax_samples(model, sampler):
+  start = model.state
+  prompt = predicting.tokens(5)
+  expected = decoding.autoregressive_sample(
+    model, prompt, temperature=0.0, eos_id=-1, max_length=9
+  )
+  model.state = start
+  found = sampler.sample(prompt, 9, temperature=0)
+  np.testing.assert_array_equal(found.tokens, expected)
+
+
+def test_is_the_same_however_it_is_streamed(sampler, in_passes):
+  prompt = predicting.tokens(4)
+  how = {'n_samples': 3, 'temperature': 0.9, 'top_p': 0.9, 'seed': 5}
+  whole = sampler.sample(prompt, 11, **how)
+  for chunk in (1, 4, 20):
+    parts = list(sampler.stream(prompt, 11, chunk=chunk, **how))
+    assert [part.tokens.shape[1] for part in parts][:-1] == [chunk] * (
+      10 // chunk
+    )
+    for found, expected in zip(zip(*parts, strict=True), whole, strict=True):
+      np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
+
+
+def test_rows_depend_on_seed_number_and_prompt_alone(sampler):
+  prompts = predicting.tokens(4, 2)
+  many = sampler.sample(prompts, 11, n_samples=2, seed=1)
+  assert many.tokens.shape == many.log_probs.shape == (4, 11)
+  again = sampler.sample(prompts, 11, n_samples=2, seed=1)
+  other = sampler.sample(prompts, 11, n_samples=2, seed=2)
+  np.testing.assert_array_equal(many.tokens, again.tokens)
+  assert (many.tokens != other.tokens).any(axis=1).all()
+  assert (many.tokens[0] != many.tokens[1]).any()
+  one = sampler.sample(prompts[:1], 11, seed=1)
+  np.testing.assert_array_equal(one.tokens, many.tokens[:1])
+
+
+def test_compiles_once_for_all_lengths(model):
+  sampler = th.Sampler(model)
+  sampler.sample(length=1)
+  with steps.compilations() as compiled:
+    for length in (3, 8, 2):
+      sampler.sample(predicting.tokens(length), length, temperature=0.5)
+      list(sampler.stream(None, length, chunk=2, seed=length))
+  assert not compiled
+  with steps.compilations() as compiled:
+    sampler.sample(length=1, n_samples=2)
+  assert compiled
+
+
+def test_leaves_the_model_alone_and_takes_its_new_weights(model):
+  sampler = th.Sampler(model)
+  before = jax.tree.leaves((model.weights, model.state))
+  sampler.sample(length=9, temperature=0)
+  for x, y in zip(
+    before, jax.tree.leaves((model.weights, model.state)), strict=True
+  ):
+    np.testing.assert_array_equal(x, y)
+  first = sampler.sample(length=9, temperature=0).log_probs
+  weights = model.weights
+  try:
+    model.weights = jax.tree.map(lambda x: x / 2, weights)
+    assert (sampler.sample(length=9, temperature=0).log_probs != first).all()
+  finally:
+    model.weights = weights
+
+
+def test_bytes_and_bits():
+  sample = th.generation.Sample(
+    np.array([[72, 105], [255, 0]]), np.log([[0.5, 0.125], [1, 1]])
+  )
+  assert sample.texts() == [b'Hi', b'\xff\0']
+  np.testing.assert_allclose(sample.bits, [2, 0])
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ({'prompt': b'a'}, 'prompt: got a token 97, expected tokens from 0 to 12'),
+    ({'prompt': [-1]}, 'prompt: got a token -1'),
+    ({'prompt': [0.5]}, 'prompt: got float64 (1,), expected bytes or whole'),
+    ({'prompt': [[[1]]]}, 'prompt: got int64 (1, 1, 1)'),
+    ({'prompt': [1] * 24}, 'prompt: got 24 tokens, expected fewer than max_i'),
+    ({'length': 25}, 'length: got 25 tokens after a prompt of 0, expected at'),
+    ({'prompt': [1] * 23, 'length': 2}, 'prompt of 23, expected at most 1;'),
+    ({'length': 0}, 'length: got 0'),
+    ({'n_samples': 0}, 'n_samples: got 0'),
+    ({'temperature': -0.1}, 'temperature: got -0.1'),
+    ({'temperature': np.inf}, 'temperature: got inf'),
+    ({'temperature': np.nan}, 'temperature: got nan'),
+    ({'top_k': 0}, 'top_k: got 0'),
+    ({'top_k': 1.5}, 'top_k: got 1.5'),
+    ({'top_p': 0}, 'top_p: got 0, expected a number in (0, 1]'),
+    ({'top_p': 1.01}, 'top_p: got 1.01'),
+    ({'seed': -1}, 'seed: got -1'),
+  ],
+)
+def test_names_what_is_wrong(sampler, arguments, message):
+  with pytest.raises(th.UserError) as error:
+    sampler.sample(**{'length': 2, **arguments})
+  assert message in str(error.value)
+
+
+def test_all_room_may_be_used(sampler):
+  for n_prompt in (0, LENGTH - 1):
+    sample = sampler.sample(predicting.tokens(n_prompt), LENGTH - n_prompt)
+    assert np.isfinite(sample.log_probs).all()
+
+
+@pytest.mark.slow
+def test_samples_from_models_of_trax():
+  model = trax_models.TransformerLM(
+    13, d_model=8, d_ff=8, n_layers=1, n_heads=2, max_len=32, mode='predict'
+  )
+  model.init(trax_tools.tokens_signature(1))
+  start = model.state
+  prompt = predicting.tokens(5)
+  expected = decoding.autoregressive_sample(
+    model, prompt, temperature=0.0, eos_id=-1, max_length=9
+  )
+  model.state = start
+  found = th.Sampler(model).sample(prompt, 9, temperature=0)
+  np.testing.assert_array_equal(found.tokens, expected)

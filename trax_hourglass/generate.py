@@ -1,0 +1,194 @@
+"""Generates with a trained model: python -m trax_hourglass.generate.
+
+A model of texts continues --prompt by --length bytes, which are written to
+stdout as they come, behind the prompt. A model of images, whose configuration
+binds `train.inputs` to `trax_hourglass.image_inputs`, is given the upper halves
+of some --images of the split that evaluations while training see; it makes
+--completions of each, and leaves completions.png and completions.json in
+--output_dir, by default beside the checkpoint.
+
+Where no --config_file is given, `config.gin` beside the checkpoint is used.
+"""
+
+from collections.abc import Sequence
+import copy
+import json
+import os
+import sys
+import time
+
+from absl import flags
+import gin
+import numpy as np
+import tensorflow as tf
+from trax import shapes, trainer_flags
+
+from trax_hourglass import command, completion, length_flag, plotting, trained
+from trax_hourglass.data import files
+from trax_hourglass.data import images as images_lib
+from trax_hourglass.errors import UserError
+from trax_hourglass.generation import Sampler, check_draw
+from trax_hourglass.layers.metrics import nats_to_bits
+from trax_hourglass.training import checkpoints
+
+FLAGS = flags.FLAGS
+for _module in (trainer_flags, trained, length_flag):
+  flags.adopt_module_key_flags(_module)
+flags.DEFINE_string('prompt', None, 'Text to continue; none by default.')
+flags.DEFINE_string('prompt_file', None, 'A file with it; - for stdin.')
+flags.DEFINE_float(
+  'temperature', 1.0, 'Logits are divided by it; 0: always the likeliest.'
+)
+flags.DEFINE_integer('top_k', None, 'Draw from so many of the likeliest.')
+flags.DEFINE_float(
+  'top_p', None, 'Draw from the fewest likeliest that have this probability.'
+)
+flags.DEFINE_integer('seed', 0, 'The same seed gives the same output.')
+flags.DEFINE_list('images', ['0', '1', '2', '3'], 'Which ones, by number.')
+flags.DEFINE_integer('completions', 3, 'How many of each image.')
+
+_LENGTH = 500
+
+
+@command.exit_codes()
+def main(argv: Sequence[str]) -> None:
+  command.start(argv)
+  check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
+  path = trained.configure()
+  if 'trax_hourglass.image_inputs' in str(command.bound('train.inputs')):
+    _check_unused('images', 'prompt', 'prompt_file', 'length')
+    _complete_images(path)
+  else:
+    _check_unused('text', 'images', 'completions')
+    _continue_text(path)
+
+
+def _check_unused(kind, *names):
+  for name in names:
+    if FLAGS[name].present:
+      raise UserError(
+        f'--{name} has no effect on a model of {kind}; leave it out'
+      )
+
+
+def _continue_text(path):
+  prompt, length = _prompt(), length_flag.length(_LENGTH)
+  sampler = _sampler(path)
+  start, n_bytes, nats = time.time(), 0, 0.0
+  parts = sampler.stream(prompt, length, **_how())
+  _write(prompt)
+  for part in parts:
+    _write(*part.texts())
+    n_bytes += part.tokens.size
+    nats -= part.log_probs.sum(dtype=np.float64)
+  rate = n_bytes / (time.time() - start)
+  print(
+    f'\n{n_bytes:,} bytes, {nats_to_bits(nats) / n_bytes:.3f} bits per byte, '
+    f'{rate:.3g} bytes/s with compiling',
+    file=sys.stderr,
+  )
+
+
+def _prompt() -> bytes:
+  if FLAGS.prompt is not None and FLAGS.prompt_file is not None:
+    raise UserError('--prompt and --prompt_file are both given, expected one')
+  if FLAGS.prompt_file == '-':
+    return sys.stdin.buffer.read()
+  if FLAGS.prompt_file is not None:
+    return files.read_bytes(FLAGS.prompt_file)
+  # Bytes of the command line that are no UTF-8 come as they were.
+  return os.fsencode(FLAGS.prompt or '')
+
+
+def _write(*texts):
+  sys.stdout.buffer.writelines(texts)
+  sys.stdout.flush()
+
+
+def _complete_images(path):
+  with command.building():
+    images, split = _bound('images'), _bound('eval_split') or 'validation'
+    images_lib.check_images(images)
+    of_split = images.split(split)
+  numbers = _numbers(len(of_split))
+  chosen = np.stack([of_split[number] for number in numbers])
+  _make_room(chosen[0].size)
+  completed = completion.complete(
+    _sampler(path), chosen, FLAGS.completions, **_how()
+  )
+  source = f'{images.name}, {split} split'
+  for number, bits in zip(numbers, completed.bits, strict=True):
+    figures = ' '.join(f'{x:.4f}' for x in bits)
+    print(f'image {number}: {figures} bits per dim [{source}]')
+  stem = os.path.join(_output_dir(path), 'completions')
+  with tf.io.gfile.GFile(stem + '.json', 'w') as file:
+    json.dump(
+      {
+        'source': source,
+        'checkpoint': path,
+        **_how(),
+        'images': numbers,
+        'bits_per_dim': completed.bits.tolist(),
+      },
+      file,
+      indent=1,
+    )
+  plotting.plot_completions(completed, source, stem + '.png')
+  print(f'output    {stem}.png, {stem}.json')
+
+
+def _bound(name):
+  return copy.deepcopy(command.bound(f'trax_hourglass.image_inputs.{name}'))
+
+
+def _numbers(n_images) -> list[int]:
+  """Returns the numbers of the images to complete."""
+  for text in FLAGS.images or ['']:
+    if not (text.isdecimal() and int(text) < n_images):
+      raise UserError(
+        f'--images: got {text!r}, expected numbers from 0 to {n_images - 1}'
+      )
+  return list(map(int, FLAGS.images))
+
+
+def _make_room(n_tokens):
+  """Lets our model take a whole image, whatever its configuration says."""
+  limit = 'trax_hourglass.HourglassLM.max_inference_length'
+  if (command.bound(limit) or 0) < n_tokens:
+    with gin.unlock_config():
+      gin.bind_parameter(limit, n_tokens)
+
+
+def _output_dir(path):
+  directory = FLAGS.output_dir or os.path.dirname(path) or '.'
+  tf.io.gfile.makedirs(directory)
+  return directory
+
+
+def _how():
+  names = ('temperature', 'top_k', 'top_p', 'seed')
+  return {name: FLAGS[name].value for name in names}
+
+
+def _sampler(path) -> Sampler:
+  """Returns a sampler of the configured model, with a checkpoint's weights."""
+  reference = command.bound('train.model')
+  if 'trax.models.HourglassLM' in str(reference):
+    raise UserError(
+      "trax.models.HourglassLM has no mode 'predict'; give a gin file of "
+      '@trax_hourglass.HourglassLM, which takes its weights'
+    )
+  with command.building():
+    model = copy.deepcopy(reference)(mode='predict')
+    checkpoints.set_weights(model, path, shapes.ShapeDtype((1, 1), np.int32))
+  sampler = Sampler(model)
+  if (sampler.vocab_size or 0) > 256:
+    raise UserError(
+      f'vocab_size: got {sampler.vocab_size}, expected at most 256: tokens are '
+      'written as bytes'
+    )
+  return sampler
+
+
+if __name__ == '__main__':
+  main(sys.argv)

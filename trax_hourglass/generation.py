@@ -1,0 +1,300 @@
+"""Samples from a model in mode 'predict', in one compiled loop."""
+
+from collections.abc import Iterator
+import functools
+import numbers
+from typing import NamedTuple
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+from trax import layers as tl
+from trax import shapes
+from trax.layers import base
+
+from trax_hourglass import sampling
+from trax_hourglass.data import streams
+from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers import cached_layers
+from trax_hourglass.layers.metrics import nats_to_bits
+
+UNKNOWN = -1  # A token that is to be drawn.
+START = 0  # The token that precedes every sequence, as in Trax.
+# A prompt of at least so many tokens is worth a program of its own.
+ONE_PASS = 64
+
+Prompt = np.ndarray | bytes | None
+
+
+class Sample(NamedTuple):
+  """What was generated, without the prompt.
+
+  Attributes:
+    tokens: int32, `(batch, length)`.
+    log_probs: float32, `(batch, length)`: natural logarithm of the probability
+      that the model itself gives to each token, which is that before
+      temperature, top-k and top-p.
+  """
+
+  tokens: np.ndarray
+  log_probs: np.ndarray
+
+  @property
+  def bits(self) -> np.ndarray:
+    """Bits per token of each sequence, `(batch,)`."""
+    return nats_to_bits(-self.log_probs.mean(axis=1, dtype=np.float64))
+
+  def texts(self) -> list[bytes]:
+    """Returns each sequence as bytes; tokens have to be below 256."""
+    return [row.astype(np.uint8).tobytes() for row in self.tokens]
+
+
+class Sampler:
+  """Generates tokens with a model, whose weights and state it leaves alone.
+
+  One program is compiled for the loop of tokens, whatever the length of a
+  sample and however it is streamed, and kept for later calls with as many rows.
+  A prompt goes through the model in one pass, for which a program is compiled
+  for each length; a short one goes through the loop, which is there anyway.
+  """
+
+  def __init__(self, model: base.Layer):
+    """Takes a model.
+
+    Args:
+      model: Initialised Trax layer in mode `'predict'`, such as an
+        `HourglassLM`, that maps tokens, `(batch, length)`, to logits, `(batch,
+        length, vocab_size)`. Its weights may change between calls.
+    """
+    self._model = model
+    self._rng = jax.random.PRNGKey(0)  # Nothing is drawn in this mode.
+    _ = model.rng  # Made when first read: not within a trace.
+    self._empty = jax.jit(self._empty_state, static_argnums=0)
+    self._read = jax.jit(self._call, donate_argnums=1)
+    self._generate = jax.jit(self._loop, donate_argnames='state')
+
+  @property
+  def limit(self) -> int | None:
+    """How many tokens there is room for with a prompt; `None` if not known."""
+    limits = _layers(self._model, cached_layers.Limit)
+    return min((limit.n for limit in limits), default=None)
+
+  @property
+  def vocab_size(self) -> int | None:
+    """How many tokens the model's first embedding knows."""
+    for embedding in _layers(self._model, tl.Embedding):
+      return len(embedding.weights)
+    return None
+
+  def sample(
+    self,
+    prompt: Prompt = None,
+    length: int = 100,
+    *,
+    n_samples: int = 1,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+  ) -> Sample:
+    """Returns what follows a prompt.
+
+    A row depends on the seed, its number and its prompt alone.
+
+    Args:
+      prompt: Bytes, or tokens, `(prompt length,)` or `(n_prompts, prompt
+        length)`. By default none.
+      length: How many tokens to generate.
+      n_samples: How many samples for each prompt, in rows that follow one
+        another: there are n_prompts * n_samples rows.
+      temperature: Logits are divided by it; 0 takes the likeliest token.
+      top_k: Draw from that many of the likeliest tokens; by default from all.
+      top_p: Draw from the fewest likeliest tokens of that probability, in (0,
+        1]; by default from all.
+      seed: What the draws follow from, at least 0.
+
+    Raises:
+      UserError: If an argument is out of its range, or there is no room for
+        the prompt or the sample.
+    """
+    [whole] = self.stream(
+      prompt,
+      length,
+      chunk=length,
+      n_samples=n_samples,
+      temperature=temperature,
+      top_k=top_k,
+      top_p=top_p,
+      seed=seed,
+    )
+    return whole
+
+  def stream(
+    self,
+    prompt: Prompt = None,
+    length: int = 100,
+    *,
+    chunk: int = 8,
+    n_samples: int = 1,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+  ) -> Iterator[Sample]:
+    """Returns an iterator over the same in parts of `chunk` tokens.
+
+    The last part may be shorter. Arguments and errors are those of `sample`.
+    """
+    check_positive(length=length, chunk=chunk, n_samples=n_samples)
+    streams.check_seed(seed)
+    check_draw(temperature, top_k, top_p)
+    fed = self._fed(prompt, length, n_samples)
+    how = {
+      'temperature': float(temperature),
+      'top_k': top_k,
+      'top_p': None if top_p is None else float(top_p),
+    }
+    return self._chunks(fed, length, chunk, jax.random.key(seed), how)
+
+  def _fed(self, prompt, length, n_samples):
+    """Returns the tokens to begin with, `(batch, 1 + prompt length)`."""
+    if isinstance(prompt, bytes):
+      prompt = np.frombuffer(prompt, np.uint8)
+    prompt = np.zeros((0,), np.int32) if prompt is None else np.asarray(prompt)
+    if prompt.ndim not in (1, 2) or not (
+      np.issubdtype(prompt.dtype, np.integer) or not prompt.size
+    ):
+      raise UserError(
+        f'prompt: got {prompt.dtype} {prompt.shape}, expected bytes or whole '
+        'numbers, (length,) or (batch, length)'
+      )
+    prompt = np.atleast_2d(prompt)
+    self._check_tokens(prompt)
+    self._check_room(prompt.shape[1], length)
+    fed = np.pad(
+      prompt.astype(np.int32), ((0, 0), (1, 0)), constant_values=START
+    )
+    return np.repeat(fed, n_samples, axis=0)
+
+  def _check_tokens(self, prompt):
+    vocab_size = self.vocab_size
+    if vocab_size is None or not prompt.size:
+      return
+    for token in (prompt.min(), prompt.max()):
+      if not 0 <= token < vocab_size:
+        raise UserError(
+          f'prompt: got a token {token}, expected tokens from 0 to '
+          f'{vocab_size - 1}, as the model has a vocab_size of {vocab_size}'
+        )
+
+  def _check_room(self, prompt_length, length):
+    limit = self.limit
+    if limit is None:
+      return
+    if prompt_length >= limit:
+      raise UserError(
+        f'prompt: got {prompt_length} tokens, expected fewer than '
+        f'max_inference_length, {limit}; raise that or shorten the prompt'
+      )
+    if prompt_length + length > limit:
+      raise UserError(
+        f'length: got {length} tokens after a prompt of {prompt_length}, '
+        f'expected at most {limit - prompt_length}; raise '
+        f'max_inference_length, {limit}, or generate less'
+      )
+
+  def _chunks(self, fed, length, chunk, key, how):
+    batch, n_fed = fed.shape
+    weights = self._model.weights
+    state = self._empty(batch)
+    room = self.limit or max(length, ONE_PASS)
+    unknown = np.full((batch, room), UNKNOWN, np.int32)
+    generate = functools.partial(self._generate, weights, how=how, key=key)
+    if n_fed > ONE_PASS:
+      _, state = self._read(weights, state, fed[:, :-1])
+    elif n_fed > 1:
+      known = unknown.copy()
+      known[:, : n_fed - 1] = fed[:, 1:]
+      state, *_ = generate(state, fed[:, 0], known, 0, n_fed - 1)
+    token = fed[:, -1]
+    for first in range(0, length, chunk):
+      n = min(chunk, length - first)
+      state, *found = generate(state, token, unknown, first, n)
+      part = Sample(*(np.asarray(x)[:, :n] for x in found))
+      token = part.tokens[:, -1]
+      yield part
+
+  def _empty_state(self, batch):
+    """Returns the state before the first token."""
+    model = self._model
+    weights, state, rng = model.weights, model.state, model.rng
+    try:
+      return model.init(shapes.ShapeDtype((batch, 1), np.int32))[1]
+    finally:
+      model.weights, model.state, model.rng = weights, state, rng
+
+  def _call(self, weights, state, tokens):
+    """Returns logits, and the state after the tokens."""
+    logits, new = self._model.pure_fn(tokens, weights, state, self._rng)
+    # Some layers of Trax rename their state when they first run.
+    structure = jax.tree.structure(state)
+    return logits, jax.tree.unflatten(structure, jax.tree.leaves(new))
+
+  def _loop(self, weights, state, token, tokens, first, n, how, key):
+    """Returns the state, tokens and log-probabilities, `(batch, room)`.
+
+    Args:
+      weights: The model's.
+      state: The model's.
+      token: The one before, `(batch,)`.
+      tokens: Those that are known, `(batch, room)`; `UNKNOWN` ones are drawn.
+      first: Which token of a sample the first one is.
+      n: How many tokens to draw, at most `room`, known only when it runs.
+      how: Arguments of `sampling.draw`.
+      key: Random key of the sample.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(token)))
+    keys_of_token = jax.vmap(jax.random.fold_in, (0, None))
+
+    def step(i, carry):
+      state, token, tokens, log_probs = carry
+      logits, state = self._call(weights, state, token[:, None])
+      logits = logits[:, 0].astype(jnp.float32)
+      drawn = sampling.draw(logits, keys_of_token(keys, first + i), **how)
+      token = jnp.where(tokens[:, i] == UNKNOWN, drawn, tokens[:, i])
+      log_prob = jnp.take_along_axis(
+        jax.nn.log_softmax(logits), token[:, None], axis=1
+      )
+      return (
+        state,
+        token,
+        tokens.at[:, i].set(token),
+        log_probs.at[:, i].set(log_prob[:, 0]),
+      )
+
+    log_probs = jnp.zeros(tokens.shape, jnp.float32)
+    carry = state, token, tokens, log_probs
+    state, _, *found = jax.lax.fori_loop(0, n, step, carry)
+    return state, *found
+
+
+def check_draw(temperature, top_k=None, top_p=None) -> None:
+  """Raises `UserError` unless `sampling.draw` can be called so."""
+  if not (isinstance(temperature, numbers.Real) and 0 <= temperature < np.inf):
+    raise UserError(
+      f'temperature: got {temperature!r}, expected a number of at least 0'
+    )
+  if top_k is not None:
+    check_positive(top_k=top_k)
+  if top_p is not None and not (
+    isinstance(top_p, numbers.Real) and 0 < top_p <= 1
+  ):
+    raise UserError(f'top_p: got {top_p!r}, expected a number in (0, 1]')
+
+
+def _layers(layer, kind):
+  """Yields the layers of a kind in a layer, from the first one on."""
+  if isinstance(layer, kind):
+    yield layer
+  for sublayer in layer.sublayers:
+    yield from _layers(sublayer, kind)
