@@ -21,7 +21,7 @@ import tensorflow as tf
 from trax import shapes, trainer_flags
 from trax.layers import base
 
-from trax_hourglass import command
+from trax_hourglass import command, hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import checkpoints
 
@@ -36,7 +36,7 @@ flags.DEFINE_string(
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command.start(argv)
+  command.start(argv, on_hosts=True)
   path = checkpoints.find_checkpoint(_checkpoint())
   beside = os.path.join(os.path.dirname(path), 'config.gin')
   if not FLAGS.config_file and tf.io.gfile.exists(beside):
@@ -54,7 +54,10 @@ def main(argv: Sequence[str]) -> None:
     with _explained(evaluate.batch_shape):
       tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
       checkpoints.load_weights(model, path, tokens)
-  print(evaluate(model))
+  score = evaluate(model)
+  if hosts.is_first():
+    print(score)
+  hosts.wait_for_all()
 
 
 @contextlib.contextmanager

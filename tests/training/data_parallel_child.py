@@ -1,0 +1,155 @@
+"""Trains on simulated devices and writes down what came out.
+
+A process of its own: `python -m tests.training.data_parallel_child FILE 2 8`,
+for the number of devices is fixed when JAX starts.
+"""
+
+import pickle
+import sys
+
+import tests.conftest  # noqa: F401, I001 (before JAX starts)
+
+import jax
+from jax.extend import backend
+import numpy as np
+from trax import layers as tl
+from trax import optimizers
+from trax.supervised import training as trax_training
+
+from trax_hourglass import HourglassLM, evaluation
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import Loop
+
+VOCAB_SIZE = 11
+BATCH_SIZE = 8
+LENGTH = 7
+N_STEPS = 3
+
+# What XLA has compiled, by name.
+_COMPILED = []
+jax.monitoring.register_event_duration_secs_listener(
+  lambda event, _, fun_name='', **kwargs: (
+    event.endswith('/backend_compile_duration') and _COMPILED.append(fun_name)
+  )
+)
+
+
+def batches(batch_size=BATCH_SIZE, seed=0):
+  """Yields batches whose sequences have different loss weights, some none."""
+  rng = np.random.default_rng(seed)
+  while True:
+    tokens = rng.integers(VOCAB_SIZE, size=(batch_size, LENGTH))
+    tokens = tokens.astype(np.int32)
+    loss_weights = rng.integers(0, 4, size=(batch_size, 1))
+    loss_weights[:2] = [[0], [3]]
+    loss_weights = loss_weights * np.ones((batch_size, LENGTH))
+    yield tokens, tokens, loss_weights.astype(np.float32)
+
+
+def hourglass(mode):
+  return HourglassLM(
+    VOCAB_SIZE,
+    d_model=6,
+    d_ff=5,
+    n_heads=2,
+    hierarchy='1@1 1@2 0@1',
+    mode=mode,
+  )
+
+
+def loop_of(model, eval_model=None, batch_size=BATCH_SIZE, **kwargs):
+  task = trax_training.TrainTask(
+    batches(batch_size),
+    tl.WeightedCategoryCrossEntropy(),
+    optimizers.SGD(0.5),
+    n_steps_per_checkpoint=1,
+  )
+  eval_task = trax_training.EvalTask(
+    batches(batch_size, seed=1),
+    [tl.WeightedCategoryCrossEntropy(), tl.WeightedCategoryAccuracy()],
+    metric_names=['loss', 'accuracy'],
+    n_eval_batches=2,
+  )
+  return Loop(
+    model, task, eval_model, [eval_task], random_seed=0, **kwargs
+  )
+
+
+def results(loop):
+  history = loop.history
+  return {
+    'losses': history.get('train', 'metrics/WeightedCategoryCrossEntropy'),
+    'eval_losses': history.get('eval', 'metrics/loss'),
+    'accuracies': history.get('eval', 'metrics/accuracy'),
+    'weights': flat_weights(loop.model),
+  }
+
+
+def flat_weights(model):
+  flat, _ = tl.flatten_weights_and_state(model.weights, model.state)
+  return [np.asarray(w) for w in flat]
+
+
+def train(output_dir=None, **kwargs):
+  """Returns what a few steps give, and the score of a text afterwards."""
+  _COMPILED.clear()
+  loop = loop_of(
+    hourglass('train'), hourglass('eval'), output_dir=output_dir, **kwargs
+  )
+  loop.run(N_STEPS)
+  found = results(loop)
+  found['n_compiled'] = sum('update' in name for name in _COMPILED)
+  text = np.arange(45, dtype=np.uint8) % VOCAB_SIZE
+  score = evaluation.score(loop.eval_model, text, LENGTH, batch_size=3)
+  found['score'] = score.bits, score.n
+  return found
+
+
+class Noise(tl.base.Layer):
+  """Adds noise and counts its calls in its state."""
+
+  def init_weights_and_state(self, input_signature):
+    self.state = jax.numpy.zeros((), jax.numpy.int32)
+
+  def forward(self, x):
+    self.state = self.state + 1
+    return x + jax.random.uniform(self.rng, x.shape)
+
+
+def tiny(*layers):
+  return tl.Serial(tl.Embedding(VOCAB_SIZE, 3), *layers, tl.Dense(VOCAB_SIZE))
+
+
+def refusals():
+  """Returns the messages of what does not work on these devices."""
+  attempts = {
+    'batch_size': {'batch_size': 9},
+    'adasum': {'adasum': True},
+    'n_devices': {'n_devices': jax.device_count() + 1},
+  }
+  messages = {}
+  for name, arguments in attempts.items():
+    try:
+      loop_of(tiny(), **arguments)
+    except UserError as error:
+      messages[name] = str(error)
+  return messages
+
+
+def main(path, *numbers_of_devices):
+  found = {}
+  for n in map(int, numbers_of_devices):
+    backend.clear_backends()
+    jax.config.update('jax_num_cpu_devices', n)
+    assert jax.device_count() == n
+    found[n] = train()
+    loop = loop_of(tiny(), device_batch_size=BATCH_SIZE // n // 2 or None)
+    loop.run(N_STEPS)
+    found[n]['accumulated'] = results(loop)
+    found[n]['refusals'] = refusals()
+  with open(path, 'wb') as file:
+    pickle.dump(found, file)
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])
