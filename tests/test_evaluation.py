@@ -86,7 +86,9 @@ def test_context_changes_the_score(model):
 
 def test_model_is_compiled_once(model, monkeypatch):
   jitted, jit = [], jax.jit
-  monkeypatch.setattr(jax, 'jit', lambda f: jitted.append(jit(f)) or jitted[-1])
+  monkeypatch.setattr(
+    jax, 'jit', lambda f, **options: jitted.append(jit(f, **options)) or jitted[-1]
+  )
   evaluation.score(model, TEXT, length=13, step=3, batch_size=2)
   assert [f._cache_size() for f in jitted] == [1]
 

@@ -52,7 +52,8 @@ def hourglass(mode):
     d_model=6,
     d_ff=5,
     n_heads=2,
-    hierarchy='1@1 1@2 0@1',
+    hierarchy='0@1 2@2 0@1',
+    dropout=0.0,
     mode=mode,
   )
 
