@@ -12,7 +12,7 @@ from trax_hourglass.errors import UserError
 # Seconds without a sign of life after which a host counts as lost, and for
 # which a host that ends waits for the others. A host that waits in an operation
 # for a lost one ends then, too.
-_PATIENCE = 30
+_PATIENCE = 45
 
 # From which a process knows how many a launcher has started with it.
 _NUMBERS_OF_PROCESSES = (

@@ -135,7 +135,9 @@ def _output_dir():
   if FLAGS.output_dir:
     return os.path.expanduser(FLAGS.output_dir)
   if jax.process_count() > 1:
-    raise UserError('--output_dir: not given, expected one that all hosts share')
+    raise UserError(
+      '--output_dir: not given, expected one that all hosts share'
+    )
   return trainer._output_dir_or_default()
 
 

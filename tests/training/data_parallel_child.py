@@ -1,13 +1,9 @@
 """Trains on simulated devices and writes down what came out.
 
-A process of its own: `python -m tests.training.data_parallel_child FILE 2 8`,
-for the number of devices is fixed when JAX starts.
+For a process of its own, as JAX is started anew for each number of devices.
 """
 
 import pickle
-import sys
-
-import tests.conftest  # noqa: F401, I001 (before JAX starts)
 
 import jax
 from jax.extend import backend
@@ -16,9 +12,16 @@ from trax import layers as tl
 from trax import optimizers
 from trax.supervised import training as trax_training
 
-from trax_hourglass import HourglassLM, evaluation
+from trax_hourglass import (
+  AveragePooling,
+  HourglassLM,
+  NaiveUpsampling,
+  devices,
+  evaluation,
+)
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import Loop
+from trax_hourglass.layers import random_masks
+from trax_hourglass.training import Loop, data_parallel
 
 VOCAB_SIZE = 11
 BATCH_SIZE = 8
@@ -71,9 +74,7 @@ def loop_of(model, eval_model=None, batch_size=BATCH_SIZE, **kwargs):
     metric_names=['loss', 'accuracy'],
     n_eval_batches=2,
   )
-  return Loop(
-    model, task, eval_model, [eval_task], random_seed=0, **kwargs
-  )
+  return Loop(model, task, eval_model, [eval_task], random_seed=0, **kwargs)
 
 
 def results(loop):
@@ -106,17 +107,6 @@ def train(output_dir=None, **kwargs):
   return found
 
 
-class Noise(tl.base.Layer):
-  """Adds noise and counts its calls in its state."""
-
-  def init_weights_and_state(self, input_signature):
-    self.state = jax.numpy.zeros((), jax.numpy.int32)
-
-  def forward(self, x):
-    self.state = self.state + 1
-    return x + jax.random.uniform(self.rng, x.shape)
-
-
 def tiny(*layers):
   return tl.Serial(tl.Embedding(VOCAB_SIZE, 3), *layers, tl.Dense(VOCAB_SIZE))
 
@@ -137,6 +127,72 @@ def refusals():
   return messages
 
 
+def draws():
+  """Returns what each device draws in a step, and the state that is kept."""
+  optimizer = optimizers.SGD(0.1)
+  slots, opt_params = optimizer.tree_init(np.zeros(1))
+
+  def forward_and_backward(batch, weights, state, rng):
+    drawn = devices.gather(jax.random.bits(rng, (1,)))
+    kept = random_masks.keep(rng, 0.5, (64,))
+    mine = jax.lax.axis_index(devices.AXIS) + jax.numpy.int32(7)
+    state = drawn, devices.gather(kept[None]), kept, mine
+    return (batch[0].mean(), state), weights
+
+  update = data_parallel.update_fn(forward_and_backward, optimizer)
+  rows = np.arange(jax.device_count(), dtype=np.float32)
+  weights, key = np.zeros(1, np.float32), np.zeros(2, np.uint32)
+  _, state, stats = update((weights, slots), 1, opt_params, (rows,), (), key)
+  return jax.device_get((*state, stats['loss']))
+
+
+def collectives():
+  """Returns how devices talk in a step of a model with all of its parts."""
+  model = HourglassLM(
+    VOCAB_SIZE,
+    d_model=6,
+    d_ff=5,
+    n_heads=2,
+    hierarchy='1@1 2@{2,3} 1@1',
+    attention_downsampling_fn=AveragePooling,
+    attention_upsampling_fn=NaiveUpsampling,
+    dropout=0.1,
+    rematerialize=True,
+  )
+  loop = loop_of(model, device_batch_size=1, batch_size=2 * jax.device_count())
+  (trainer,) = loop._trainer_per_task
+  update = data_parallel.compiled_update(
+    trainer._forward_and_backward_fn, trainer.optimizer
+  )
+  accelerated = trainer.accelerated_model_with_loss
+  lowered = update.lower(
+    (accelerated.weights, trainer.slots),
+    1,
+    trainer._opt_params,
+    np.zeros(2, np.uint32),
+    accelerated.state,
+    tuple(loop.tasks[0].sample_batch),
+  )
+  words = (
+    'all_reduce',
+    'all_gather',
+    'all_to_all',
+    'collective_broadcast',
+    'collective_permute',
+    'reduce_scatter',
+  )
+  return {word: lowered.as_text().count(f'stablehlo.{word}') for word in words}
+
+
+def sources_after_donation():
+  """Returns arrays whose copies on all devices have been given away."""
+  sources = [np.arange(5.0, dtype=np.float32), jax.numpy.arange(5.0)]
+  add = devices.on_each(lambda x: x + 1, (devices.WHOLE,), (0,))
+  for source in sources:
+    jax.block_until_ready(add(devices.replicate(source)))
+  return [np.asarray(source) for source in sources]
+
+
 def main(path, *numbers_of_devices):
   found = {}
   for n in map(int, numbers_of_devices):
@@ -148,9 +204,8 @@ def main(path, *numbers_of_devices):
     loop.run(N_STEPS)
     found[n]['accumulated'] = results(loop)
     found[n]['refusals'] = refusals()
+  found['draws'] = draws()
+  found['collectives'] = collectives()
+  found['sources'] = sources_after_donation()
   with open(path, 'wb') as file:
     pickle.dump(found, file)
-
-
-if __name__ == '__main__':
-  main(*sys.argv[1:])

@@ -127,9 +127,7 @@ class Loop(training.Loop):
 
 def _check_shares(name, task):
   size = task.sample_batch[0].shape[0]
-  streams.check_shares(
-    name, size, jax.device_count(), jax.process_count()
-  )
+  streams.check_shares(name, size, jax.device_count(), jax.process_count())
 
 
 def _check_all_devices(n_devices):
@@ -156,9 +154,7 @@ def update_fn(forward_and_backward, optimizer):
   """
   update = compiled_update(forward_and_backward, optimizer)
 
-  def replicated_update(
-    weights_and_slots, step, opt_params, batch, state, rng
-  ):
+  def replicated_update(weights_and_slots, step, opt_params, batch, state, rng):
     whole = weights_and_slots, step, opt_params, rng, state
     weights_and_slots, state, stats = update(
       *devices.replicate(whole), devices.share_out(tuple(batch))
