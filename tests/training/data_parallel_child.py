@@ -92,12 +92,10 @@ def flat_weights(model):
   return [np.asarray(w) for w in flat]
 
 
-def train(output_dir=None, **kwargs):
+def train():
   """Returns what a few steps give, and the score of a text afterwards."""
   _COMPILED.clear()
-  loop = loop_of(
-    hourglass('train'), hourglass('eval'), output_dir=output_dir, **kwargs
-  )
+  loop = loop_of(hourglass('train'), hourglass('eval'))
   loop.run(N_STEPS)
   found = results(loop)
   found['n_compiled'] = sum('update' in name for name in _COMPILED)
@@ -107,8 +105,16 @@ def train(output_dir=None, **kwargs):
   return found
 
 
-def tiny(*layers):
-  return tl.Serial(tl.Embedding(VOCAB_SIZE, 3), *layers, tl.Dense(VOCAB_SIZE))
+def tiny():
+  return tl.Serial(tl.Embedding(VOCAB_SIZE, 3), tl.Dense(VOCAB_SIZE))
+
+
+def resume(output_dir):
+  """Returns what is left in a directory after two steps and one more."""
+  loop_of(tiny(), output_dir=output_dir).run(2)
+  loop = loop_of(tiny(), output_dir=output_dir)
+  loop.run(1)
+  return results(loop)
 
 
 def refusals():
@@ -203,6 +209,7 @@ def main(path, *numbers_of_devices):
     loop = loop_of(tiny(), device_batch_size=BATCH_SIZE // n // 2 or None)
     loop.run(N_STEPS)
     found[n]['accumulated'] = results(loop)
+    found[n]['resumed'] = resume(f'{path}_{n}')
     found[n]['refusals'] = refusals()
   found['draws'] = draws()
   found['collectives'] = collectives()

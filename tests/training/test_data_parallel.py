@@ -16,9 +16,13 @@ _CHILD = (
 
 
 @pytest.fixture(scope='module')
-def found(tmp_path_factory):
+def path(tmp_path_factory):
+  return tmp_path_factory.mktemp('parallel') / 'found'
+
+
+@pytest.fixture(scope='module')
+def found(path):
   """What one process found on 1, 2 and 8 devices."""
-  path = tmp_path_factory.mktemp('parallel') / 'found'
   subprocess.run(
     [sys.executable, '-c', _CHILD, path, '1', '2', '8'],
     check=True,
@@ -43,11 +47,23 @@ def test_weights_are_those_of_one_device(found, n_devices):
 
 
 @pytest.mark.parametrize('n_devices', [2, 8])
-def test_accumulates_gradients(found, n_devices):
-  one, several = (found[n]['accumulated'] for n in (1, n_devices))
+@pytest.mark.parametrize('what', ['accumulated', 'resumed'])
+def test_accumulates_gradients_and_resumes(found, n_devices, what):
+  one, several = (found[n][what] for n in (1, n_devices))
+  assert len(one['losses']) == 3
   np.testing.assert_allclose(several['losses'], one['losses'], rtol=1e-5)
   for x, y in zip(several['weights'], one['weights'], strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+def test_one_device_goes_on_from_eight(found, path):
+  loop = data_parallel_child.loop_of(
+    data_parallel_child.tiny(), output_dir=f'{path}_8'
+  )
+  assert loop.step == 3
+  weights = data_parallel_child.flat_weights(loop.model)
+  for x, y in zip(weights, found[8]['resumed']['weights'], strict=True):
+    np.testing.assert_array_equal(x, y)
 
 
 @pytest.mark.parametrize('n_devices', [2, 8])
