@@ -15,7 +15,7 @@ import tensorflow as tf
 from trax import fastmath, trainer
 from trax.layers import base
 
-from trax_hourglass import runtime
+from trax_hourglass import hosts, runtime
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers import metrics
 
@@ -26,6 +26,16 @@ flags.DEFINE_string(
   'The weights to start with, or to score: a *.pkl.gz file of ours or of '
   "Trax's HourglassLM; or a directory: its newest.",
 )
+flags.DEFINE_string(
+  'coordinator_address',
+  None,
+  'HOST:PORT where the first of several hosts listens. With it go '
+  '--num_processes and --process_id; srun and mpirun tell all three.',
+)
+flags.DEFINE_integer('num_processes', None, 'How many hosts take part.')
+flags.DEFINE_integer('process_id', None, 'Which of them this is, from 0.')
+
+_HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
 # Flags of trax.trainer that do nothing there, or need a JAX of 2021.
 _DEAD_FLAGS = (
@@ -96,8 +106,12 @@ def building():
     raise UserError(_one_line(cause)) from error
 
 
-def start(argv: Sequence[str]) -> None:
+def start(argv: Sequence[str], on_hosts: bool = False) -> None:
   """Reads flags and sets the process up as they say.
+
+  Args:
+    argv: The command line.
+    on_hosts: Whether the command may run on several hosts at once.
 
   Raises:
     UserError: If a flag is unknown, malformed or without effect.
@@ -113,6 +127,11 @@ def start(argv: Sequence[str]) -> None:
   for name in _DEAD_FLAGS:
     if FLAGS[name].present:
       raise UserError(f'--{name} has no effect any more; leave it out')
+  if on_hosts:
+    hosts.join(*(FLAGS[name].value for name in _HOST_FLAGS))
+  for name in _HOST_FLAGS:
+    if FLAGS[name].present and not on_hosts:
+      raise UserError(f'--{name} has no effect here; leave it out')
   # The flag's default would mix Trax's log with the progress bar.
   if FLAGS['log_level'].present:
     logging.use_absl_handler()

@@ -19,7 +19,7 @@ import numpy as np
 from trax import shapes, trainer_flags
 from trax.layers import base
 
-from trax_hourglass import command, trained
+from trax_hourglass import command, hosts, trained
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import checkpoints
 
@@ -29,7 +29,7 @@ flags.adopt_module_key_flags(trained)
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command.start(argv)
+  command.start(argv, on_hosts=True)
   path = trained.configure()
   with command.building():
     evaluate = command.evaluator()
@@ -43,7 +43,10 @@ def main(argv: Sequence[str]) -> None:
     with _explained(evaluate.batch_shape):
       tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
       checkpoints.load_weights(model, path, tokens)
-  print(evaluate(model))
+  score = evaluate(model)
+  if hosts.is_first():
+    print(score)
+  hosts.wait_for_all()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import tqdm
 from trax import fastmath
 from trax.layers import base
 
+from trax_hourglass import devices, hosts
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams
 from trax_hourglass.data import text as text_lib
@@ -162,13 +163,17 @@ def _token_nats(
         f"model's vocab_size {vocab_size}; score what it was made for"
       )
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
-    return -jnp.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
+    nats = -jnp.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
+    return devices.gather(nats)
 
-  token_nats = jax.jit(token_nats)
-  weights, state = jax.device_put((model.weights, model.state))
+  whole, shared = devices.WHOLE, devices.SHARED
+  token_nats = devices.on_each(token_nats, (whole, whole, shared))
+  weights, state = devices.replicate((model.weights, model.state))
   for tokens, _, loss_weights in batches:
-    nats = np.asarray(token_nats(weights, state, tokens))
-    yield nats[loss_weights > 0]
+    n_missing = -len(tokens) % jax.device_count()
+    filled = np.pad(tokens, [(0, n_missing), (0, 0)])
+    nats = token_nats(weights, state, devices.share_out(filled))
+    yield np.asarray(nats)[: len(tokens)][loss_weights > 0]
 
 
 def _of_blocks(bits: np.ndarray) -> tuple[float, float]:
@@ -269,5 +274,9 @@ def image_evaluator(
 def _bar(name, total, unit):
   """Returns a progress bar; it stays away where stderr is no terminal."""
   return tqdm.tqdm(
-    total=total, desc=name, unit=unit, unit_scale=True, disable=None
+    total=total,
+    desc=name,
+    unit=unit,
+    unit_scale=True,
+    disable=None if hosts.is_first() else True,
   )

@@ -16,7 +16,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import secrets
 import shlex
 import sys
 import time
@@ -29,7 +28,7 @@ from trax import jaxboard, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from trax_hourglass import command, evaluation, plotting
+from trax_hourglass import command, evaluation, hosts, plotting
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.training import checkpoints
 from trax_hourglass.training.loop import Loop
@@ -50,7 +49,7 @@ _PACKAGES = (
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command.start(argv)
+  command.start(argv, on_hosts=True)
   command.configure()
   output_dir = _output_dir()
   with _new_directory(output_dir), command.building():
@@ -60,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
     loop.measure = dataclasses.replace(
       command.measure(), note=evaluation.caveat(loop.model)
     )
-    if loop.n_steps:
+    if loop.n_steps and loop.is_chief:
       _save_config(output_dir, argv, seed, loop.step)
   start_time = time.time()
   try:
@@ -68,10 +67,12 @@ def main(argv: Sequence[str]) -> None:
   except KeyboardInterrupt:
     raise KeyboardInterrupt(_interrupted(loop)) from None
   seconds = time.time() - start_time
-  picture = os.path.join(output_dir, 'learning_curve.png')
-  plotting.plot_learning_curve(loop.history, picture, loop.measure)
   score = evaluate and evaluate(loop.eval_model)
-  print(_summary(loop, seconds, score))
+  if loop.is_chief:
+    picture = os.path.join(output_dir, 'learning_curve.png')
+    plotting.plot_learning_curve(loop.history, picture, loop.measure)
+    print(_summary(loop, seconds, score))
+  hosts.wait_for_all()
 
 
 class _Loop(Loop):
@@ -87,6 +88,8 @@ class _Loop(Loop):
       super().run(self.n_steps)
 
   def _save_gin(self, summary_writer):
+    if summary_writer is None:  # Not the first host.
+      return
     summary_writer.text(
       'gin_config',
       jaxboard.markdownify_operative_config_str(gin.operative_config_str()),
@@ -131,12 +134,22 @@ def _check_train_bindings():
 def _output_dir():
   if FLAGS.output_dir:
     return os.path.expanduser(FLAGS.output_dir)
+  if jax.process_count() > 1:
+    raise UserError(
+      '--output_dir: not given, expected one that all hosts share'
+    )
   return trainer._output_dir_or_default()
 
 
 @contextlib.contextmanager
 def _new_directory(path):
-  """Makes a directory, and takes it away again if the body fails."""
+  """Makes a directory, and takes it away again if the body fails.
+
+  The first of several hosts does.
+  """
+  if not hosts.is_first():
+    yield
+    return
   made, parent = None, path
   while parent and not tf.io.gfile.exists(parent):
     made, parent = parent, os.path.dirname(parent)
@@ -164,7 +177,7 @@ def _seed(output_dir) -> int:
   if seed is None:
     seed = _earlier_seed(output_dir)
     if seed is None:
-      seed = secrets.randbits(31)
+      seed = hosts.common_seed()
     with gin.unlock_config():
       gin.bind_parameter('train.random_seed', seed)
   return seed
@@ -196,7 +209,7 @@ def _save_config(output_dir, argv, seed, step):
     f'command: python -m trax_hourglass.train {shlex.join(argv[1:])}',
     f'seed: {seed}',
     f'versions: python {platform.python_version()}, {versions}',
-    f'device: {jax.devices()[0].device_kind}',
+    f'devices: {jax.device_count()} {jax.devices()[0].device_kind}',
   )
   lines = ['# ' + ' '.join(line.split()) for line in header]
   with tf.io.gfile.GFile(path, 'w') as f:

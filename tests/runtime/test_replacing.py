@@ -172,3 +172,20 @@ def test_cond_takes_an_operand_for_each_branch():
 def test_an_integer_stays_static():
   length = jax.jit(lambda: jax.numpy.arange(fastmath.stop_gradient(3)))()
   np.testing.assert_array_equal(length, [0, 1, 2])
+
+
+def test_arrays_stay_on_their_host(monkeypatch):
+  """As on the second of two hosts, where all but one device is another's."""
+  x = jax.numpy.arange(3)
+
+  def foreign(*_):
+    pytest.fail('asked for the devices of all hosts')
+
+  assert tl.on_cpu(x).device == jax.devices('cpu')[0]
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(jax, 'devices', foreign)
+  kept = tl.on_cpu({'x': x})['x']
+  assert kept.device == jax.local_devices(backend='cpu')[0]
+  np.testing.assert_array_equal(kept, x)
+  replacing.keep_on_own_cpu()
+  assert not hasattr(tl.on_cpu.__wrapped__, '__wrapped__')

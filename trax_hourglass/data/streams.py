@@ -41,9 +41,22 @@ def check_seed(seed) -> None:
     raise UserError(f'seed: got {seed!r}, expected a whole number, at least 0')
 
 
-def check_shares(name: str, size: int, n_devices: int) -> None:
-  """Raises `UserError` unless a batch can be shared out evenly."""
+def check_shares(
+  name: str, size: int, n_devices: int, n_hosts: int = 1
+) -> None:
+  """Raises `UserError` unless a batch can be shared out evenly.
+
+  Args:
+    name: Of the size, for the message.
+    size: Sequences in the batch.
+    n_devices: Devices on all hosts.
+    n_hosts: How many hosts have them.
+  """
   if size % n_devices:
+    below = size // n_devices * n_devices
+    sizes = [str(n) for n in (below, below + n_devices) if n]
+    hosts = f' of {n_hosts} hosts' if n_hosts > 1 else ''
     raise UserError(
       f'{name}: got {size}, expected a multiple of the {n_devices} devices'
+      f'{hosts}, such as {" or ".join(sizes)}'
     )

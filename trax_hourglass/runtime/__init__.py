@@ -22,6 +22,7 @@ def apply():
   replacing.provide_xla_extension()
   replacing.repair_tree_unflatten()
   replacing.rename_host_count()
+  replacing.keep_on_own_cpu()
   replacing.name_operands_of_cond()
   replacing.leave_integers_static()
   replacing.skip_whole_examples()

@@ -1,5 +1,6 @@
 """Functions that JAX or Python has dropped or changed, as Trax calls them."""
 
+import functools
 import importlib
 import sys
 import types
@@ -117,6 +118,27 @@ def rename_host_count():
   by the old name and is about to drop it. Both give the same number.
   """
   jax.host_count = jax.process_count
+
+
+def keep_on_own_cpu():
+  """Lets `tl.on_cpu` put arrays into the memory of this host.
+
+  Cause: it takes the first of `jax.devices('cpu')`, which is that of the first
+  host, wherever it is called. On a single host it does what it did.
+  """
+  acceleration = importlib.import_module('trax.layers.acceleration')
+  namespace = importlib.import_module('trax.layers')
+  on_cpu = acceleration.on_cpu
+  if hasattr(on_cpu, '__wrapped__'):
+    return
+
+  @functools.wraps(on_cpu)
+  def on_own_cpu(x):
+    if jax.process_count() == 1:
+      return on_cpu(x)
+    return jax.device_put(x, jax.local_devices(backend='cpu')[0])
+
+  acceleration.on_cpu = namespace.on_cpu = on_own_cpu
 
 
 def name_operands_of_cond():

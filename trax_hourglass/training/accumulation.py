@@ -36,7 +36,7 @@ def n_parts(batch_size, n_devices=1, device_batch_size=None) -> int:
   return share // device_batch_size
 
 
-def accumulate(forward_and_backward, n_parts):
+def accumulate(forward_and_backward, n_parts, axis_name=None):
   """Returns `forward_and_backward` for a batch in parts, one after the other.
 
   Loss and gradients are those of the whole batch: the parts count as much as
@@ -48,6 +48,8 @@ def accumulate(forward_and_backward, n_parts):
       state), gradients), where the loss is a mean by the loss weights, the last
       of the batch's arrays.
     n_parts: Number of parts; divides the first axis of each array.
+    axis_name: Of the devices that take a share of the batch each, in as many
+      parts, if there are several. Their mean is taken of what is returned.
   """
 
   def accumulated(batch, weights, state, rng):
@@ -55,6 +57,8 @@ def accumulate(forward_and_backward, n_parts):
       lambda x: x.reshape(n_parts, -1, *x.shape[1:]), tuple(batch)
     )
     loss_weights = parts[-1].reshape(n_parts, -1).sum(axis=1)
+    if axis_name is not None:
+      loss_weights = jax.lax.psum(loss_weights, axis_name)
     shares = loss_weights / loss_weights.sum()
 
     def add_part(sums, part):
@@ -62,7 +66,10 @@ def accumulate(forward_and_backward, n_parts):
       (loss, new_state), gradients = forward_and_backward(
         batch, weights, state, rng
       )
-      added = jax.tree.map(lambda x: share * x, (loss, gradients))
+      # Of a part without weight, loss and gradients are not numbers.
+      added = jax.tree.map(
+        lambda x: jnp.where(share > 0, share * x, 0), (loss, gradients)
+      )
       return jax.tree.map(jnp.add, sums, added), new_state
 
     zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, weights)

@@ -9,12 +9,11 @@ import jax
 import numpy as np
 import tensorflow as tf
 import tqdm
-from trax.optimizers import trainer as trax_trainer
-from trax.supervised import training
 
+from trax_hourglass import devices
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers.metrics import Measure, nats_to_bits
-from trax_hourglass.training import accumulation, checkpoints
+from trax_hourglass.training import accumulation, checkpoints, data_parallel
 
 
 def options(device_batch_size=None):
@@ -30,13 +29,14 @@ def options(device_batch_size=None):
   return {'device_batch_size': device_batch_size}
 
 
-class Loop(training.Loop):
+class Loop(data_parallel.Loop):
   """Trains as `trax.supervised.training.Loop` does, with its arguments.
 
   One more, `device_batch_size`, is how many sequences of a batch a device takes
   at once, in training; their gradients are accumulated to those of the batch.
 
-  Beyond that the loop compiles the update function once instead of twice,
+  It uses all devices of all hosts, see `data_parallel.Loop`. Beyond that the
+  loop compiles the update function once instead of twice,
   shows a progress bar and a line per evaluation, saves a checkpoint after the
   last step too, and raises a `UserError` where Trax goes on silently: at a
   target beyond the model's outputs, and at a checkpoint of another
@@ -56,16 +56,12 @@ class Loop(training.Loop):
     self._check_targets()
 
   def _init_trainer(self, task):
-    if self.n_devices > 1:
-      raise UserError(
-        f'devices: got {self.n_devices}, training on more than one is not '
-        "available yet; use one: --config='num_devices.value = 1'"
-      )
-    batch_size = task.sample_batch[0].shape[0]
-    n_parts = accumulation.n_parts(
-      batch_size, self.n_devices, self._device_batch_size
-    )
     built = super()._init_trainer(task)
+    n_parts = accumulation.n_parts(
+      task.sample_batch[0].shape[0],
+      jax.device_count(),
+      self._device_batch_size,
+    )
     if n_parts > 1:
       self._accumulate(built, n_parts)
     return built
@@ -76,11 +72,13 @@ class Loop(training.Loop):
         'device_batch_size: got one beside use_memory_efficient_trainer, which '
         'takes each batch at once; leave one of them out'
       )
-    built._accelerated_update_fn = trax_trainer._accelerate_update_fn(
-      accumulation.accumulate(built._forward_and_backward_fn, n_parts),
-      built.optimizer,
-      n_devices=built._n_devices,
-      adasum=built._adasum,
+    self._set_update_fn(
+      built,
+      accumulation.accumulate(
+        built._forward_and_backward_fn,
+        n_parts,
+        devices.AXIS if self.is_parallel else None,
+      ),
     )
 
   def run(self, n_steps=1):
@@ -94,7 +92,7 @@ class Loop(training.Loop):
         '{rate_noinv_fmt}, {remaining} left'
       ),
       mininterval=0.5,
-      disable=not sys.stderr.isatty(),
+      disable=not (self.is_chief and sys.stderr.isatty()),
       dynamic_ncols=True,
     ) as self._bar:
       super().run(n_steps)
@@ -107,6 +105,8 @@ class Loop(training.Loop):
     self._eval_reports = []
     super().run_evals(summary_writers)
     report = [f'step {self.step}', self._train_report, *self._eval_reports]
+    if not self.is_chief:
+      return
     tqdm.tqdm.write('  '.join(filter(None, report)) + self.measure.remarks)
 
   def log_summary(
@@ -139,7 +139,7 @@ class Loop(training.Loop):
     which to XLA is another function to compile, and pins the slots to the CPU,
     also where there is a GPU.
     """
-    if self.n_devices != 1 or self._use_memory_efficient_trainer:
+    if self.is_parallel or self._use_memory_efficient_trainer:
       return
     device = jax.local_devices()[0]
     for trainer in self._trainer_per_task:

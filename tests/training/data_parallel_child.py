@@ -1,0 +1,218 @@
+"""Trains on simulated devices and writes down what came out.
+
+For a process of its own, as JAX is started anew for each number of devices.
+"""
+
+import pickle
+
+import jax
+from jax.extend import backend
+import numpy as np
+from trax import layers as tl
+from trax import optimizers
+from trax.supervised import training as trax_training
+
+from trax_hourglass import (
+  AveragePooling,
+  HourglassLM,
+  NaiveUpsampling,
+  devices,
+  evaluation,
+)
+from trax_hourglass.errors import UserError
+from trax_hourglass.layers import random_masks
+from trax_hourglass.training import Loop, data_parallel
+
+VOCAB_SIZE = 11
+BATCH_SIZE = 8
+LENGTH = 7
+N_STEPS = 3
+
+# What XLA has compiled, by name.
+_COMPILED = []
+jax.monitoring.register_event_duration_secs_listener(
+  lambda event, _, fun_name='', **kwargs: (
+    event.endswith('/backend_compile_duration') and _COMPILED.append(fun_name)
+  )
+)
+
+
+def batches(batch_size=BATCH_SIZE, seed=0):
+  """Yields batches whose sequences have different loss weights, some none."""
+  rng = np.random.default_rng(seed)
+  while True:
+    tokens = rng.integers(VOCAB_SIZE, size=(batch_size, LENGTH))
+    tokens = tokens.astype(np.int32)
+    loss_weights = rng.integers(0, 4, size=(batch_size, 1))
+    loss_weights[:2] = [[0], [3]]
+    loss_weights = loss_weights * np.ones((batch_size, LENGTH))
+    yield tokens, tokens, loss_weights.astype(np.float32)
+
+
+def hourglass(mode):
+  return HourglassLM(
+    VOCAB_SIZE,
+    d_model=6,
+    d_ff=5,
+    n_heads=2,
+    hierarchy='0@1 2@2 0@1',
+    dropout=0.0,
+    mode=mode,
+  )
+
+
+def loop_of(model, eval_model=None, batch_size=BATCH_SIZE, **kwargs):
+  task = trax_training.TrainTask(
+    batches(batch_size),
+    tl.WeightedCategoryCrossEntropy(),
+    optimizers.SGD(0.5),
+    n_steps_per_checkpoint=1,
+  )
+  eval_task = trax_training.EvalTask(
+    batches(batch_size, seed=1),
+    [tl.WeightedCategoryCrossEntropy(), tl.WeightedCategoryAccuracy()],
+    metric_names=['loss', 'accuracy'],
+    n_eval_batches=2,
+  )
+  return Loop(model, task, eval_model, [eval_task], random_seed=0, **kwargs)
+
+
+def results(loop):
+  history = loop.history
+  return {
+    'losses': history.get('train', 'metrics/WeightedCategoryCrossEntropy'),
+    'eval_losses': history.get('eval', 'metrics/loss'),
+    'accuracies': history.get('eval', 'metrics/accuracy'),
+    'weights': flat_weights(loop.model),
+  }
+
+
+def flat_weights(model):
+  flat, _ = tl.flatten_weights_and_state(model.weights, model.state)
+  return [np.asarray(w) for w in flat]
+
+
+def train():
+  """Returns what a few steps give, and the score of a text afterwards."""
+  _COMPILED.clear()
+  loop = loop_of(hourglass('train'), hourglass('eval'))
+  loop.run(N_STEPS)
+  found = results(loop)
+  found['n_compiled'] = sum('update' in name for name in _COMPILED)
+  text = np.arange(45, dtype=np.uint8) % VOCAB_SIZE
+  score = evaluation.score(loop.eval_model, text, LENGTH, batch_size=3)
+  found['score'] = score.bits, score.n
+  return found
+
+
+def tiny():
+  return tl.Serial(tl.Embedding(VOCAB_SIZE, 3), tl.Dense(VOCAB_SIZE))
+
+
+def resume(output_dir):
+  """Returns what is left in a directory after two steps and one more."""
+  loop_of(tiny(), output_dir=output_dir).run(2)
+  loop = loop_of(tiny(), output_dir=output_dir)
+  loop.run(1)
+  return results(loop)
+
+
+def refusals():
+  """Returns the messages of what does not work on these devices."""
+  attempts = {
+    'batch_size': {'batch_size': 9},
+    'adasum': {'adasum': True},
+    'n_devices': {'n_devices': jax.device_count() + 1},
+  }
+  messages = {}
+  for name, arguments in attempts.items():
+    try:
+      loop_of(tiny(), **arguments)
+    except UserError as error:
+      messages[name] = str(error)
+  return messages
+
+
+def draws():
+  """Returns what each device draws in a step, and the state that is kept."""
+  optimizer = optimizers.SGD(0.1)
+  slots, opt_params = optimizer.tree_init(np.zeros(1))
+
+  def forward_and_backward(batch, weights, state, rng):
+    drawn = devices.gather(jax.random.bits(rng, (1,)))
+    kept = random_masks.keep(rng, 0.5, (64,))
+    mine = jax.lax.axis_index(devices.AXIS) + jax.numpy.int32(7)
+    state = drawn, devices.gather(kept[None]), kept, mine
+    return (batch[0].mean(), state), weights
+
+  update = data_parallel.update_fn(forward_and_backward, optimizer)
+  rows = np.arange(jax.device_count(), dtype=np.float32)
+  weights, key = np.zeros(1, np.float32), np.zeros(2, np.uint32)
+  _, state, stats = update((weights, slots), 1, opt_params, (rows,), (), key)
+  return jax.device_get((*state, stats['loss']))
+
+
+def collectives():
+  """Returns how devices talk in a step of a model with all of its parts."""
+  model = HourglassLM(
+    VOCAB_SIZE,
+    d_model=6,
+    d_ff=5,
+    n_heads=2,
+    hierarchy='1@1 2@{2,3} 1@1',
+    attention_downsampling_fn=AveragePooling,
+    attention_upsampling_fn=NaiveUpsampling,
+    dropout=0.1,
+    rematerialize=True,
+  )
+  loop = loop_of(model, device_batch_size=1, batch_size=2 * jax.device_count())
+  (trainer,) = loop._trainer_per_task
+  update = data_parallel.compiled_update(
+    trainer._forward_and_backward_fn, trainer.optimizer
+  )
+  accelerated = trainer.accelerated_model_with_loss
+  lowered = update.lower(
+    (accelerated.weights, trainer.slots),
+    1,
+    trainer._opt_params,
+    np.zeros(2, np.uint32),
+    accelerated.state,
+    tuple(loop.tasks[0].sample_batch),
+  )
+  words = (
+    'all_reduce',
+    'all_gather',
+    'all_to_all',
+    'collective_broadcast',
+    'collective_permute',
+    'reduce_scatter',
+  )
+  return {word: lowered.as_text().count(f'stablehlo.{word}') for word in words}
+
+
+def sources_after_donation():
+  """Returns arrays whose copies on all devices have been given away."""
+  sources = [np.arange(5.0, dtype=np.float32), jax.numpy.arange(5.0)]
+  add = devices.on_each(lambda x: x + 1, (devices.WHOLE,), (0,))
+  for source in sources:
+    jax.block_until_ready(add(devices.replicate(source)))
+  return [np.asarray(source) for source in sources]
+
+
+def main(path, *numbers_of_devices):
+  found = {}
+  for n in map(int, numbers_of_devices):
+    backend.clear_backends()
+    jax.config.update('jax_num_cpu_devices', n)
+    assert jax.device_count() == n
+    found[n] = train()
+    loop = loop_of(tiny(), device_batch_size=BATCH_SIZE // n // 2 or None)
+    loop.run(N_STEPS)
+    found[n]['accumulated'] = results(loop)
+    found[n]['resumed'] = resume(f'{path}_{n}')
+    found[n]['refusals'] = refusals()
+  found['draws'] = draws()
+  found['collectives'] = collectives()
+  found['sources'] = sources_after_donation()
+  with open(path, 'wb') as file:
+    pickle.dump(found, file)

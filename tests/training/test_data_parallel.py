@@ -1,0 +1,126 @@
+"""Several devices train and evaluate as one does: on 2 and 8 simulated ones."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.training import data_parallel_child
+
+_CHILD = (
+  'import sys, trax_hourglass; from tests.training import data_parallel_child;'
+  'data_parallel_child.main(*sys.argv[1:])'
+)
+
+
+@pytest.fixture(scope='module')
+def path(tmp_path_factory):
+  return tmp_path_factory.mktemp('parallel') / 'found'
+
+
+@pytest.fixture(scope='module')
+def found(path):
+  """What one process found on 1, 2 and 8 devices."""
+  subprocess.run(
+    [sys.executable, '-c', _CHILD, path, '1', '2', '8'],
+    check=True,
+    stdout=subprocess.DEVNULL,
+  )
+  return pickle.loads(path.read_bytes())
+
+
+@pytest.mark.parametrize('n_devices', [2, 8])
+@pytest.mark.parametrize('name', ['losses', 'eval_losses', 'accuracies'])
+def test_losses_are_those_of_one_device(found, n_devices, name):
+  one, several = found[1][name], found[n_devices][name]
+  assert len(one) == data_parallel_child.N_STEPS
+  np.testing.assert_allclose(several, one, rtol=1e-5)
+
+
+@pytest.mark.parametrize('n_devices', [2, 8])
+def test_weights_are_those_of_one_device(found, n_devices):
+  one, several = found[1]['weights'], found[n_devices]['weights']
+  for x, y in zip(several, one, strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('n_devices', [2, 8])
+@pytest.mark.parametrize('what', ['accumulated', 'resumed'])
+def test_accumulates_gradients_and_resumes(found, n_devices, what):
+  one, several = (found[n][what] for n in (1, n_devices))
+  assert len(one['losses']) == 3
+  np.testing.assert_allclose(several['losses'], one['losses'], rtol=1e-5)
+  for x, y in zip(several['weights'], one['weights'], strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+def test_one_device_goes_on_from_eight(found, path):
+  loop = data_parallel_child.loop_of(
+    data_parallel_child.tiny(), output_dir=f'{path}_8'
+  )
+  assert loop.step == 3
+  weights = data_parallel_child.flat_weights(loop.model)
+  for x, y in zip(weights, found[8]['resumed']['weights'], strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize('n_devices', [2, 8])
+def test_scores_every_token_once(found, n_devices):
+  """Batches of 3 windows, which do not divide."""
+  bits, n = found[n_devices]['score']
+  assert n == 45
+  assert bits == pytest.approx(found[1]['score'][0], rel=1e-5)
+
+
+@pytest.mark.parametrize('n_devices', [1, 2, 8])
+def test_update_is_compiled_once(found, n_devices):
+  assert found[n_devices]['n_compiled'] == 1
+
+
+def test_devices_draw_for_themselves(found):
+  drawn, masks, mask, _, _ = found['draws']
+  assert len(set(drawn.tolist())) == 8
+  assert len({tuple(row) for row in masks}) == 8
+  np.testing.assert_array_equal(mask, masks[0])
+
+
+def test_loss_is_the_mean_and_state_the_first(found):
+  *_, state, loss = found['draws']
+  assert state == 7
+  assert loss == np.mean(np.arange(8))
+
+
+def test_devices_only_sum(found):
+  counts = found['collectives']
+  assert counts.pop('all_reduce') > 0
+  assert set(counts.values()) == {0}
+
+
+def test_donation_leaves_what_was_copied(found):
+  for source in found['sources']:
+    np.testing.assert_array_equal(source, np.arange(5))
+
+
+@pytest.mark.parametrize(
+  ('n_devices', 'name', 'message'),
+  [
+    (
+      2,
+      'batch_size',
+      'batch_size: got 9, expected a multiple of the 2 devices, such as 8 or '
+      '10',
+    ),
+    (
+      8,
+      'batch_size',
+      'batch_size: got 9, expected a multiple of the 8 devices, such as 8 or '
+      '16',
+    ),
+    (8, 'adasum', 'adasum: got True with 8 devices, expected a single one; '),
+    (8, 'n_devices', 'num_devices: got 9, expected 8, '),
+  ],
+)
+def test_refuses_at_once(found, n_devices, name, message):
+  assert found[n_devices]['refusals'][name].startswith(message)

@@ -1,0 +1,71 @@
+"""Memory of each device in training: python -m trax_hourglass.memory.
+
+Takes the gin files of trax_hourglass.train, and compiles their update for as
+many simulated devices of a CPU as --devices says; nothing is allocated, and
+nothing runs. For images give the tokens of one as --tokens.
+
+  python -m trax_hourglass.memory --config_file=enwik8.gin --devices=8
+"""
+
+from collections.abc import Sequence
+import copy
+import sys
+
+from absl import flags
+from trax import trainer_flags
+
+from trax_hourglass import command
+from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.errors import UserError, check_positive
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(trainer_flags)
+flags.DEFINE_integer('devices', 1, 'How many, on all hosts.')
+flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if not of a text.')
+
+_USED_FLAGS = ('config', 'config_file', 'log_level')
+
+
+@command.exit_codes()
+def main(argv: Sequence[str]) -> None:
+  command.start(argv)
+  for flag in FLAGS.flags_by_module_dict()[trainer_flags.__name__]:
+    if flag.present and flag.name not in _USED_FLAGS:
+      raise UserError(f'--{flag.name} has no effect here; leave it out')
+  check_positive(**{'--devices': FLAGS.devices})
+  device_memory.simulate(FLAGS.devices)
+  command.configure()
+  with command.building():
+    inputs = str(command.bound('train.inputs')).lstrip('@')
+    batch_size, length = _bound(f'{inputs}.batch_size'), _length()
+    check_positive(**{f'{inputs}.batch_size': batch_size})
+    memory = device_memory.measure(
+      _bound('train.model')(mode='train'),
+      _bound('train.optimizer')(),
+      batch_size,
+      length,
+      _bound('trax_hourglass.Loop.device_batch_size'),
+    )
+  print(
+    f'Of {batch_size} sequences of {length:,} tokens each of {FLAGS.devices} '
+    f'devices takes {batch_size // FLAGS.devices}, in'
+  )
+  print(device_memory.table(memory, FLAGS.devices))
+
+
+def _length() -> int:
+  length = FLAGS.tokens
+  if length is None:
+    length = _bound('trax_hourglass.text_inputs.length')
+  if length is None:
+    raise UserError('--tokens: not given, expected those of an image')
+  check_positive(**{'--tokens': length})
+  return length
+
+
+def _bound(parameter):
+  return copy.deepcopy(command.bound(parameter))
+
+
+if __name__ == '__main__':
+  main(sys.argv)
