@@ -21,6 +21,7 @@ from trax_hourglass.layers import (
   RotaryAttention,
 )
 from trax_hourglass.models import Hourglass, HourglassLM
+from trax_hourglass.training.checkpoints import load_checkpoint
 
 __version__ = '0.1.0'
 
@@ -39,6 +40,7 @@ __all__ = [
   'RotaryAttention',
   'Score',
   'UserError',
+  'load_checkpoint',
   'score',
   'score_images',
 ]

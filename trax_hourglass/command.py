@@ -53,7 +53,8 @@ std_logging.getLogger().addFilter(
 def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
-  A user's mistake prints one line and exits with 2, Ctrl-C exits with 130.
+  A user's mistake prints one line and exits with 2, Ctrl-C exits with 130, and
+  a run that SIGTERM stopped with 143.
   """
   try:
     yield
@@ -62,7 +63,7 @@ def exit_codes():
     raise SystemExit(2) from error
   except KeyboardInterrupt as error:
     print(f'\n{str(error) or "interrupted"}', file=sys.stderr)
-    raise SystemExit(130) from error
+    raise SystemExit(getattr(error, 'exit_code', 130)) from error
 
 
 @contextlib.contextmanager

@@ -12,12 +12,10 @@ may be one that Trax wrote for `trax.models.HourglassLM`.
 from collections.abc import Sequence
 import contextlib
 import copy
-import os
 import sys
 
 from absl import flags
 import numpy as np
-import tensorflow as tf
 from trax import shapes, trainer_flags
 from trax.layers import base
 
@@ -38,9 +36,9 @@ flags.DEFINE_string(
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
   path = checkpoints.find_checkpoint(_checkpoint())
-  beside = os.path.join(os.path.dirname(path), 'config.gin')
-  if not FLAGS.config_file and tf.io.gfile.exists(beside):
-    FLAGS.config_file = [beside]
+  config = checkpoints.find_config(path)
+  if not FLAGS.config_file and config:
+    FLAGS.config_file = [config]
   command.configure()
   with command.building():
     evaluate = command.evaluator()

@@ -31,7 +31,7 @@ from trax.supervised import training as trax_training
 
 from trax_hourglass import command, evaluation, plotting
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training import checkpoints, locking
 from trax_hourglass.training.loop import Loop
 
 FLAGS = flags.FLAGS
@@ -53,23 +53,23 @@ def main(argv: Sequence[str]) -> None:
   command.start(argv)
   command.configure()
   output_dir = _output_dir()
-  with _new_directory(output_dir), command.building():
-    seed = _seed(output_dir)
-    evaluate = command.evaluator()
-    loop = _build(output_dir, seed)
-    loop.measure = dataclasses.replace(
-      command.measure(), note=evaluation.caveat(loop.model)
-    )
-    if loop.n_steps:
-      _save_config(output_dir, argv, seed, loop.step)
-  start_time = time.time()
-  try:
+  with contextlib.ExitStack() as stack:
+    with _new_directory(output_dir), command.building():
+      if jax.process_index() == 0:
+        stack.enter_context(locking.locked(output_dir))
+      seed = _seed(output_dir)
+      evaluate = command.evaluator()
+      loop = _build(output_dir, seed)
+      loop.measure = dataclasses.replace(
+        command.measure(), note=evaluation.caveat(loop.model)
+      )
+      if loop.n_steps:
+        _save_config(output_dir, argv, seed, loop.step)
+    start_time = time.time()
     loop.start()
-  except KeyboardInterrupt:
-    raise KeyboardInterrupt(_interrupted(loop)) from None
-  seconds = time.time() - start_time
-  picture = os.path.join(output_dir, 'learning_curve.png')
-  plotting.plot_learning_curve(loop.history, picture, loop.measure)
+    seconds = time.time() - start_time
+    picture = os.path.join(output_dir, 'learning_curve.png')
+    plotting.plot_learning_curve(loop.history, picture, loop.measure)
   score = evaluate and evaluate(loop.eval_model)
   print(_summary(loop, seconds, score))
 
@@ -129,9 +129,15 @@ def _check_train_bindings():
 
 
 def _output_dir():
-  if FLAGS.output_dir:
-    return os.path.expanduser(FLAGS.output_dir)
-  return trainer._output_dir_or_default()
+  path = os.path.expanduser(
+    FLAGS.output_dir or trainer._output_dir_or_default()
+  )
+  if '://' in path:
+    raise UserError(
+      f'--output_dir: got {path}, expected a folder of a file system, where '
+      'files can be locked and renamed; mount it, or copy it there afterwards'
+    )
+  return path
 
 
 @contextlib.contextmanager
@@ -210,15 +216,6 @@ def _version(package):
     return '(source tree)'
 
 
-def _interrupted(loop):
-  path = os.path.join(loop.output_dir, 'model' + checkpoints.SUFFIX)
-  step = checkpoints.read_step(path) if tf.io.gfile.exists(path) else 0
-  return (
-    f'interrupted at step {loop.step}; the same command resumes from step '
-    f'{step}'
-  )
-
-
 def _summary(loop, seconds, score):
   """Returns the lines at the end of a run."""
   n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
@@ -239,8 +236,8 @@ def _summary(loop, seconds, score):
     'none: bind trax_hourglass.evaluate.text or .evaluate_images.images'
   )
   lines['output'] = (
-    f'{loop.output_dir}: model.pkl.gz, config.gin, learning_curve.png, '
-    'TensorBoard summaries'
+    f'{loop.output_dir}: checkpoints, model.pkl.gz, config.gin, '
+    'learning_curve.png, TensorBoard summaries'
   )
   return '\n'.join(f'{name:12}{text}' for name, text in lines.items())
 
