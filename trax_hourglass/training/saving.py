@@ -103,9 +103,7 @@ class Saver:
     """Waits, and raises a `UserError` if the last checkpoint is not on disk."""
     self.wait()
     if self._error:
-      last = (
-        'none was' if self.step is None else f'the last is step {self.step}'
-      )
+      last = f'the last one is of step {self.step}' if self.path else 'none was'
       raise UserError(
         f'checkpoint: cannot be written to {self._directory} '
         f'({self._error.strerror}); {last}: make room, and the same command '
