@@ -15,7 +15,7 @@ import tensorflow as tf
 from trax import fastmath, trainer
 from trax.layers import base
 
-from trax_hourglass import runtime
+from trax_hourglass import runtime, safety
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers import metrics
 
@@ -25,6 +25,12 @@ flags.DEFINE_string(
   None,
   'The weights to start with, or to score: a *.pkl.gz file of ours or of '
   "Trax's HourglassLM; or a directory: its newest.",
+)
+
+flags.DEFINE_bool(
+  'safe',
+  False,
+  'Whether gin files may only bind what Trax and trax_hourglass have.',
 )
 
 # Flags of trax.trainer that do nothing there, or need a JAX of 2021.
@@ -132,6 +138,8 @@ def configure() -> None:
   """
   gin.clear_config()
   try:
+    if FLAGS.safe:
+      safety.check_files(FLAGS.config_file or [])
     _parse_files_of_trax()
     trainer._gin_parse_configs()
   except (ValueError, LookupError, OSError, ImportError, SyntaxError) as error:
