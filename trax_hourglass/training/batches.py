@@ -11,7 +11,8 @@ class Batches:
   """The batches that a loop draws for a task.
 
   Attributes:
-    n_drawn: How many those are, over all runs in this output directory.
+    n_drawn: How many those are, over all runs in this output directory; the one
+      before them, which the loop knows their shape by, is not counted.
   """
 
   def __init__(self, stream: Iterator, check):

@@ -99,7 +99,7 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
   flat = os.path.join(directory, f'model{SUFFIX}')
   # Of ours it is a link.
   has_flat = os.path.isfile(flat) and not os.path.islink(flat)
-  if has_flat and (not steps or read_step(flat) > steps[0].step):
+  if has_flat and (not steps or _is_newer(flat, steps[0].step)):
     return flat
   for one in steps:
     try:
@@ -210,6 +210,14 @@ def check_arrays(path: str, kind: str, got: Sequence, expected: Sequence):
         f'checkpoint {path}: {kind} array {i} has shape {np.shape(x)}, '
         f"expected the model's {np.shape(y)}; {advice}"
       )
+
+
+def _is_newer(path, step):
+  try:
+    return read_step(path) > step
+  except UserError as error:
+    warn(f'{error}; it is passed over')
+    return False
 
 
 def _check_whole(folder):

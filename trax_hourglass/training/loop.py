@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import signal
 import time
 
@@ -159,9 +160,10 @@ class Loop(resumable.ResumableLoop):
       self._save()
     self._eval_model.weights = self._model.weights
     if watch.signum is not None:
+      saved = ', all saved; the same command goes on from there'
       raise interruption.Interrupted(
-        f'stopped by {signal.Signals(watch.signum).name} at step {self.step}, '
-        'all saved; the same command goes on from there',
+        f'stopped by {signal.Signals(watch.signum).name} at step {self.step}'
+        f'{saved if self._output_dir else ""}',
         watch.signum,
       )
 
@@ -190,6 +192,7 @@ class Loop(resumable.ResumableLoop):
       return
     (step, n_drawn, stats), self._unread = self._unread, None
     stats = finite.on_host(stats)
+    is_shown = self._bar.update()
     culprit = finite.culprit(stats)
     if stats.pop(finite.SKIPPED, False):
       self._n_skipped += 1
@@ -208,7 +211,7 @@ class Loop(resumable.ResumableLoop):
     self._sums.loss += stats['loss']
     for name, value in stats.items():
       self._sums.metrics[name] = self._sums.metrics.get(name, 0.0) + value
-    if self._bar.update():
+    if is_shown:
       loss = reports.format_loss(stats['loss'], self.measure)
       self._bar.set_postfix_str(loss + self.measure.remarks)
 
@@ -220,7 +223,7 @@ class Loop(resumable.ResumableLoop):
     writer = self._train_writers[task_index]
     self._log_training_progress(
       task=self._tasks[task_index],
-      total_loss=self._sums.loss,
+      total_loss=self._sums.loss if self._sums.n_steps else math.nan,
       n_steps=self._sums.n_steps,
       elapsed_time=time.time() - self._start_time,
       optimizer_metrics=self._sums.metrics,

@@ -14,6 +14,7 @@ from trax_hourglass.training import (
   locking,
   restoring,
   saving,
+  storage,
 )
 
 
@@ -120,6 +121,8 @@ class ResumableLoop(training.Loop):
     """
     if directory is None and filename is None:
       with self._only_writer():
+        if self._output_dir and self.is_chief:
+          storage.clean(self._output_dir)
         path = self._output_dir and checkpoints.newest_whole(
           self._output_dir, set_aside=self.is_chief
         )

@@ -82,7 +82,6 @@ class Saver:
     self.step = self.path = None
     for newest in storage.stored(directory)[:1]:
       self.step, self.path = newest.step, newest.path
-    storage.clean(directory)
 
   def save(self, step: int, files: dict, **facts) -> None:
     """Starts to write what `snapshot` gave, after the former is written."""
