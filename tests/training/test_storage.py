@@ -119,7 +119,10 @@ def test_links_follow_the_newest_also_in_a_copy(tmp_path):
   first = tmp_path / 'first'
   storage.link_latest(str(first), _write(first, 1, b'1'))
   storage.link_latest(str(first), _write(first, 2, b'2'))
+  (first / 'latest.new').symlink_to('what a killed run left')
+  storage.link_latest(str(first), _write(first, 2, b'2'))
   assert (first / 'a').read_bytes() == b'2'
+  assert not (first / 'latest.new').is_symlink()
   assert not (first / 'manifest.json').exists()
   copy = shutil.copytree(first, tmp_path / 'copy')  # Of what links point to.
   storage.link_latest(str(copy), _write(copy, 3, b'3'))

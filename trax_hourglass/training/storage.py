@@ -5,6 +5,7 @@ of it is on disk. Its `manifest.json` holds size and SHA-256 of each file.
 """
 
 from collections.abc import Callable, Mapping
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -198,6 +199,8 @@ def link_latest(directory: str, path: str) -> None:
 def _link(target, path):
   if os.path.isdir(path) and not os.path.islink(path):
     shutil.rmtree(path)  # A copy of the directory has a copy of the folder.
+  with contextlib.suppress(FileNotFoundError):
+    os.unlink(f'{path}.new')  # Of a run that was killed in between.
   os.symlink(target, f'{path}.new')
   os.replace(f'{path}.new', path)
 
