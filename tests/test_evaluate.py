@@ -1,5 +1,8 @@
 """Tests of `python -m trax_hourglass.evaluate`, run in process."""
 
+import gzip
+import os
+import pickle
 import shutil
 
 import numpy as np
@@ -93,3 +96,30 @@ def test_refuses(run, capsys, tmp_path, argv, message):
   line = fails(capsys, ['evaluate', *argv], main=evaluate.main)
   assert line.startswith('error: ')
   assert message.format(empty=tmp_path) in line
+
+
+class _Gadget:
+  def __init__(self, path):
+    self._path = path
+
+  def __reduce__(self):
+    return os.mkdir, (str(self._path),)
+
+
+@pytest.mark.parametrize('main', [evaluate.main, train.main])
+def test_hostile_checkpoint_is_refused_and_not_run(run, capsys, tmp_path, main):
+  content = {'flat_weights': 2, 'flat_state': _Gadget(tmp_path / 'ran')}
+  path = tmp_path / 'model.pkl.gz'
+  path.write_bytes(gzip.compress(pickle.dumps(content)))
+  argv = [
+    'command',
+    f'--config_file={run}/config.gin',
+    f'--init_checkpoint={tmp_path}',
+    f'--output_dir={tmp_path}/made',
+  ]
+  line = fails(capsys, argv, main=main)
+  assert f'{path}: names posix.mkdir, which is no part' in line
+  argv = [*argv[:2], f'--output_dir={tmp_path}']
+  assert 'posix.mkdir' in fails(capsys, argv, main=main)
+  assert not (tmp_path / 'ran').exists()
+  assert not (tmp_path / 'made').exists()

@@ -1,7 +1,10 @@
 """Tests of `python -m trax_hourglass.train`, run in process."""
 
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -15,7 +18,7 @@ from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
 from tests.commands import TINY, arguments, fails
-from trax_hourglass import command, train
+from trax_hourglass import command, load_checkpoint, train
 from trax_hourglass.training import checkpoints
 from trax_hourglass.training.loop import Loop
 
@@ -139,18 +142,19 @@ def test_draws_a_seed_where_none_is_bound(text, tmp_path):
   assert seeds[0] != seeds[1] == seeds[2]
 
 
-def test_same_losses_as_trax(text, run, tmp_path, monkeypatch):
+def test_same_losses_as_trax(text, tmp_path, monkeypatch):
+  # With dropout Trax's masks follow from how often it has evaluated.
+  config = 'trax_hourglass.HourglassLM.dropout = 0.0'
+  train.main(arguments(text, tmp_path / 'ours', config))
   loops, original = [], trainer_lib.train
   monkeypatch.setattr(
     trainer_lib, 'train', lambda **kwargs: loops.append(original(**kwargs))
   )
-  command.start(arguments(text, tmp_path))
+  command.start(arguments(text, tmp_path / 'trax', config))
   command.gin.clear_config()
   trainer.main(None)
   assert type(loops[0]) is trax_training.Loop
-  history = trax_training.unpickle_from_file(
-    str(run / 'model.pkl.gz'), gzip=True
-  )['history']['_values']
+  history = load_checkpoint(str(tmp_path / 'ours'))['history']['_values']
   for mode, metric in (
     ('train', 'metrics/WeightedCategoryCrossEntropy'),
     ('eval', 'metrics/bits_per_byte'),
@@ -195,18 +199,94 @@ def test_says_that_there_is_nothing_to_score(text, copy, capsys):
   assert 'none: bind trax_hourglass.evaluate.text' in capsys.readouterr().out
 
 
-def test_interruption_says_where_a_rerun_resumes(
-  text, tmp_path, capsys, monkeypatch
+@pytest.mark.parametrize(
+  'signum, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_interruption_says_where_a_rerun_goes_on(
+  text, tmp_path, capsys, monkeypatch, signum, code
 ):
   def interrupted_at_3(self, *args):
     if self.step == 3:
-      raise KeyboardInterrupt
+      os.kill(os.getpid(), signum)
     return one_step(self, *args)
 
   one_step = Loop._run_one_step
   monkeypatch.setattr(Loop, '_run_one_step', interrupted_at_3)
-  line = fails(capsys, arguments(text, tmp_path), code=130)
-  assert line == ('interrupted at step 3; the same command resumes from step 2')
+  with pytest.raises(SystemExit) as exit_info:
+    train.main(arguments(text, tmp_path))
+  assert exit_info.value.code == code
+  lines = capsys.readouterr().err.strip().splitlines()
+  name = signal.Signals(signum).name
+  assert lines == [
+    f'{name}: finishing the step and saving; Ctrl-C stops at once',
+    '',
+    f'stopped by {name} at step 3, all saved; the same command goes on from '
+    'there',
+  ]
+
+
+# Average pooling and repeat: what shorten factor dropout asks for.
+_EVERYTHING_RANDOM = (
+  'train.steps = 9',
+  'train.eval_frequency = 4',
+  "trax_hourglass.HourglassLM.hierarchy = '0@1 1@{2,3} 0@1'",
+  'trax_hourglass.HourglassLM.downsampling_fn = @trax_hourglass.AveragePooling',
+  'trax_hourglass.HourglassLM.upsampling_fn = @trax_hourglass.NaiveUpsampling',
+  'train.lr_schedule_fn = @trax_hourglass.warmup_cosine',
+  'trax_hourglass.warmup_cosine.peak = 0.01',
+  'trax_hourglass.warmup_cosine.warmup_steps = 3',
+  'trax_hourglass.warmup_cosine.cycle_steps = 20',
+  'trax_hourglass.evaluate.text = None',  # To be quick.
+)
+
+
+def test_interrupted_run_ends_as_one_that_was_not(text, tmp_path, monkeypatch):
+  def run(name, stop_at=None, *config):
+    def stopped(self, *args):
+      if self.step == stop_at:
+        os.kill(os.getpid(), signal.SIGTERM)
+      return one_step(self, *args)
+
+    monkeypatch.setattr(Loop, '_run_one_step', stopped)
+    argv = arguments(text, tmp_path / name, *_EVERYTHING_RANDOM, *config)
+    with pytest.raises(SystemExit) if stop_at else contextlib.nullcontext():
+      train.main(argv)
+
+  one_step = Loop._run_one_step
+  run('whole')
+  run('parts', 5)
+  run('parts', None, 'train.eval_frequency = 3')  # At 6 and 9, not at 8.
+  whole, parts = (
+    load_checkpoint(str(tmp_path / name)) for name in ('whole', 'parts')
+  )
+  for x, y in zip(whole['flat_weights'], parts['flat_weights'], strict=True):
+    np.testing.assert_array_equal(x, y)
+  assert whole['step'] == parts['step'] == 9
+  for key in ('rng', 'n_drawn'):
+    np.testing.assert_array_equal(
+      whole[checkpoints.EXTRA][key], parts[checkpoints.EXTRA][key]
+    )
+
+
+def test_second_run_in_a_directory_is_refused(text, copy, capsys):
+  before = sorted(copy.rglob('*'))
+  code = 'import fcntl, sys; f = open(sys.argv[1], "a"); '
+  code += 'fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  with subprocess.Popen(
+    [sys.executable, '-c', code, str(copy / '.lock')],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+  ) as process:
+    process.stdout.readline()
+    line = fails(capsys, arguments(text, copy, 'train.steps = 6'))
+    process.kill()
+  assert f'{copy} is in use by another run (process {os.getpid()} ' in line
+  assert sorted(copy.rglob('*')) == before
+
+
+def test_refuses_an_address_as_output_directory(text, capsys):
+  line = fails(capsys, arguments(text, 'gs://bucket/run'))
+  assert 'gs://bucket/run, expected a folder of a file system' in line
 
 
 @pytest.mark.parametrize(
@@ -305,12 +385,21 @@ def test_refuses_an_initial_checkpoint_of_another_architecture(
   assert not (tmp_path / 'made').exists()
 
 
-@pytest.mark.parametrize('name', ['model.weights.npy.gz', 'model.pkl.gz'])
-def test_refuses_a_truncated_checkpoint(text, copy, capsys, name):
-  (copy / name).write_bytes((copy / name).read_bytes()[:-100])
-  line = fails(capsys, arguments(text, copy, 'train.steps = 6'))
-  assert name in line
-  assert 'may be truncated' in line
+def test_damaged_checkpoint_is_named_and_the_one_before_used(
+  text, copy, capsys
+):
+  newest, *_ = sorted(copy.glob('checkpoints/*/*.npy.gz'), reverse=True)
+  newest.write_bytes(newest.read_bytes()[:-100])
+  train.main(arguments(text, copy, 'train.steps = 6'))
+  out, err = capsys.readouterr()
+  assert f'{newest.parent} is damaged ({newest.name}: got' in err
+  assert out.splitlines()[0].startswith('step 4 ')  # It has gone on from 2.
+  for path in copy.glob('checkpoints/*/*.npy.gz'):
+    path.write_bytes(path.read_bytes()[:-100])
+  before = sorted(copy.rglob('*'))
+  line = fails(capsys, arguments(text, copy, 'train.steps = 8'))
+  assert f'all in {copy} are damaged' in line
+  assert sorted(copy.rglob('*')) == before
 
 
 def test_refuses_a_directory_that_takes_no_files(text, capsys):

@@ -22,6 +22,7 @@ from trax_hourglass.layers import (
   RotaryAttention,
 )
 from trax_hourglass.models import Hourglass, HourglassLM
+from trax_hourglass.training.checkpoints import load_checkpoint
 
 __version__ = '0.1.0'
 
@@ -42,6 +43,7 @@ __all__ = [
   'Sampler',
   'Score',
   'UserError',
+  'load_checkpoint',
   'score',
   'score_images',
 ]

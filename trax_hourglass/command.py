@@ -15,7 +15,7 @@ import tensorflow as tf
 from trax import fastmath, trainer
 from trax.layers import base
 
-from trax_hourglass import hosts, runtime
+from trax_hourglass import hosts, runtime, safety
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers import metrics
 
@@ -36,6 +36,12 @@ flags.DEFINE_integer('num_processes', None, 'How many hosts take part.')
 flags.DEFINE_integer('process_id', None, 'Which of them this is, from 0.')
 
 _HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
+
+flags.DEFINE_bool(
+  'safe',
+  False,
+  'Whether gin files may only bind what Trax and trax_hourglass have.',
+)
 
 # Flags of trax.trainer that do nothing there, or need a JAX of 2021.
 _DEAD_FLAGS = (
@@ -64,7 +70,8 @@ def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
   A user's mistake prints one line and exits with 2, Ctrl-C exits with 130, and
-  quietly with 141 where nobody reads the output any more, as behind `| head`.
+  a run that SIGTERM stopped with 143, and quietly with 141 where nobody reads
+  the output any more, as behind `| head`.
   """
   try:
     yield
@@ -73,7 +80,7 @@ def exit_codes():
     raise SystemExit(2) from error
   except KeyboardInterrupt as error:
     print(f'\n{str(error) or "interrupted"}', file=sys.stderr)
-    raise SystemExit(130) from error
+    raise SystemExit(getattr(error, 'exit_code', 130)) from error
   except BrokenPipeError as error:
     # Python flushes stdout once more when it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -155,6 +162,8 @@ def configure() -> None:
   """
   gin.clear_config()
   try:
+    if FLAGS.safe:
+      safety.check_files(FLAGS.config_file or [])
     _parse_files_of_trax()
     trainer._gin_parse_configs()
   except (ValueError, LookupError, OSError, ImportError, SyntaxError) as error:

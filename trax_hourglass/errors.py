@@ -1,6 +1,9 @@
-"""The one exception that stands for a user's mistake, and a common check."""
+"""What users are told: a mistake of theirs, a common check, and warnings."""
 
 import numbers
+import sys
+
+import tqdm
 
 
 class UserError(ValueError):
@@ -20,3 +23,8 @@ def check_positive(**sizes) -> None:
       raise UserError(
         f'{name}: got {size!r}, expected a whole number of at least 1'
       )
+
+
+def warn(message: str) -> None:
+  """Prints a line on standard error, above a progress bar if there is one."""
+  tqdm.tqdm.write(f'warning: {message}', file=sys.stderr)

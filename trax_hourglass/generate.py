@@ -160,7 +160,7 @@ def _make_room(n_tokens):
 
 
 def _output_dir(path):
-  directory = FLAGS.output_dir or os.path.dirname(path) or '.'
+  directory = FLAGS.output_dir or checkpoints.find_run(path)
   tf.io.gfile.makedirs(directory)
   return directory
 

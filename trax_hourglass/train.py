@@ -30,7 +30,7 @@ from trax.supervised import training as trax_training
 
 from trax_hourglass import command, evaluation, hosts, plotting
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training import checkpoints, locking
 from trax_hourglass.training.loop import Loop
 
 FLAGS = flags.FLAGS
@@ -52,25 +52,26 @@ def main(argv: Sequence[str]) -> None:
   command.start(argv, on_hosts=True)
   command.configure()
   output_dir = _output_dir()
-  with _new_directory(output_dir), command.building():
-    seed = _seed(output_dir)
-    evaluate = command.evaluator()
-    loop = _build(output_dir, seed)
-    loop.measure = dataclasses.replace(
-      command.measure(), note=evaluation.caveat(loop.model)
-    )
-    if loop.n_steps and loop.is_chief:
-      _save_config(output_dir, argv, seed, loop.step)
-  start_time = time.time()
-  try:
+  with contextlib.ExitStack() as stack:
+    with _new_directory(output_dir), command.building():
+      if hosts.is_first():
+        stack.enter_context(locking.locked(output_dir))
+      seed = _seed(output_dir)
+      evaluate = command.evaluator()
+      loop = _build(output_dir, seed)
+      loop.measure = dataclasses.replace(
+        command.measure(), note=evaluation.caveat(loop.model)
+      )
+      if loop.n_steps and loop.is_chief:
+        _save_config(output_dir, argv, seed, loop.step)
+    start_time = time.time()
     loop.start()
-  except KeyboardInterrupt:
-    raise KeyboardInterrupt(_interrupted(loop)) from None
-  seconds = time.time() - start_time
+    seconds = time.time() - start_time
+    if loop.is_chief:
+      picture = os.path.join(output_dir, 'learning_curve.png')
+      plotting.plot_learning_curve(loop.history, picture, loop.measure)
   score = evaluate and evaluate(loop.eval_model)
   if loop.is_chief:
-    picture = os.path.join(output_dir, 'learning_curve.png')
-    plotting.plot_learning_curve(loop.history, picture, loop.measure)
     print(_summary(loop, seconds, score))
   hosts.wait_for_all()
 
@@ -132,13 +133,19 @@ def _check_train_bindings():
 
 
 def _output_dir():
-  if FLAGS.output_dir:
-    return os.path.expanduser(FLAGS.output_dir)
-  if jax.process_count() > 1:
+  if not FLAGS.output_dir and jax.process_count() > 1:
     raise UserError(
       '--output_dir: not given, expected one that all hosts share'
     )
-  return trainer._output_dir_or_default()
+  path = os.path.expanduser(
+    FLAGS.output_dir or trainer._output_dir_or_default()
+  )
+  if '://' in path:
+    raise UserError(
+      f'--output_dir: got {path}, expected a folder of a file system, where '
+      'files can be locked and renamed; mount it, or copy it there afterwards'
+    )
+  return path
 
 
 @contextlib.contextmanager
@@ -223,15 +230,6 @@ def _version(package):
     return '(source tree)'
 
 
-def _interrupted(loop):
-  path = os.path.join(loop.output_dir, 'model' + checkpoints.SUFFIX)
-  step = checkpoints.read_step(path) if tf.io.gfile.exists(path) else 0
-  return (
-    f'interrupted at step {loop.step}; the same command resumes from step '
-    f'{step}'
-  )
-
-
 def _summary(loop, seconds, score):
   """Returns the lines at the end of a run."""
   n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
@@ -252,8 +250,8 @@ def _summary(loop, seconds, score):
     'none: bind trax_hourglass.evaluate.text or .evaluate_images.images'
   )
   lines['output'] = (
-    f'{loop.output_dir}: model.pkl.gz, config.gin, learning_curve.png, '
-    'TensorBoard summaries'
+    f'{loop.output_dir}: checkpoints, model.pkl.gz, config.gin, '
+    'learning_curve.png, TensorBoard summaries'
   )
   return '\n'.join(f'{name:12}{text}' for name, text in lines.items())
 

@@ -1,9 +1,6 @@
 """The trained model that a command reads: flag --checkpoint, `config.gin`."""
 
-import os
-
 from absl import flags
-import tensorflow as tf
 
 from trax_hourglass import command
 from trax_hourglass.errors import UserError
@@ -26,9 +23,9 @@ def configure() -> str:
     UserError: If there is no checkpoint, or gin cannot make sense of the files.
   """
   path = checkpoints.find_checkpoint(_checkpoint())
-  beside = os.path.join(os.path.dirname(path), 'config.gin')
-  if not FLAGS.config_file and tf.io.gfile.exists(beside):
-    FLAGS.config_file = [beside]
+  config = checkpoints.find_config(path)
+  if not FLAGS.config_file and config:
+    FLAGS.config_file = [config]
   command.configure()
   return path
 

@@ -153,12 +153,12 @@ def image_inputs(
 
   def train_stream(n_devices):
     streams.check_shares('batch_size', batch_size, n_devices)
-    order = streams.shuffled(len(train), batch_size, seed)
-    return (_batch(train[choice]) for choice in order)
+    order = streams.Shuffled(len(train), batch_size, seed)
+    return streams.Stream(order, lambda choice: _batch(train[choice]))
 
   def eval_stream(n_devices):
     streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
-    return streams.over_and_over(
+    return streams.Repeated(
       lambda: scoring_batches(evaluation, eval_batch_size), eval_batches
     )
 

@@ -5,7 +5,7 @@ A stream yields batches (inputs, targets, loss weights) of shape
 model shifts them right itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 import itertools
 import numbers
 
@@ -16,24 +16,92 @@ from trax_hourglass.errors import UserError
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def shuffled(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
-  """Yields permutations of 0..n-1, one after the other, in pieces of `size`."""
-  rng = np.random.default_rng(seed)
-  order = rng.permutation(n)
-  while True:
-    while len(order) < size:
-      order = np.concatenate([order, rng.permutation(n)])
-    piece, order = np.split(order, [size])
-    yield piece
+class Stream:
+  """Endless batches, of which any number can be skipped without being made."""
+
+  def __init__(self, choices, make_batch: Callable[[np.ndarray], Batch]):
+    """Arguments are a `Draws` or a `Shuffled`, and what it chooses for."""
+    self._choices = choices
+    self._make_batch = make_batch
+
+  def __iter__(self):
+    return self
+
+  def __next__(self) -> Batch:
+    return self._make_batch(next(self._choices))
+
+  def skip(self, n: int) -> None:
+    self._choices.skip(n)
 
 
-def over_and_over(
-  stream: Callable[[], Iterable[Batch]], n_batches: int | None
-) -> Iterator[Batch]:
-  """Yields the first `n_batches` of `stream()`, or all, endlessly."""
-  return itertools.chain.from_iterable(
-    itertools.islice(stream(), n_batches) for _ in itertools.count()
-  )
+class Draws:
+  """Endless arrays of `size` numbers below `n`, uniformly at random."""
+
+  def __init__(self, n: int, size: int, seed: int):
+    self._rng = np.random.default_rng(seed)
+    self._n, self._size = n, size
+
+  def __next__(self) -> np.ndarray:
+    return self._rng.integers(self._n, size=self._size)
+
+  def skip(self, n: int) -> None:
+    most = max(1, (1 << 20) // self._size)
+    for first in range(0, n, most):
+      self._rng.integers(self._n, size=(min(most, n - first), self._size))
+
+
+class Shuffled:
+  """Permutations of 0..n-1, one after the other, in pieces of `size`."""
+
+  def __init__(self, n: int, size: int, seed: int):
+    self._rng = np.random.default_rng(seed)
+    self._n, self._size = n, size
+    self._order = self._rng.permutation(n)
+
+  def __next__(self) -> np.ndarray:
+    while len(self._order) < self._size:
+      following = self._rng.permutation(self._n)
+      self._order = np.concatenate([self._order, following])
+    piece, self._order = np.split(self._order, [self._size])
+    return piece
+
+  def skip(self, n: int) -> None:
+    n_items = n * self._size
+    while len(self._order) < n_items:
+      n_items -= len(self._order)
+      self._order = self._rng.permutation(self._n)
+    self._order = self._order[n_items:]
+
+
+class Repeated:
+  """The first `n_batches` of `stream()`, or all, over and over."""
+
+  def __init__(
+    self, stream: Callable[[], Iterable[Batch]], n_batches: int | None
+  ):
+    self._start = lambda: itertools.islice(stream(), n_batches)
+    self._pass = self._start()
+    self._n_drawn = 0
+    self._n_in_a_pass = None
+
+  def __iter__(self):
+    return self
+
+  def __next__(self) -> Batch:
+    for batch in self._pass:
+      self._n_drawn += 1
+      return batch
+    self._n_in_a_pass, self._n_drawn = self._n_drawn, 1
+    self._pass = self._start()
+    return next(self._pass)
+
+  def skip(self, n: int) -> None:
+    """Draws no more than a pass and what is left over."""
+    while n and self._n_in_a_pass is None:
+      next(self)
+      n -= 1
+    for _ in range(n % self._n_in_a_pass if n else 0):
+      next(self)
 
 
 def check_seed(seed) -> None:

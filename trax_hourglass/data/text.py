@@ -3,7 +3,7 @@
 The streams of their batches are described in `data.streams`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 import dataclasses
 import importlib.resources
 import lzma
@@ -64,7 +64,7 @@ def text_file(path: str | os.PathLike) -> Text:
 
 def random_windows(
   text: np.ndarray, length: int, batch_size: int, seed: int
-) -> Iterator[streams.Batch]:
+) -> streams.Stream:
   """Returns endless batches of windows at uniformly random offsets.
 
   Args:
@@ -77,12 +77,12 @@ def random_windows(
     UserError: If a size is not positive or the text is shorter than a window.
   """
   windows = _windows(text, length, batch_size)
-  return _batches(windows, _random(len(windows), batch_size, seed))
+  return _stream(windows, streams.Draws(len(windows), batch_size, seed))
 
 
 def strided_windows(
   text: np.ndarray, length: int, stride: int, batch_size: int, seed: int
-) -> Iterator[streams.Batch]:
+) -> streams.Stream:
   """Returns endless batches of windows at every `stride`-th byte.
 
   The order is drawn anew for each pass over the text. A batch may span two
@@ -103,7 +103,7 @@ def strided_windows(
   windows = _windows(text, length, batch_size)
   _check_at_most_length('stride', stride, length)
   windows = windows[::stride]
-  return _batches(windows, streams.shuffled(len(windows), batch_size, seed))
+  return _stream(windows, streams.Shuffled(len(windows), batch_size, seed))
 
 
 def scoring_windows(
@@ -191,7 +191,7 @@ def text_inputs(
 
   def eval_stream(n_devices):
     streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
-    return streams.over_and_over(
+    return streams.Repeated(
       lambda: scoring_windows(
         text.validation, eval_length, eval_length, eval_batch_size
       ),
@@ -217,18 +217,12 @@ def _windows(text, length, batch_size):
   return np.lib.stride_tricks.sliding_window_view(text, length)
 
 
-def _random(n: int, size: int, seed: int) -> Iterator[np.ndarray]:
-  rng = np.random.default_rng(seed)
-  while True:
-    yield rng.integers(n, size=size)
-
-
-def _batches(
-  windows: np.ndarray, choices: Iterable[np.ndarray]
-) -> Iterator[streams.Batch]:
-  for choice in choices:
+def _stream(windows: np.ndarray, choices) -> streams.Stream:
+  def make_batch(choice):
     tokens = windows[choice].astype(np.int32)
-    yield tokens, tokens, np.ones(tokens.shape, np.float32)
+    return tokens, tokens, np.ones(tokens.shape, np.float32)
+
+  return streams.Stream(choices, make_batch)
 
 
 def _scoring_batches(text, length, step, batch_size):

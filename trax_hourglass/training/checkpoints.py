@@ -1,26 +1,32 @@
-"""Trax's checkpoints, refused where Trax would load something else from them.
+"""Trax's checkpoints, found, and read as data.
 
 A checkpoint is a gzipped pickle, `model.pkl.gz`. Its `flat_weights` are the
 weights, or, as newer versions of Trax write it, a number; the weights are then
 in `model.weights.npy.gz` beside it, and the optimizer's slots in
-`model.opt_slots0.npy.gz`.
+`model.opt_slots0.npy.gz`. Ours are such files in a folder for each step, see
+`storage`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import gzip
+import itertools
 import os
 import zlib
 
 import jax
+from jax import numpy as jnp
 import numpy as np
 import tensorflow as tf
 from trax import layers as tl
 from trax import shapes
-from trax.supervised import training
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, warn
+from trax_hourglass.training import pickles, storage
 
 SUFFIX = '.pkl.gz'
+
+# The key in Trax's dictionary of what Trax has no place for.
+EXTRA = 'trax_hourglass'
 
 # Of a language model's input; its weights do not depend on how many there are.
 TOKENS = shapes.ShapeDtype((1, 1), np.int32)
@@ -30,27 +36,121 @@ def find_checkpoint(path: str) -> str:
   """Returns the path of the checkpoint at `path`.
 
   Args:
-    path: A checkpoint, or a directory: the newest of the checkpoints in it,
-      by their time; Trax calls them `model.pkl.gz`, `model_STEP.pkl.gz`, ....
+    path: A checkpoint or its folder; or an output directory: the newest one
+      there that is whole. A directory that Trax wrote has `model.pkl.gz`,
+      `model_STEP.pkl.gz`, ...: the newest by their time.
 
   Raises:
-    UserError: If there is none.
+    UserError: If there is none, or none that is whole.
   """
   path = os.path.expanduser(path)
-  if tf.io.gfile.isdir(path):
-    found = tf.io.gfile.glob(os.path.join(path, '*' + SUFFIX))
-    if not found:
-      raise UserError(
-        f'checkpoint: no model{SUFFIX} in {path}; train there first or give '
-        'another directory'
-      )
-    path = max(found, key=lambda name: tf.io.gfile.stat(name).mtime_nsec)
-  elif not tf.io.gfile.exists(path):
+  if not tf.io.gfile.exists(path):
     raise UserError(
       f'checkpoint: {path} does not exist; give a *{SUFFIX} file or the '
       'directory that holds it'
     )
-  return path
+  if not tf.io.gfile.isdir(path):
+    _check_whole(os.path.dirname(path))
+    return path
+  _check_whole(path)
+  if storage.stored(path):
+    found = newest_whole(path, set_aside=False)
+  else:
+    found = _newest_by_time(path)
+  if found is None:
+    raise UserError(
+      f'checkpoint: no model{SUFFIX} in {path}; train there first or give '
+      'another directory'
+    )
+  return found
+
+
+def find_config(path: str) -> str | None:
+  """Returns the path of the `config.gin` that belongs to a checkpoint.
+
+  Args:
+    path: A `*.pkl.gz` file. The configuration is beside it or, of a step's
+      folder, in the output directory.
+  """
+  folders = os.path.dirname(path), find_run(path)
+  configs = [os.path.join(folder, 'config.gin') for folder in folders]
+  return next(filter(tf.io.gfile.exists, configs), None)
+
+
+def find_run(path: str) -> str:
+  """Returns the output directory that a checkpoint, a file, belongs to."""
+  folder = os.path.dirname(os.path.realpath(path))
+  above, name = os.path.split(os.path.dirname(folder))
+  return above if name == storage.FOLDER else folder
+
+
+def newest_whole(directory: str, *, set_aside: bool) -> str | None:
+  """Returns the path of the newest checkpoint in an output directory.
+
+  Those that are damaged are passed over, with a warning for each. One that
+  Trax's own loop wrote there, after it had gone on from ours, counts by its
+  step.
+
+  Args:
+    directory: The output directory.
+    set_aside: Whether to rename damaged ones; only for whoever writes there.
+
+  Raises:
+    UserError: If there are some and all are damaged.
+  """
+  damaged = []
+  steps = storage.stored(directory)
+  flat = os.path.join(directory, f'model{SUFFIX}')
+  # Of ours it is a link.
+  has_flat = os.path.isfile(flat) and not os.path.islink(flat)
+  if has_flat and (not steps or _is_newer(flat, steps[0].step)):
+    return flat
+  for one in steps:
+    try:
+      storage.verify(one.path)
+    except storage.DamagedError as error:
+      damaged.append((one, error))
+      continue
+    for other, error in damaged:
+      warn(
+        f'checkpoint {other.path} is damaged ({error}); using that of step '
+        f'{one.step}'
+      )
+      if set_aside:
+        storage.set_aside(other.path)
+    return os.path.join(one.path, f'model{SUFFIX}')
+  if damaged:
+    which = ', '.join(f'step {one.step} ({e})' for one, e in damaged)
+    raise UserError(
+      f'checkpoints: all in {directory} are damaged: {which}; put one back '
+      'from a copy, or give another directory to start again'
+    )
+  return None
+
+
+def load_checkpoint(path: str) -> dict:
+  """Returns the content of a checkpoint, as Trax has it in a dictionary.
+
+  Nothing that the file names is run: it is read as data, whatever it is.
+
+  Args:
+    path: What `find_checkpoint` takes.
+
+  Returns:
+    A dictionary with `step`, `history`, ..., and lists of arrays:
+    `flat_weights`, `flat_state` and, for each task, `slots_per_task`.
+
+  Raises:
+    UserError: If there is none, or it cannot be read.
+  """
+  path = find_checkpoint(path)
+  content = _read_pickle(path)
+  content['flat_weights'] = read_weights(path)
+  if isinstance(content.get('slots_per_task'), int):
+    content['slots_per_task'] = list(_read_slots(path))
+  elif 'slots' in content:  # Before Trax had several tasks.
+    content['slots_per_task'] = [content['slots']]
+  return content
 
 
 def load_weights(model, path: str, input_signature) -> None:
@@ -67,8 +167,12 @@ def load_weights(model, path: str, input_signature) -> None:
   Raises:
     UserError: If the checkpoint cannot be read, or is of another architecture.
   """
-  check_weights(model, path, input_signature)
-  model.init_from_file(path, weights_only=True, input_signature=input_signature)
+  weights = _read_fitting_weights(model, path, input_signature)
+  model.init(input_signature)
+  signature = model.weights_and_state_signature(input_signature)
+  model.weights, _ = tl.unflatten_weights_and_state(
+    weights, (), signature, weights_only=True
+  )
 
 
 def set_weights(model, path: str, input_signature) -> None:
@@ -77,10 +181,8 @@ def set_weights(model, path: str, input_signature) -> None:
   That spares its initialisation, which takes seconds. Arguments and errors are
   those of `load_weights`.
   """
+  weights = _read_fitting_weights(model, path, input_signature)
   signature = model.weights_and_state_signature(input_signature)
-  expected, _ = tl.flatten_weights_and_state(*signature)
-  weights = read_weights(path)
-  check_arrays(path, 'weight', weights, expected)
   model.weights, _ = tl.unflatten_weights_and_state(
     jax.device_put(weights), None, signature, weights_only=True
   )
@@ -91,29 +193,7 @@ def check_weights(model, path: str, input_signature) -> None:
 
   Arguments are those of `load_weights`.
   """
-  signature = model.weights_and_state_signature(input_signature)
-  expected, _ = tl.flatten_weights_and_state(*signature)
-  check_arrays(path, 'weight', read_weights(path), expected)
-
-
-def check_resumable(path: str, model, trainers: Sequence) -> None:
-  """Raises `UserError` unless a loop can go on from a checkpoint.
-
-  Trax matches weights and slots by shape alone, skips what does not match and
-  leaves what is missing as it is.
-
-  Args:
-    path: A `*.pkl.gz` file.
-    model: The loop's initialised model.
-    trainers: The loop's `trax.optimizers.Trainer` of each task.
-  """
-  expected, _ = tl.flatten_weights_and_state(model.weights, model.state)
-  check_arrays(path, 'weight', read_weights(path), expected)
-  for i, trainer in enumerate(trainers):
-    slots = path.removesuffix(SUFFIX) + f'.opt_slots{i}.npy.gz'
-    if tf.io.gfile.exists(slots):
-      expected = training._flatten_and_remove_empty(trainer.slots)
-      check_arrays(path, 'optimizer slot', _read_arrays(slots), expected)
+  _read_fitting_weights(model, path, input_signature)
 
 
 def read_step(path: str) -> int:
@@ -149,14 +229,63 @@ def check_arrays(path: str, kind: str, got: Sequence, expected: Sequence):
       )
 
 
+def _is_newer(path, step):
+  try:
+    return read_step(path) > step
+  except UserError as error:
+    warn(f'{error}; it is passed over')
+    return False
+
+
+def _check_whole(folder):
+  """Raises `UserError` if a folder is that of a step, and damaged."""
+  if not os.path.exists(os.path.join(folder, storage.MANIFEST)):
+    return
+  try:
+    storage.verify(folder)
+  except storage.DamagedError as error:
+    raise UserError(
+      f'checkpoint {folder}: is damaged ({error}); use another one'
+    ) from error
+
+
+def _newest_by_time(directory):
+  found = tf.io.gfile.glob(os.path.join(directory, '*' + SUFFIX))
+  return max(
+    found, key=lambda name: tf.io.gfile.stat(name).mtime_nsec, default=None
+  )
+
+
+def _read_fitting_weights(model, path, input_signature):
+  signature = model.weights_and_state_signature(input_signature)
+  expected, _ = tl.flatten_weights_and_state(*signature)
+  weights = read_weights(path)
+  check_arrays(path, 'weight', weights, expected)
+  return weights
+
+
 def _read_pickle(path):
   try:
-    content = training.unpickle_from_file(path, gzip=True)
+    with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
+      content = pickles.load(f)
+  except pickles.ForbiddenError as error:
+    raise UserError(
+      f'{path}: names {error}, which is no part of a checkpoint and was not '
+      'run; use a checkpoint that Trax wrote'
+    ) from error
   except Exception as error:  # Unpickling a damaged file may raise anything.
     raise _unreadable(path, error) from error
   if not isinstance(content, dict) or 'flat_weights' not in content:
     raise UserError(f'{path}: got another kind of file than a Trax checkpoint')
   return content
+
+
+def _read_slots(path) -> Iterator[list[np.ndarray]]:
+  for i in itertools.count():
+    slots = path.removesuffix(SUFFIX) + f'.opt_slots{i}.npy.gz'
+    if not tf.io.gfile.exists(slots):
+      return
+    yield _read_arrays(slots)
 
 
 def _read_arrays(path):
@@ -165,7 +294,10 @@ def _read_arrays(path):
   try:
     with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
       while f.peek(1):
-        arrays.append(np.lib.format.read_array(f, allow_pickle=False))
+        array = np.lib.format.read_array(f, allow_pickle=False)
+        # NumPy has no bfloat16: Trax writes its bits.
+        is_bits = array.dtype == np.uint16
+        arrays.append(array.view(jnp.bfloat16) if is_bits else array)
   except (
     OSError,
     EOFError,

@@ -20,6 +20,7 @@ from trax.supervised import training
 from trax_hourglass import devices, hosts
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError
+from trax_hourglass.training import finite
 
 
 class Loop(training.Loop):
@@ -32,6 +33,8 @@ class Loop(training.Loop):
   Every host draws the same batches and takes the rows of its own devices. Only
   the first one writes to the output directory; all read checkpoints from it.
   """
+
+  _skips_nonfinite = False  # See `finite`.
 
   def __init__(self, *args, n_devices=None, random_seed=None, **kwargs):
     _check_all_devices(n_devices)
@@ -68,7 +71,9 @@ class Loop(training.Loop):
   def _set_update_fn(self, trainer, forward_and_backward):
     """Lets a trainer compute gradients by a function, see `update_fn`."""
     if self.is_parallel:
-      update = update_fn(forward_and_backward, trainer.optimizer)
+      update = update_fn(
+        forward_and_backward, trainer.optimizer, self._skips_nonfinite
+      )
     else:
       update = trax_trainer._accelerate_update_fn(
         forward_and_backward, trainer.optimizer, n_devices=1
@@ -104,17 +109,30 @@ class Loop(training.Loop):
       self._eval_model.weights = self._model.weights
     return outputs
 
-  def load_checkpoint(self, directory=None, filename=None):
-    super().load_checkpoint(directory, filename)
-    hosts.check_same(
-      'step',
-      self.step,
-      'output_dir must be on a file system that all hosts share',
-    )
+  def _commit_to_device(self):
+    """Pins all that the update function changes to the device it runs on.
 
-  def save_checkpoint(self, basename):
-    if self.is_chief:
-      super().save_checkpoint(basename)
+    Trax leaves the weights uncommitted until the first step has made new ones,
+    which to XLA is another function to compile, and pins the slots to the CPU,
+    also where there is a GPU.
+    """
+    if self.is_parallel or self._use_memory_efficient_trainer:
+      return
+    device = jax.local_devices()[0]
+    for trainer in self._trainer_per_task:
+      weights, state, slots, opt_params = jax.device_put(
+        (
+          trainer.model_with_loss.weights,
+          trainer.model_with_loss.state,
+          trainer.slots,
+          trainer._opt_params,
+        ),
+        device,
+      )
+      trainer.accelerated_model_with_loss.replicate_weights(weights)
+      trainer.accelerated_model_with_loss.replicate_state(state)
+      trainer.slots = slots
+      trainer._slots, trainer._opt_params = slots, opt_params
 
   @contextlib.contextmanager
   def _open_summary_writers(self):
@@ -139,7 +157,7 @@ def _check_all_devices(n_devices):
     )
 
 
-def update_fn(forward_and_backward, optimizer):
+def update_fn(forward_and_backward, optimizer, skips_nonfinite=False):
   """Returns what a `trax.optimizers.Trainer` calls in every step.
 
   That is a function from (weights, slots), step, optimizer parameters, batch,
@@ -151,8 +169,9 @@ def update_fn(forward_and_backward, optimizer):
       state), gradients), run by each device on its share of the batch. The
       loss of the batch is the mean of theirs.
     optimizer: A `trax.optimizers.Optimizer`.
+    skips_nonfinite: Whether an update that is not finite changes nothing.
   """
-  update = compiled_update(forward_and_backward, optimizer)
+  update = compiled_update(forward_and_backward, optimizer, skips_nonfinite)
 
   def replicated_update(weights_and_slots, step, opt_params, batch, state, rng):
     whole = weights_and_slots, step, opt_params, rng, state
@@ -164,7 +183,7 @@ def update_fn(forward_and_backward, optimizer):
   return replicated_update
 
 
-def compiled_update(forward_and_backward, optimizer):
+def compiled_update(forward_and_backward, optimizer, skips_nonfinite=False):
   """Returns the compiled function within `update_fn`.
 
   Its arguments are (weights, slots), step, optimizer parameters, random key,
@@ -173,7 +192,7 @@ def compiled_update(forward_and_backward, optimizer):
 
   def update(weights_and_slots, step, opt_params, rng, state, batch):
     weights, slots = weights_and_slots
-    (loss, state), gradients = forward_and_backward(
+    (loss, new_state), gradients = forward_and_backward(
       batch, weights, state, devices.own_key(rng)
     )
     loss, gradients = jax.lax.pmean((loss, gradients), devices.AXIS)
@@ -181,7 +200,12 @@ def compiled_update(forward_and_backward, optimizer):
       step, gradients, weights, slots, opt_params, store_slots=False
     )
     stats['loss'] = loss
-    return (weights, slots), devices.of_first(state), stats
+    new = [(weights, slots), devices.of_first(new_state)]
+    if skips_nonfinite:
+      new, stats = finite.keep_unless_finite(
+        [weights_and_slots, state], new, stats
+      )
+    return *new, stats
 
   whole, shared = devices.WHOLE, devices.SHARED
   return devices.on_each(

@@ -1,22 +1,29 @@
-"""Trax's training loop: compiled once, watched, and stopped at bad input."""
+"""Trax's training loop: compiled once, watched, and stopped without a loss."""
 
 import contextlib
 import io
-import os
-import sys
+import math
+import signal
+import time
 
 import jax
-import numpy as np
-import tensorflow as tf
 import tqdm
 
 from trax_hourglass import devices
-from trax_hourglass.errors import UserError
-from trax_hourglass.layers.metrics import Measure, nats_to_bits
-from trax_hourglass.training import accumulation, checkpoints, data_parallel
+from trax_hourglass.errors import UserError, check_positive, warn
+from trax_hourglass.layers.metrics import Measure
+from trax_hourglass.training import (
+  accumulation,
+  finite,
+  interruption,
+  reports,
+  resumable,
+)
 
 
-def options(device_batch_size=None):
+def options(
+  device_batch_size=None, keep_last=3, save_every=None, skip_nonfinite=False
+):
   """Returns what a `Loop` takes beyond the arguments of Trax's, as a dict.
 
   In gin files it is `trax_hourglass.Loop`.
@@ -25,22 +32,40 @@ def options(device_batch_size=None):
     device_batch_size: How many sequences of a batch a device takes at once in
       training, all of its share by default. It divides that share; gradients
       are accumulated over the parts.
+    keep_last: How many of the newest checkpoints are kept. Others stay if they
+      are permanent, or the best so far by a metric, as Trax's arguments say.
+    save_every: Steps from one checkpoint to the next. By default there is one
+      where Trax has one: at step 1 and at each evaluation.
+    skip_nonfinite: Whether a batch whose loss or gradients are not finite is
+      skipped; else it ends the run.
+
+  Raises:
+    UserError: If one is out of its range.
   """
-  return {'device_batch_size': device_batch_size}
+  check_positive(keep_last=keep_last)
+  if save_every is not None:
+    check_positive(save_every=save_every)
+  if not isinstance(skip_nonfinite, bool):
+    raise UserError(
+      f'skip_nonfinite: got {skip_nonfinite!r}, expected True or False'
+    )
+  return {
+    'device_batch_size': device_batch_size,
+    'keep_last': keep_last,
+    'save_every': save_every,
+    'skip_nonfinite': skip_nonfinite,
+  }
 
 
-class Loop(data_parallel.Loop):
+class Loop(resumable.ResumableLoop):
   """Trains as `trax.supervised.training.Loop` does, with its arguments.
 
-  One more, `device_batch_size`, is how many sequences of a batch a device takes
-  at once, in training; their gradients are accumulated to those of the batch.
-
-  It uses all devices of all hosts, see `data_parallel.Loop`. Beyond that the
-  loop compiles the update function once instead of twice,
-  shows a progress bar and a line per evaluation, saves a checkpoint after the
-  last step too, and raises a `UserError` where Trax goes on silently: at a
-  target beyond the model's outputs, and at a checkpoint of another
-  architecture.
+  Those of `options` come beside them. Beyond Trax's, the loop uses all devices
+  of all hosts, goes on from its last checkpoint as if nothing had stopped it,
+  compiles the update function once instead of twice, shows a progress bar and a
+  line per evaluation, and raises a `UserError` where Trax goes on silently: at
+  a loss that is not finite, a target beyond the model's outputs, a checkpoint
+  of another architecture.
 
   Attributes:
     measure: What its bits are counted over, and what it prints beside them.
@@ -48,12 +73,24 @@ class Loop(data_parallel.Loop):
 
   measure = Measure()
 
-  def __init__(self, *args, device_batch_size=None, **kwargs):
+  def __init__(
+    self,
+    *args,
+    device_batch_size=None,
+    keep_last=3,
+    save_every=None,
+    skip_nonfinite=False,
+    **kwargs,
+  ):
+    options(device_batch_size, keep_last, save_every, skip_nonfinite)
     self._device_batch_size = device_batch_size
-    super().__init__(*args, **kwargs)
+    self._skips_nonfinite = skip_nonfinite
+    self._unread = None  # A step whose loss has not been read.
     self._train_report = ''
     self._eval_reports = []
-    self._check_targets()
+    super().__init__(
+      *args, keep_last=keep_last, save_every=save_every, **kwargs
+    )
 
   def _init_trainer(self, task):
     built = super()._init_trainer(task)
@@ -64,6 +101,8 @@ class Loop(data_parallel.Loop):
     )
     if n_parts > 1:
       self._accumulate(built, n_parts)
+    if self._skips_nonfinite:
+      self._skip_nonfinite(built)
     return built
 
   def _accumulate(self, built, n_parts):
@@ -81,29 +120,131 @@ class Loop(data_parallel.Loop):
       ),
     )
 
+  def _skip_nonfinite(self, built):
+    if self._use_memory_efficient_trainer:
+      raise UserError(
+        'skip_nonfinite: got True beside use_memory_efficient_trainer, which '
+        'changes weights layer by layer; leave one of them out'
+      )
+    if not self.is_parallel:  # Else the update does it on each device.
+      finite.skip_batches(built)
+
   def run(self, n_steps=1):
-    """Trains for `n_steps` and saves a checkpoint at the end."""
-    with tqdm.tqdm(
-      total=self.step + n_steps,
-      initial=self.step,
-      unit=' steps',
-      bar_format=(
-        '{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, '
-        '{rate_noinv_fmt}, {remaining} left'
-      ),
-      mininterval=0.5,
-      disable=not (self.is_chief and sys.stderr.isatty()),
-      dynamic_ncols=True,
-    ) as self._bar:
-      super().run(n_steps)
-    # Trax saves before it evaluates: the history still misses what came after.
-    saved = self._checkpoint_at(self.step) and not self._eval_at(self.step)
-    if not saved:
-      self.save_checkpoint('model')
+    """Trains for `n_steps` and saves a checkpoint at the end.
+
+    SIGTERM and Ctrl-C end it after the step that it is at.
+
+    Raises:
+      Interrupted: If it was ended so, when all is saved.
+      UserError: If another process writes to the output directory, a loss is
+        not finite, or the last checkpoint cannot be written.
+    """
+    with (
+      self._only_writer(),
+      self._open_summary_writers() as (self._train_writers, self._eval_writers),
+      reports.progress_bar(
+        self.step, self.step + n_steps, is_hidden=not self.is_chief
+      ) as self._bar,
+      interruption.watching() as watch,
+      self._saving(),
+    ):
+      self._start_time = time.time() - self._sums.seconds
+      self._evaluate_if_due()  # Stopped before it had.
+      for _ in range(n_steps):
+        self._train_one_step()
+        if watch.signum is not None:
+          break
+        self._evaluate_if_due()
+        at = self._checkpoint_at, self._permanent_checkpoint_at
+        if any(is_at(self.step) for is_at in at):
+          self._save()
+      self._save()
+    self._eval_model.weights = self._model.weights
+    if watch.signum is not None:
+      saved = ', all saved; the same command goes on from there'
+      raise interruption.Interrupted(
+        f'stopped by {signal.Signals(watch.signum).name} at step {self.step}'
+        f'{saved if self._output_dir else ""}',
+        watch.signum,
+      )
+
+  def _train_one_step(self):
+    before = self._which_task(self._step)
+    self._step += 1
+    self._task_index = self._which_task(self._step)
+    is_other_task = self._task_index != before
+    if is_other_task:
+      self._read_losses()
+      self._sums.loss, self._sums.n_steps = 0.0, 0
+    loss, stats = self._run_one_step(self._task_index, is_other_task)
+    # Reading a loss waits for the device. That of the step before is there by
+    # now, or soon, and meanwhile the device has this step to do.
+    self._read_losses()
+    self._unread = (
+      self._step,
+      self._tasks[self._task_index].labeled_data.n_drawn,
+      {**stats, 'loss': loss},
+    )
+    self._sums.is_eval_due = self._eval_at(self.step)
+
+  def _read_losses(self):
+    """Adds up the step that has not been, and stops at what is not finite."""
+    if self._unread is None:
+      return
+    (step, n_drawn, stats), self._unread = self._unread, None
+    stats = finite.on_host(stats)
+    is_shown = self._bar.update()
+    culprit = finite.culprit(stats)
+    if stats.pop(finite.SKIPPED, False):
+      self._n_skipped += 1
+      warn(
+        f'step {step}: {culprit}; batch {n_drawn} skipped, the '
+        f'{self._n_skipped}. of this run'
+      )
+      return
+    if culprit:
+      raise UserError(
+        f'step {step}: {culprit}, with batch {n_drawn} of the stream; '
+        f'{self._last_checkpoint()}; lower the learning rate, or skip such '
+        "batches: --config='trax_hourglass.Loop.skip_nonfinite = True'"
+      )
+    self._sums.n_steps += 1
+    self._sums.loss += stats['loss']
+    for name, value in stats.items():
+      self._sums.metrics[name] = self._sums.metrics.get(name, 0.0) + value
+    if is_shown:
+      loss = reports.format_loss(stats['loss'], self.measure)
+      self._bar.set_postfix_str(loss + self.measure.remarks)
+
+  def _evaluate_if_due(self):
+    if not self._sums.is_eval_due:
+      return
+    self._read_losses()
+    task_index = self._which_task(self._step)
+    writer = self._train_writers[task_index]
+    self._log_training_progress(
+      task=self._tasks[task_index],
+      total_loss=self._sums.loss if self._sums.n_steps else math.nan,
+      n_steps=self._sums.n_steps,
+      elapsed_time=time.time() - self._start_time,
+      optimizer_metrics=self._sums.metrics,
+      summary_writer=writer,
+    )
+    if self._n_skipped:
+      self.log_summary(
+        {'skipped batches': self._n_skipped}, writer, 'training/', 'train'
+      )
+    self.run_evals(self._eval_writers)
+    self._sums = resumable.Sums()
+    self._start_time = time.time()
 
   def run_evals(self, summary_writers=None):
     self._eval_reports = []
+    # Trax takes keys of training's: its masks would follow from how often a run
+    # evaluates.
+    key = self._rng
     super().run_evals(summary_writers)
+    self._rng = key
     report = [f'step {self.step}', self._train_report, *self._eval_reports]
     if not self.is_chief:
       return
@@ -116,82 +257,12 @@ class Loop(data_parallel.Loop):
       values, summary_writer, value_prefix, log_prefix, stdout
     )
     if (log_prefix, value_prefix) == ('eval', 'metrics/'):
-      self._eval_reports.append(_format_metrics(values))
+      self._eval_reports.append(reports.format_metrics(values))
 
-  def save_checkpoint(self, basename):
-    if self._output_dir is not None:  # Else Trax prints so every time.
-      super().save_checkpoint(basename)
-
-  def load_checkpoint(self, directory=None, filename=None):
-    path = os.path.join(
-      directory or self._output_dir or '',
-      (filename or 'model') + checkpoints.SUFFIX,
-    )
-    if (directory or self._output_dir) and tf.io.gfile.exists(path):
-      checkpoints.check_resumable(path, self._model, self._trainer_per_task)
-    super().load_checkpoint(directory, filename)
-    self._commit_to_device()
-
-  def _commit_to_device(self):
-    """Pins all that the update function changes to the device it runs on.
-
-    Trax leaves the weights uncommitted until the first step has made new ones,
-    which to XLA is another function to compile, and pins the slots to the CPU,
-    also where there is a GPU.
-    """
-    if self.is_parallel or self._use_memory_efficient_trainer:
-      return
-    device = jax.local_devices()[0]
-    for trainer in self._trainer_per_task:
-      weights, state, slots, opt_params = jax.device_put(
-        (
-          trainer.model_with_loss.weights,
-          trainer.model_with_loss.state,
-          trainer.slots,
-          trainer._opt_params,
-        ),
-        device,
-      )
-      trainer.accelerated_model_with_loss.replicate_weights(weights)
-      trainer.accelerated_model_with_loss.replicate_state(state)
-      trainer.slots = slots
-      trainer._slots, trainer._opt_params = slots, opt_params
-
-  def _check_targets(self):
-    """Lets no batch pass whose targets the model has no logits for.
-
-    XLA would take the nearest embedding for such a token, and the loss ignores
-    it. In a language model the targets are the inputs, in a classifier only
-    the targets are bounded by the outputs.
-    """
-    if self._use_memory_efficient_trainer:
-      return  # Its model is initialised in pieces, without output signature.
-    n_in = self._model.n_in
-    if self._model.n_out != 1 or len(self._batch_signature) <= n_in:
-      return
-    *inputs, targets = self._batch_signature[: n_in + 1]
-    logits = self._model.output_signature(inputs[0] if n_in == 1 else inputs)
-    is_integer = np.issubdtype(targets.dtype, np.integer)
-    if not is_integer or logits.shape[:-1] != targets.shape:
-      return
-    vocab_size = logits.shape[-1]
-
-    def checked(batches):
-      for batch in batches:
-        _check_token_ids(batch[n_in], vocab_size)
-        yield batch
-
-    for task in (*self._tasks, *self._eval_tasks):
-      _check_token_ids(task.sample_batch[n_in], vocab_size)
-      task._labeled_data = checked(task.labeled_data)
-
-  def _run_one_step(self, task_index, task_changed):
-    loss, stats = super()._run_one_step(task_index, task_changed)
-    # Reading the loss waits for the device, so it is read when it is shown.
-    if self._bar.update():
-      loss_line = self._format_loss(float(np.mean(loss)))
-      self._bar.set_postfix_str(loss_line + self.measure.remarks)
-    return loss, stats
+  def _save(self):
+    self._read_losses()  # Nothing is saved that came of what is not finite.
+    self._sums.seconds = time.time() - self._start_time
+    super()._save()
 
   def _log_training_progress(
     self, task, total_loss, n_steps, elapsed_time, **kwargs
@@ -200,31 +271,8 @@ class Loop(data_parallel.Loop):
       super()._log_training_progress(
         task, total_loss, n_steps, elapsed_time, **kwargs
       )
-    loss = self._format_loss(float(total_loss) / n_steps)
+    loss = reports.format_loss(total_loss / max(1, n_steps), self.measure)
     self._train_report = f'{n_steps / elapsed_time:.3g} steps/s  train {loss}'
 
   def _log_step(self, msg, stdout=True):
     super()._log_step(msg, stdout=False)
-
-  def _format_loss(self, nats):
-    bits = nats_to_bits(nats)
-    return f'loss {nats:.4f} nats, {bits:.4f} {self.measure.unit}'
-
-
-def _format_metrics(metrics):
-  """Returns 'validation bits_per_byte 4.1, ...', the bits first."""
-  names = sorted(metrics, key=lambda name: not name.startswith('bits_per_'))
-  return 'validation ' + ', '.join(
-    f'{name} {float(metrics[name]):.4f}' for name in names
-  )
-
-
-def _check_token_ids(ids, vocab_size):
-  ids = np.asarray(ids)
-  if ids.size and not 0 <= ids.min() <= ids.max() < vocab_size:
-    outside = ids[(ids < 0) | (ids >= vocab_size)][0]
-    raise UserError(
-      f'token id {outside} in a batch: expected ids from 0 to '
-      f"{vocab_size - 1}, the model's vocab_size is {vocab_size}; give the "
-      'model a larger one or change the data'
-    )

@@ -1,0 +1,62 @@
+"""Streams that are skipped go on as those that are drawn."""
+
+import numpy as np
+import pytest
+
+from trax_hourglass.data import images, streams, text
+
+
+def _text_stream(**kwargs):
+  content = np.random.default_rng(0).bytes(400)
+  inputs = text.text_inputs(
+    text.Text.from_bytes('t', content), length=7, batch_size=3, **kwargs
+  )
+  return lambda: inputs.train_stream(1)
+
+
+def _eval_stream(**kwargs):
+  content = np.random.default_rng(0).bytes(1000)
+  inputs = text.text_inputs(
+    text.Text.from_bytes('t', content), length=7, batch_size=3, **kwargs
+  )
+  return lambda: inputs.eval_stream(1)
+
+
+def _image_stream():
+  inputs = images.image_inputs(images.photos32(), batch_size=100)
+  return lambda: inputs.train_stream(1)
+
+
+@pytest.mark.parametrize(
+  'make_stream',
+  [
+    _text_stream(),
+    _text_stream(stride=5),
+    _eval_stream(),
+    _eval_stream(eval_batches=2),
+    _image_stream(),
+    lambda: streams.Stream(streams.Draws(1000, 999_999, 1), lambda x: (x,)),
+    lambda: streams.Stream(streams.Shuffled(3, 7, 1), lambda x: (x,)),
+  ],
+)
+@pytest.mark.parametrize('n', [0, 1, 2, 23])
+def test_skips(make_stream, n):
+  drawn, skipped = make_stream(), make_stream()
+  for _ in range(2):
+    next(drawn)
+    next(skipped)
+  for _ in range(n):
+    next(drawn)
+  skipped.skip(n)
+  for _ in range(3):
+    for x, y in zip(next(drawn), next(skipped), strict=True):
+      np.testing.assert_array_equal(x, y)
+
+
+def test_skips_a_million_batches_quickly():
+  stream = _text_stream()()
+  stream.skip(1_000_000)
+  evaluation = _eval_stream()()
+  evaluation.skip(1_000_000)
+  next(stream)
+  next(evaluation)

@@ -1,0 +1,63 @@
+"""With --safe, gin files bind what is known and do no more."""
+
+import pytest
+
+from tests.commands import arguments, fails
+from trax_hourglass import command, configurables, safety
+from trax_hourglass.errors import UserError
+
+
+@pytest.mark.parametrize(
+  'content, message',
+  [
+    ('import antigravity', 'an import of antigravity'),
+    ('from os import path', 'an import of os.path'),
+    ('from __gin__ import dynamic_registration', 'an import of __gin__'),
+    ('import trax.os\nimport os.trax', 'an import of os.trax'),
+    ('include "{inner}"', 'an import of os in'),
+    ('elsewhere.function.x = 1', 'elsewhere.function, which is of tests'),
+    ('function.x = 1', 'function, which is of tests'),
+    ('scope/function:\n  x = 1', 'function, which is of tests'),
+    ('train.steps = @function()', 'function, which is of tests'),
+    ('A = [{{"a": (1, @scope/function)}}]', 'function, which is of tests'),
+  ],
+)
+def test_refuses(tmp_path, content, message, monkeypatch):
+  monkeypatch.setattr(command.gin.config, '_REGISTRY', _registry())
+  inner = tmp_path / 'inner.gin'
+  inner.write_text('import os')
+  path = tmp_path / 'config.gin'
+  path.write_text(content.format(inner=inner))
+  with pytest.raises(UserError, match='^--safe: got ') as error:
+    safety.check_files([str(path)])
+  assert message in str(error.value)
+
+
+def _registry():
+  """Returns gin's registry and, in it, a function of neither package."""
+
+  def function(x):
+    return x
+
+  function.__module__ = 'tests.elsewhere'
+  registry = command.gin.config._REGISTRY.copy()
+  registry['elsewhere.function'] = command.gin.config.Configurable(
+    function, function, 'function', 'elsewhere', None, None, None, 'function'
+  )
+  return registry
+
+
+@pytest.mark.parametrize(
+  'path', sorted(configurables.GIN_DIRECTORY.rglob('*.gin')), ids=str
+)
+def test_admits_our_files(path):
+  safety.check_files([str(path)])
+
+
+def test_is_a_flag_of_the_commands(tmp_path, capsys):
+  path = tmp_path / 'config.gin'
+  path.write_text('import this_would_have_run\n')
+  argv = [*arguments('text', tmp_path / 'run'), f'--config_file={path}']
+  line = fails(capsys, [*argv, '--safe'])
+  assert line.startswith('error: --safe: got an import of this_would_have_run')
+  assert 'No module named' in fails(capsys, argv)

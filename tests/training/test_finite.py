@@ -1,0 +1,88 @@
+"""Tests of losses that are not finite."""
+
+import numpy as np
+import pytest
+from trax import optimizers
+
+from tests.training.small_loop import batches, history, small_loop, weights
+from trax_hourglass.errors import UserError
+
+
+@pytest.mark.parametrize('every', [1, 2])
+def test_ends_the_run_and_leaves_the_last_good_checkpoint(tmp_path, every):
+  loop = small_loop(
+    tmp_path, stream=batches(bad={4}), n_steps_per_checkpoint=every
+  )
+  last = tmp_path / f'checkpoints/step_{(4 - every):08}'
+  with pytest.raises(
+    UserError, match=rf'step 4: loss nan, with batch 4 .* is {last}; lower'
+  ):
+    loop.run(9)
+  # The step after the next is not even begun.
+  assert loop.step <= 5
+  resumed = small_loop(tmp_path, stream=batches())
+  assert resumed.step == 4 - every
+  assert all(np.isfinite(x).all() for x in weights(resumed))
+
+
+def test_ends_the_run_at_its_last_step(tmp_path):
+  loop = small_loop(tmp_path, stream=batches(bad={3}))
+  with pytest.raises(UserError, match='step 3: loss nan'):
+    loop.run(3)
+  assert small_loop(tmp_path).step == 2
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+  # The loss before the update, and its gradients, are finite.
+  loop = small_loop(tmp_path, optimizer=lambda _: optimizers.SGD(np.inf))
+  with pytest.raises(UserError, match='a weight after step 1 is not finite'):
+    loop.run(1)
+  assert not list(tmp_path.glob('checkpoints/step*'))
+
+
+def test_skips_batches(tmp_path, capsys):
+  def without(bad):
+    return (x for i, x in enumerate(batches()) if i not in bad)
+
+  sgd = {'optimizer': optimizers.SGD, 'n_steps_per_checkpoint': 100}
+  bad = {2, 5}
+  loop = small_loop(
+    tmp_path, stream=batches(bad=bad), skip_nonfinite=True, **sgd
+  )
+  loop.run(3)
+  loop = small_loop(
+    tmp_path, stream=batches(bad=bad), skip_nonfinite=True, **sgd
+  )
+  loop.run(5)
+  expected = small_loop(stream=without(bad), skip_nonfinite=True, **sgd)
+  expected.run(6)
+  for x, y in zip(weights(loop), weights(expected), strict=True):
+    np.testing.assert_array_equal(x, y)
+  err = capsys.readouterr().err
+  assert 'step 2: loss nan; batch 2 skipped, the 1. of this run' in err
+  assert 'step 5: loss nan; batch 5 skipped, the 2. of this run' in err
+
+
+def test_skipped_batches_are_in_the_history_and_not_in_the_mean():
+  loop = small_loop(stream=batches(bad={2, 3}), skip_nonfinite=True)
+  loop.run(4)
+  values = history(loop)
+  assert values['train', 'training/skipped batches'] == [(2, 1), (4, 2)]
+  losses = dict(values['train', 'metrics/WeightedCategoryCrossEntropy'])
+  assert np.isfinite(losses[4])
+
+
+def test_finite_batches_train_alike_with_skipping():
+  loops = [small_loop(skip_nonfinite=skip) for skip in (False, True)]
+  for loop in loops:
+    loop.run(3)
+  for x, y in zip(*map(weights, loops), strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-6)  # Two programs of XLA.
+
+
+@pytest.mark.parametrize(
+  'options', [{'skip_nonfinite': 1}, {'keep_last': 0}, {'save_every': 0.5}]
+)
+def test_refuses_options(options):
+  with pytest.raises(UserError, match=next(iter(options))):
+    small_loop(**options)

@@ -1,0 +1,77 @@
+"""Tests of SIGTERM and Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.training.small_loop import assert_same, batches, small_loop
+from trax_hourglass.training import interruption
+
+
+def _signal_at(step, signum):
+  """Yields batches, and sends this process a signal before one of them."""
+  for i, batch in enumerate(batches()):
+    if i == step:
+      os.kill(os.getpid(), signum)
+    yield batch
+
+
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('step', [3, 4])  # At 4 an evaluation is due.
+def test_finishes_the_step_and_saves(tmp_path, signum, step, capsys):
+  handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+  kwargs = {'dropout': 0.5, 'n_steps_per_checkpoint': 4}
+  loop = small_loop(tmp_path / 'a', stream=_signal_at(step, signum), **kwargs)
+  with pytest.raises(interruption.Interrupted) as stopped:
+    loop.run(9)
+  assert stopped.value.exit_code == 128 + signum
+  assert f'at step {step}, all saved' in str(stopped.value)
+  assert 'finishing the step' in capsys.readouterr().err
+  assert loop.step == step
+  resumed = small_loop(tmp_path / 'a', **kwargs)
+  assert resumed.step == step
+  resumed.run(9 - step)
+  whole = small_loop(tmp_path / 'b', **kwargs)
+  whole.run(9)
+  assert_same(resumed, whole)
+  assert handlers == [
+    signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)
+  ]
+
+
+def test_second_interrupt_stops_at_once():
+  # Python runs no handler before the main thread is back from the C function.
+  code = f"""
+import hashlib, importlib.util, os, signal
+spec = importlib.util.spec_from_file_location('x', {interruption.__file__!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+with module.watching():
+  print('ready', flush=True)
+  hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
+"""
+  with subprocess.Popen(
+    [sys.executable, '-c', code],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr.readline() == '\n'
+    assert process.stderr.readline().startswith('SIGTERM: finishing the step')
+    process.send_signal(signal.SIGTERM)  # As batch systems do: no matter.
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+
+
+def test_trains_in_another_thread(tmp_path):
+  loop = small_loop(tmp_path)
+  thread = threading.Thread(target=loop.run, args=(2,))
+  thread.start()
+  thread.join()
+  assert small_loop(tmp_path).step == 2

@@ -1,0 +1,184 @@
+"""A run that stopped goes on as if it had not; also in Trax's loop."""
+
+import itertools
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from trax import layers as tl
+from trax.supervised import training as trax_training
+
+from tests.training.small_loop import (
+  assert_same,
+  batches,
+  history,
+  small_loop,
+  weights,
+)
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import find_checkpoint
+
+
+def _run(directory, *n_steps, **kwargs):
+  """Trains so many steps at a time, each time with a new loop."""
+  for n in n_steps:
+    loop = small_loop(directory, dropout=0.5, **kwargs)
+    loop.run(n)
+  return loop
+
+
+@pytest.mark.parametrize('eval_steps', [[1, 2, 4], [3]])
+def test_goes_on_exactly(tmp_path, eval_steps):
+  # It is also stopped between evaluations, when sums are half added up.
+  at = {'n_steps_per_checkpoint': 4}
+  whole = _run(tmp_path / 'whole', 9, **at)
+  parts = _run(tmp_path / 'parts', *eval_steps, 9 - sum(eval_steps), **at)
+  assert parts.step == 9
+  assert_same(parts, whole)
+  metric = 'metrics/WeightedCategoryCrossEntropy'
+  assert [step for step, _ in history(whole)['train', metric]] == [1, 4, 8]
+
+
+def test_goes_on_from_a_checkpoint_between_saves(tmp_path):
+  whole = _run(tmp_path / 'whole', 7)
+  _run(tmp_path / 'killed', 5)
+  shutil.rmtree(tmp_path / 'killed/checkpoints/step_00000005')
+  killed = _run(tmp_path / 'killed', 3)  # From step 4.
+  assert_same(killed, whole)
+
+
+def test_evaluations_change_nothing(tmp_path):
+  often = _run(tmp_path / 'often', 6, n_steps_per_checkpoint=1)
+  seldom = _run(tmp_path / 'seldom', 6, n_steps_per_checkpoint=100)
+  _run(tmp_path / 'both', 3, n_steps_per_checkpoint=100)
+  both = _run(tmp_path / 'both', 3, n_steps_per_checkpoint=1)
+  for x, y, z in zip(*map(weights, (often, seldom, both)), strict=True):
+    np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(x, z)
+
+
+def test_evaluation_stream_goes_on(tmp_path):
+  # Every evaluation takes the next batch.
+  kwargs = {'n_steps_per_checkpoint': 1}
+  whole = _run(tmp_path / 'whole', 4, **kwargs)
+  values = [value for _, value in history(whole)['eval', 'metrics/loss']]
+  parts = _run(tmp_path / 'parts', 1, 3, **kwargs)
+  assert [v for _, v in history(parts)['eval', 'metrics/loss']] == values
+
+
+def test_stream_that_ends_is_refused(tmp_path):
+  _run(tmp_path, 5)
+  with pytest.raises(UserError, match='end of the stream after 2 batches'):
+    _run(tmp_path, 1, stream=itertools.islice(batches(), 3))
+
+
+def _truncate(path):
+  path.write_bytes(path.read_bytes()[:-10])
+
+
+def _flip_a_bit(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 16
+  path.write_bytes(content)
+
+
+def _remove(path):
+  path.unlink()
+
+
+@pytest.mark.parametrize('damage', [_truncate, _flip_a_bit, _remove])
+def test_damaged_checkpoint_is_passed_over(tmp_path, damage, capsys):
+  _run(tmp_path, 4)  # Saved at 1, 2, 4.
+  newest = tmp_path / 'checkpoints/step_00000004'
+  names = {path.name for path in newest.iterdir()}
+  assert names == {
+    'manifest.json',
+    'model.opt_slots0.npy.gz',
+    'model.pkl.gz',
+    'model.weights.npy.gz',
+  }
+  for name in sorted(names):
+    directory = tmp_path / f'damaged {name}'
+    shutil.copytree(tmp_path / 'checkpoints', directory / 'checkpoints')
+    damage(directory / 'checkpoints/step_00000004' / name)
+    before = directory / 'checkpoints/step_00000002/model.pkl.gz'
+    assert find_checkpoint(str(directory)) == str(before)
+    capsys.readouterr()
+    assert small_loop(directory, dropout=0.5).step == 2
+    (line,) = [
+      line for line in capsys.readouterr().err.splitlines() if 'damaged' in line
+    ]
+    assert line.startswith(
+      f'warning: checkpoint {directory}/checkpoints/step_00000004 is damaged '
+      f'({name}: '
+    )
+    assert line.endswith('using that of step 2')
+
+
+def test_all_damaged_is_an_error(tmp_path):
+  _run(tmp_path, 2)
+  for path in tmp_path.glob('checkpoints/*/model.weights.npy.gz'):
+    _flip_a_bit(path)
+  for use in (find_checkpoint, small_loop):
+    with pytest.raises(UserError, match='all in .* are damaged: step 2 .*SHA'):
+      use(str(tmp_path))
+  with pytest.raises(UserError, match='step_00000002: is damaged'):
+    find_checkpoint(str(tmp_path / 'checkpoints/step_00000002'))
+
+
+def test_damaged_checkpoint_does_not_count_as_one_of_the_last(tmp_path):
+  _run(tmp_path, 4, keep_last=1)
+  _run(tmp_path, 1, keep_last=1)
+  assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == [
+    'step_00000005'
+  ]
+  shutil.copytree(
+    tmp_path / 'checkpoints/step_00000005',
+    tmp_path / 'checkpoints/step_00000009',
+  )
+  _truncate(tmp_path / 'checkpoints/step_00000009/model.pkl.gz')
+  _run(tmp_path, 1, keep_last=1)
+  assert small_loop(tmp_path, dropout=0.5).step == 6
+
+
+def test_step_folder_is_a_checkpoint_of_trax(tmp_path):
+  loop = small_loop(tmp_path)
+  loop.run(3)
+  folder = tmp_path / 'checkpoints/step_00000003'
+  for path in (folder, tmp_path, tmp_path / 'latest'):
+    model = tl.Serial(tl.Embedding(7, 3), tl.Dense(7))
+    model.init_from_file(str(path / 'model.pkl.gz'), weights_only=True)
+    for x, y in zip(
+      weights(loop),
+      tl.flatten_weights_and_state(model.weights, model.state)[0],
+      strict=True,
+    ):
+      np.testing.assert_array_equal(x, y)
+
+
+def test_loop_of_trax_goes_on_from_ours_and_back(tmp_path, capsys):
+  ours = small_loop(tmp_path)
+  ours.run(3)
+  trax = small_loop(tmp_path, loop_class=trax_training.Loop)
+  assert trax.step == 3
+  assert history(trax) == history(ours)
+  for x, y in zip(weights(trax), weights(ours), strict=True):
+    np.testing.assert_array_equal(x, y)
+  trax.run(3)  # It saves at 4 and 6.
+  capsys.readouterr()
+  back = small_loop(tmp_path)
+  assert back.step == 6
+  assert 'does not say where its streams' in capsys.readouterr().err
+  for x, y in zip(weights(trax), weights(back), strict=True):
+    np.testing.assert_array_equal(x, y)
+  back.run(1)
+  assert small_loop(tmp_path, loop_class=trax_training.Loop).step == 7
+
+
+def test_trax_counters_that_are_no_numbers_are_refused(tmp_path):
+  (tmp_path / 'data_counters0.pkl').write_bytes(pickle.dumps({'a': print}))
+  with pytest.raises(UserError, match='data_counters0.pkl: got builtins.print'):
+    small_loop(tmp_path)
+  (tmp_path / 'data_counters0.pkl').write_bytes(pickle.dumps({'a': 1}))
+  small_loop(tmp_path)

@@ -1,0 +1,225 @@
+"""Checkpoints on disk: complete or not there, and which are kept."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from tests.training.small_loop import assert_same, small_loop
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import saving, storage
+
+
+def _write(directory, step, content=b'content', permanent=False, **metrics):
+  return storage.write(
+    str(directory),
+    step,
+    {'a': lambda file: file.write(content)},
+    permanent=permanent,
+    metrics=metrics,
+  )
+
+
+def _steps(directory):
+  return [one.step for one in storage.stored(str(directory))]
+
+
+def test_writes_a_folder_with_a_manifest(tmp_path):
+  path = _write(tmp_path, 7, loss=0.1)
+  assert path == str(tmp_path / 'checkpoints/step_00000007')
+  manifest = storage.verify(path)
+  assert (manifest['step'], manifest['metrics']) == (7, {'loss': 0.1})
+  assert os.listdir(tmp_path / 'checkpoints') == ['step_00000007']
+
+
+@pytest.mark.parametrize(
+  'replacement, reason',
+  [
+    (b'conten', 'a: got 6 bytes, expected 7'),
+    (b'contend', 'a: its SHA-256 is not that in manifest.json'),
+    (None, 'a: No such file'),
+  ],
+)
+def test_sees_damage(tmp_path, replacement, reason):
+  path = _write(tmp_path, 1)
+  os.remove(f'{path}/a')
+  if replacement is not None:
+    (tmp_path / 'checkpoints/step_00000001/a').write_bytes(replacement)
+  with pytest.raises(storage.DamagedError, match=reason):
+    storage.verify(path)
+
+
+def test_sees_every_damaged_byte_of_the_manifest(tmp_path):
+  path = _write(tmp_path, 1, loss=float('nan'))
+  manifest = tmp_path / 'checkpoints/step_00000001/manifest.json'
+  content = manifest.read_bytes()
+  storage.verify(path)
+  for i in range(len(content)):
+    for flipped in (1, 32):
+      damaged = bytearray(content)
+      damaged[i] ^= flipped
+      manifest.write_bytes(damaged)
+      with pytest.raises(storage.DamagedError):
+        storage.verify(path)
+
+
+def test_failed_write_leaves_nothing(tmp_path):
+  _write(tmp_path, 1)
+  limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+  ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  try:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limit[1]))
+    with pytest.raises(OSError) as raised:
+      _write(tmp_path, 2, b'x' * 10000)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    signal.signal(signal.SIGXFSZ, ignored)
+  assert raised.value.errno == errno.EFBIG
+  assert os.listdir(tmp_path / 'checkpoints') == ['step_00000001']
+  storage.verify(str(tmp_path / 'checkpoints/step_00000001'))
+
+
+def test_replaces_a_checkpoint_of_the_same_step(tmp_path):
+  _write(tmp_path, 1, b'old')
+  path = _write(tmp_path, 1, b'new')
+  storage.verify(path)
+  assert (tmp_path / 'checkpoints/step_00000001/a').read_bytes() == b'new'
+
+
+def test_keeps_the_last_the_best_and_the_permanent(tmp_path):
+  losses = [5.0, 1.0, 4.0, 3.0, 9.0, 2.0]
+  for step, loss in enumerate(losses):
+    _write(tmp_path, step, permanent=step == 0, loss=loss)
+    storage.prune(str(tmp_path), 2, 'loss', 'loss')
+  assert _steps(tmp_path) == [5, 4, 1, 0]
+  storage.prune(str(tmp_path), 1, None, None)
+  assert _steps(tmp_path) == [5, 0]
+  assert sorted(os.listdir(tmp_path / 'checkpoints')) == [
+    'step_00000000',
+    'step_00000005',
+  ]
+
+
+def test_cleans_what_a_killed_writer_left(tmp_path):
+  path = _write(tmp_path, 1)
+  left = tmp_path / 'checkpoints/.writing_step_00000002'
+  shutil.copytree(path, left)
+  assert _steps(tmp_path) == [1]
+  storage.clean(str(tmp_path))
+  assert not left.exists()
+  assert _steps(tmp_path) == [1]
+
+
+def test_links_follow_the_newest_also_in_a_copy(tmp_path):
+  first = tmp_path / 'first'
+  storage.link_latest(str(first), _write(first, 1, b'1'))
+  storage.link_latest(str(first), _write(first, 2, b'2'))
+  (first / 'latest.new').symlink_to('what a killed run left')
+  storage.link_latest(str(first), _write(first, 2, b'2'))
+  assert (first / 'a').read_bytes() == b'2'
+  assert not (first / 'latest.new').is_symlink()
+  assert not (first / 'manifest.json').exists()
+  copy = shutil.copytree(first, tmp_path / 'copy')  # Of what links point to.
+  storage.link_latest(str(copy), _write(copy, 3, b'3'))
+  assert (copy / 'a').read_bytes() == b'3'
+  assert (first / 'a').read_bytes() == b'2'
+
+
+def test_loop_keeps_what_it_is_told_to(tmp_path):
+  loop = small_loop(
+    tmp_path,
+    keep_last=2,
+    save_every=2,
+    n_steps_per_checkpoint=4,
+    checkpoint_low_metric='loss',
+    permanent_checkpoint_at=lambda step: step == 5,
+  )
+  loop.run(13)
+  losses = dict(loop.history.get('eval', 'metrics/loss'))
+  best = min((4, 8, 12), key=losses.get)  # At 1 there is no checkpoint.
+  assert set(_steps(tmp_path)) == {13, 12, 5, best}
+  with pytest.raises(UserError, match="got 'lost', expected one of the metr"):
+    small_loop(checkpoint_low_metric='lost')
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+  write, is_over = storage.write, threading.Event()
+
+  def slow_write(directory, step, *args, **kwargs):
+    assert is_over.wait(60)
+    return write(directory, step, *args, **kwargs)
+
+  monkeypatch.setattr(storage, 'write', slow_write)
+  loop = small_loop(tmp_path, n_steps_per_checkpoint=100)
+  steps = []
+
+  def train_one_step(self):
+    original(self)
+    steps.append((self.step, _steps(tmp_path)))
+    if self.step == 5:
+      is_over.set()
+
+  original = type(loop)._train_one_step
+  monkeypatch.setattr(type(loop), '_train_one_step', train_one_step)
+  loop.run(6)
+  assert steps[4] == (5, [])  # Step 1 is still being written.
+  assert _steps(tmp_path) == [6, 1]
+  # What was saved at step 1 is what was there then.
+  monkeypatch.undo()
+  shutil.rmtree(tmp_path / 'checkpoints/step_00000006')
+  resumed = small_loop(tmp_path, n_steps_per_checkpoint=100)
+  assert resumed.step == 1
+  resumed.run(5)
+  assert_same(resumed, loop)
+
+
+def test_full_disk_stops_nothing_but_is_said(tmp_path, monkeypatch, capsys):
+  write_file, full = storage._write_file, []
+
+  def fails_when_full(path, write):
+    if full:
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    return write_file(path, write)
+
+  monkeypatch.setattr(storage, '_write_file', fails_when_full)
+  loop = small_loop(tmp_path, n_steps_per_checkpoint=2)
+  loop.run(2)
+  full.append(True)
+  with pytest.raises(
+    UserError, match='No space left.*last one is of step 2: make room'
+  ):
+    loop.run(4)
+  assert loop.step == 6
+  err = capsys.readouterr().err
+  assert 'checkpoint of step 4 cannot be written (No space left' in err
+  assert _steps(tmp_path) == [2, 1]
+  full.clear()
+  resumed = small_loop(tmp_path)
+  assert resumed.step == 2
+  resumed.run(4)
+  assert_same(resumed, loop)
+  assert _steps(tmp_path) == [6, 4, 2]
+
+
+def test_error_that_is_no_matter_of_the_disk_is_raised(tmp_path, monkeypatch):
+  def bug(*args, **kwargs):
+    raise KeyError('a bug')
+
+  monkeypatch.setattr(storage, 'prune', bug)
+  with pytest.raises(KeyError, match='a bug'):
+    small_loop(tmp_path).run(3)
+
+
+def test_saver_copies(tmp_path):
+  loop = small_loop(tmp_path)
+  files = saving.snapshot(loop, {})
+  (first, *_) = files['model.weights.npy.gz']
+  before = first.copy()
+  loop.run(1)
+  np.testing.assert_array_equal(first, before)
+  assert first.flags.owndata

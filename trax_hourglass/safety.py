@@ -1,0 +1,70 @@
+"""gin files from elsewhere: code, unless no more is admitted than bindings."""
+
+import os
+
+import gin
+from gin import config_parser
+
+from trax_hourglass.errors import UserError
+
+# Of these are the functions that a file may name, and what it may import.
+_PACKAGES = ('trax', 'trax_hourglass')
+
+
+def check_files(paths: list[str]) -> None:
+  """Raises `UserError` if a file does more than bind what is known.
+
+  It may import Trax and this package alone, include files that do no more, and
+  bind and name functions of theirs. Values are literals, as in every gin file.
+
+  Args:
+    paths: Files as given to gin, which looks for those that are not there among
+      this project's.
+  """
+  for path in filter(os.path.isfile, paths):
+    with open(path, encoding='utf-8') as file:
+      text = file.read()
+    for statement in config_parser.ConfigParser(text, _Delegate(path)):
+      _check(path, statement)
+
+
+def _check(path, statement):
+  match statement:
+    case config_parser.ImportStatement():
+      if statement.module.partition('.')[0] not in _PACKAGES:
+        raise _refused(path, f'an import of {statement.module}')
+    case config_parser.IncludeStatement():
+      check_files([statement.filename])
+    case config_parser.BindingStatement() | config_parser.BlockDeclaration():
+      _check_known(path, statement.selector)
+    case _:
+      raise _refused(path, f'a {type(statement).__name__}')
+
+
+class _Delegate(config_parser.ParserDelegate):
+  """Is asked for each `@name` and `%NAME` in a file."""
+
+  def __init__(self, path):
+    self._path = path
+
+  def configurable_reference(self, scoped_configurable_name, evaluate):
+    del evaluate
+    _check_known(self._path, scoped_configurable_name.rpartition('/')[2])
+
+  def macro(self, macro_name):
+    del macro_name
+
+
+def _check_known(path, selector):
+  for configurable in gin.config._REGISTRY.get_all_matches(selector):
+    module = configurable.wrapped.__module__
+    is_of_gin = module == 'gin.config'  # Macros, constants, singletons.
+    if not is_of_gin and module.partition('.')[0] not in _PACKAGES:
+      raise _refused(path, f'{selector}, which is of {module}')
+
+
+def _refused(path, what):
+  return UserError(
+    f'--safe: got {what} in {path}, expected bindings of Trax and '
+    'trax_hourglass alone; take it out, or leave --safe out if you trust it'
+  )

@@ -1,0 +1,105 @@
+"""A task's stream of batches, counted and checked."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trax_hourglass.errors import UserError, warn
+
+
+class Batches:
+  """The batches that a loop draws for a task.
+
+  Attributes:
+    n_drawn: How many those are, over all runs in this output directory; the one
+      before them, which the loop knows their shape by, is not counted.
+  """
+
+  def __init__(self, stream: Iterator, check):
+    """Arguments are the stream, and a function that raises at a bad batch."""
+    self._stream = stream
+    self._check = check
+    self.n_drawn = 0
+
+  def __iter__(self):
+    return self
+
+  def __next__(self):
+    batch = next(self._stream)
+    self.n_drawn += 1
+    self._check(batch)
+    return batch
+
+  def seek(self, n_drawn: int) -> None:
+    """Goes on after the first `n_drawn` batches.
+
+    Streams of this package skip them; of others they are drawn again, which
+    leads to the same place if the stream follows from its seed alone.
+
+    Raises:
+      UserError: If the stream ends before.
+    """
+    n = n_drawn - self.n_drawn
+    if n < 0:
+      warn(f'data: the stream cannot go back {-n} batches, so it goes on')
+      return
+    if hasattr(self._stream, 'skip'):
+      self._stream.skip(n)
+    else:
+      if n:
+        warn(f'data: drawing {n:,} batches again, to go on with the next one')
+      for i in range(n):
+        if next(self._stream, None) is None:
+          raise UserError(
+            f'data: got the end of the stream after {i:,} batches, expected '
+            f'the {n_drawn:,} that the run has drawn; give the same data'
+          )
+    self.n_drawn = n_drawn
+
+
+def count(loop) -> None:
+  """Puts a `Batches` in the place of the stream of each of a loop's tasks.
+
+  No batch passes whose targets the model has no logits for: XLA would take the
+  nearest embedding for such a token, and the loss ignores it. In a language
+  model the targets are the inputs, in a classifier only the targets are bounded
+  by the outputs.
+
+  Raises:
+    UserError: If a task's first batch does not pass.
+  """
+  check = _check_of_targets(loop)
+  for task in (*loop.tasks, *loop.eval_tasks):
+    check(task.sample_batch)
+    task._labeled_data = Batches(task.labeled_data, check)
+
+
+def _check_of_targets(loop):
+  if loop._use_memory_efficient_trainer:
+    return _no_check  # Its model is initialised in pieces, without a signature.
+  model, signature = loop.model, loop._batch_signature
+  n_in = model.n_in
+  if model.n_out != 1 or len(signature) <= n_in:
+    return _no_check
+  *inputs, targets = signature[: n_in + 1]
+  logits = model.output_signature(inputs[0] if n_in == 1 else inputs)
+  is_integer = np.issubdtype(targets.dtype, np.integer)
+  if not is_integer or logits.shape[:-1] != targets.shape:
+    return _no_check
+  vocab_size = logits.shape[-1]
+  return lambda batch: _check_token_ids(batch[n_in], vocab_size)
+
+
+def _no_check(batch):
+  del batch
+
+
+def _check_token_ids(ids, vocab_size):
+  ids = np.asarray(ids)
+  if ids.size and not 0 <= ids.min() <= ids.max() < vocab_size:
+    outside = ids[(ids < 0) | (ids >= vocab_size)][0]
+    raise UserError(
+      f'token id {outside} in a batch: expected ids from 0 to '
+      f"{vocab_size - 1}, the model's vocab_size is {vocab_size}; give the "
+      'model a larger one or change the data'
+    )

@@ -1,0 +1,48 @@
+"""One run at a time in an output directory."""
+
+import contextlib
+import fcntl
+import os
+import socket
+
+from trax_hourglass.errors import UserError, warn
+
+_NAME = '.lock'
+_held = set()
+
+
+@contextlib.contextmanager
+def locked(directory: str):
+  """Keeps other processes out of a directory; a context manager.
+
+  The lock is the kernel's, on a file in the directory: it ends with the
+  process, however that ends. Within the process it may be taken again.
+
+  Raises:
+    UserError: If another process has it.
+  """
+  path = os.path.realpath(directory)
+  if path in _held:
+    yield
+    return
+  # Of the process: children that it forks do not keep it.
+  with open(os.path.join(path, _NAME), 'a+') as file:
+    try:
+      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+      file.seek(0)
+      owner = file.read() or 'unknown'
+      raise UserError(
+        f'--output_dir: {directory} is in use by another run ({owner}); wait '
+        'for its end or give another directory'
+      ) from error
+    except OSError as error:
+      warn(f'{directory} cannot be locked ({error}): let no other run write it')
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
+    _held.add(path)
+    try:
+      yield
+    finally:
+      _held.remove(path)

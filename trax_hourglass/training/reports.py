@@ -1,0 +1,36 @@
+"""What a run shows of itself."""
+
+import sys
+
+import tqdm
+
+from trax_hourglass.layers.metrics import Measure, nats_to_bits
+
+
+def progress_bar(first: int, last: int, is_hidden: bool) -> tqdm.tqdm:
+  """Returns the bar of training steps; only a terminal shows it."""
+  return tqdm.tqdm(
+    total=last,
+    initial=first,
+    unit=' steps',
+    bar_format=(
+      '{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, '
+      '{rate_noinv_fmt}, {remaining} left'
+    ),
+    mininterval=0.5,
+    disable=is_hidden or not sys.stderr.isatty(),
+    dynamic_ncols=True,
+  )
+
+
+def format_loss(nats: float, measure: Measure) -> str:
+  bits = nats_to_bits(nats)
+  return f'loss {nats:.4f} nats, {bits:.4f} {measure.unit}'
+
+
+def format_metrics(metrics: dict[str, float]) -> str:
+  """Returns 'validation bits_per_byte 4.1, ...', the bits first."""
+  names = sorted(metrics, key=lambda name: not name.startswith('bits_per_'))
+  return 'validation ' + ', '.join(
+    f'{name} {float(metrics[name]):.4f}' for name in names
+  )

@@ -1,0 +1,189 @@
+"""Trax's loop with checkpoints that are whole, and a resume that is exact."""
+
+import contextlib
+import dataclasses
+import inspect
+import os
+
+from trax.supervised import training
+
+from trax_hourglass import hosts
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import (
+  batches,
+  checkpoints,
+  data_parallel,
+  locking,
+  restoring,
+  saving,
+  storage,
+)
+
+
+@dataclasses.dataclass
+class Sums:
+  """What has come together since the last evaluation."""
+
+  loss: float = 0.0
+  n_steps: int = 0
+  seconds: float = 0.0
+  metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+  is_eval_due: bool = False
+
+
+class ResumableLoop(data_parallel.Loop):
+  """Goes on from its last checkpoint as if nothing had stopped it.
+
+  Its checkpoints hold what Trax's lack: the random key, how many batches of
+  each stream were drawn, and the sums that the next evaluation reports.
+
+  Trax's `checkpoint_low_metric` and `checkpoint_high_metric` choose which
+  checkpoint is kept as the best, and `permanent_checkpoint_at` which for ever.
+  """
+
+  def __init__(self, *args, keep_last=3, save_every=None, **kwargs):
+    """Arguments are those of Trax's loop and of `loop.options`."""
+    self._keep_last = keep_last
+    self._saver = self._saved_step = self._restored = None
+    self._sums = Sums()
+    self._n_skipped = 0
+    self._is_built = False
+    arguments = inspect.signature(training.Loop).bind(*args, **kwargs).arguments
+    restoring.check_counters(arguments.get('output_dir'))
+    super().__init__(*args, **kwargs)
+    if save_every is not None:
+      self._checkpoint_at = lambda step: step % save_every == 0
+    self._check_metrics()
+    batches.count(self)
+    self._is_built = True
+    self._go_on()
+
+  def _check_metrics(self):
+    known = [name for task in self._eval_tasks for name in task.metric_names]
+    for name in (self._checkpoint_low_metric, self._checkpoint_high_metric):
+      if name is not None and name not in known:
+        raise UserError(
+          f'checkpoint_lowest or checkpoint_highest: got {name!r}, expected '
+          f'one of the metrics {known}'
+        )
+
+  def _save(self):
+    """Saves a checkpoint of this step, once, for `load_checkpoint`."""
+    if self._saver is None or self._saved_step == self.step:
+      return
+    files = saving.snapshot(
+      self,
+      {
+        'rng': self._rng,
+        'sums': dataclasses.asdict(self._sums),
+        'n_skipped': self._n_skipped,
+        'n_drawn': [task.labeled_data.n_drawn for task in self._tasks],
+        'n_eval_drawn': [
+          task.labeled_data.n_drawn for task in self._eval_tasks
+        ],
+      },
+    )
+    if self.is_chief:
+      self._saver.save(
+        self.step,
+        files,
+        permanent=bool(self._permanent_checkpoint_at(self.step)),
+        metrics=self._metrics_of_this_step(),
+      )
+    self._saved_step = self.step
+
+  def _last_checkpoint(self):
+    if self._saver is None:
+      return 'there is no checkpoint'
+    self._saver.wait()
+    if self._saver.path is None:
+      return 'there is no checkpoint yet'
+    return f'the last good checkpoint is {self._saver.path}'
+
+  def _metrics_of_this_step(self):
+    names = self.history.metrics_for_mode('eval')
+    newest = {name: self.history.get('eval', name)[-1] for name in names}
+    return {
+      name.removeprefix('metrics/'): float(value)
+      for name, (step, value) in newest.items()
+      if name.startswith('metrics/') and step == self.step
+    }
+
+  def load_checkpoint(self, directory=None, filename=None):
+    """Goes on from a checkpoint.
+
+    Args:
+      directory: What `find_checkpoint` takes, the output directory by default;
+        there may be none in that.
+      filename: The checkpoint's name without `.pkl.gz`, `model` by default.
+
+    Raises:
+      UserError: If it is of another model, or there are some and all are
+        damaged.
+    """
+    if directory is None and filename is None:
+      with self._only_writer():
+        if self._output_dir and self.is_chief:
+          storage.clean(self._output_dir)
+        path = self._output_dir and checkpoints.newest_whole(
+          self._output_dir, set_aside=self.is_chief
+        )
+    else:
+      path = directory or self._output_dir or ''
+      if filename is not None:
+        path = os.path.join(path, filename + checkpoints.SUFFIX)
+      path = checkpoints.find_checkpoint(path)
+    if path:
+      self._restored = restoring.restore(self, path)
+    hosts.check_same(
+      'step',
+      self.step,
+      'output_dir must be on a file system that all hosts share',
+    )
+    self._commit_to_device()
+    if self._is_built:
+      self._go_on()
+
+  def save_checkpoint(self, basename):
+    """Writes a checkpoint as Trax does, which `load_checkpoint` reads, too."""
+    # Else Trax prints so every time.
+    if self._output_dir is not None and self.is_chief:
+      super().save_checkpoint(basename)
+
+  def _go_on(self):
+    """Takes up what Trax has no place for in a checkpoint."""
+    extra, self._restored = self._restored, None
+    if extra is None:
+      return
+    self._rng = extra['rng']
+    self._sums = Sums(**extra['sums'])
+    self._n_skipped = extra['n_skipped']
+    tasks = (*self._tasks, *self._eval_tasks)
+    n_drawn = (*extra['n_drawn'], *extra['n_eval_drawn'])
+    # Evaluations may have come or gone since.
+    for task, n in zip(tasks, n_drawn, strict=False):
+      task.labeled_data.seek(n)
+
+  @contextlib.contextmanager
+  def _saving(self):
+    """Lets the body save, and waits for what it has saved."""
+    if self._output_dir is None:
+      yield
+      return
+    self._saver = saving.Saver(
+      self._output_dir,
+      self._keep_last,
+      self._checkpoint_low_metric,
+      self._checkpoint_high_metric,
+    )
+    try:
+      yield
+    except BaseException:
+      self._saver.wait()
+      raise
+    self._saver.finish()
+
+  def _only_writer(self):
+    if self._output_dir is None or not self.is_chief:
+      return contextlib.nullcontext()
+    return locking.locked(self._output_dir)

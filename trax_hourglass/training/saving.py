@@ -1,0 +1,180 @@
+"""Checkpoints written while training goes on."""
+
+import gzip
+import pickle
+import threading
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+from trax import layers as tl
+from trax.supervised import training
+
+from trax_hourglass.errors import UserError, warn
+from trax_hourglass.training import checkpoints, storage
+
+# A gigabyte of weights takes a minute to compress, by less than a tenth.
+_LEVEL = 0
+
+
+def snapshot(loop, extra) -> dict[str, object]:
+  """Returns a copy in host memory of all that a checkpoint holds.
+
+  Args:
+    loop: A `Loop`.
+    extra: What Trax has no place for: a tree of arrays and plain values.
+
+  Returns:
+    By file name a list of arrays or, of `model.pkl.gz`, Trax's dictionary.
+
+  Raises:
+    UserError: If a weight is not finite.
+  """
+  weights, state = tl.flatten_weights_and_state(
+    loop.model.weights, loop.model.state
+  )
+  _, eval_state = tl.flatten_weights_and_state(
+    loop.model.weights, loop.eval_model.state
+  )
+  files = {'model.weights.npy.gz': _copy(weights)}
+  if not all(_is_finite(x) for x in files['model.weights.npy.gz']):
+    raise UserError(
+      f'a weight after step {loop.step} is not finite, so no checkpoint of it '
+      'is written; lower the learning rate'
+    )
+  for i, trainer in enumerate(loop._trainer_per_task):
+    slots = training._flatten_and_remove_empty(trainer.slots)
+    files[f'model.opt_slots{i}.npy.gz'] = _copy(slots)
+  files['model.pkl.gz'] = _copy(
+    {
+      'step': loop.step,
+      'flat_weights': _LEVEL,  # A number: they are in a file of their own.
+      'flat_state': state,
+      'flat_eval_state': eval_state,
+      'history': loop.history.to_dict(),
+      'slots_per_task': _LEVEL,
+      'input_signature': loop._batch_signature[: loop.model.n_in],
+      'version_timestamp': 'Mar-10-2021',  # Of the format, as Trax calls it.
+      checkpoints.EXTRA: extra,
+    }
+  )
+  return files
+
+
+class Saver:
+  """Writes checkpoints into an output directory, one at a time, in a thread.
+
+  Where one cannot be written, for the disk may be full, training goes on with
+  a warning, and those written before stay as they are.
+
+  Attributes:
+    step: That of the newest checkpoint on disk; `None` if there is none.
+    path: Its folder.
+  """
+
+  def __init__(self, directory: str, keep_last: int, lowest=None, highest=None):
+    """Arguments are those of `storage.prune`."""
+    self._directory = directory
+    self._retention = keep_last, lowest, highest
+    self._thread = None
+    self._error = None
+    self._has_links = True
+    self.step = self.path = None
+    for newest in storage.stored(directory)[:1]:
+      self.step, self.path = newest.step, newest.path
+
+  def save(self, step: int, files: dict, **facts) -> None:
+    """Starts to write what `snapshot` gave, after the former is written."""
+    self.wait()
+    arguments = step, files, facts
+    self._thread = threading.Thread(target=self._write, args=arguments)
+    self._thread.start()
+
+  def wait(self) -> None:
+    """Waits for the write under way; raises what is no matter of the disk."""
+    if self._thread is not None:
+      self._thread.join()
+      self._thread = None
+      if self._error and not isinstance(self._error, OSError):
+        raise self._error
+
+  def finish(self) -> None:
+    """Waits, and raises a `UserError` if the last checkpoint is not on disk."""
+    self.wait()
+    if self._error:
+      last = f'the last one is of step {self.step}' if self.path else 'none was'
+      raise UserError(
+        f'checkpoint: cannot be written to {self._directory} '
+        f'({self._error.strerror}); {last}: make room, and the same command '
+        'goes on from there'
+      ) from self._error
+
+  def _write(self, step, files, facts):
+    writers = {
+      name: _pickle_writer(content)
+      if name.endswith(checkpoints.SUFFIX)
+      else _arrays_writer(content)
+      for name, content in files.items()
+    }
+    try:
+      self._error = None
+      self.path = storage.write(self._directory, step, writers, **facts)
+      self.step = step
+      self._link()
+      storage.prune(self._directory, *self._retention)
+    except OSError as error:
+      self._error = error
+      warn(
+        f'checkpoint of step {step} cannot be written ({error.strerror}); '
+        f'the last is of step {self.step}, training goes on'
+      )
+    except BaseException as error:  # Raised where it is waited for.
+      self._error = error
+
+  def _link(self):
+    try:
+      if self._has_links:
+        storage.link_latest(self._directory, self.path)
+    except OSError as error:
+      self._has_links = False
+      warn(
+        f'{self._directory}: no symbolic links there ({error.strerror}), so '
+        f'Trax finds checkpoints in {storage.FOLDER} alone'
+      )
+
+
+def _copy(tree):
+  """Returns a tree with arrays of NumPy that nothing else changes."""
+
+  def copy(x):
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+      x = x.addressable_data(0)  # Of several hosts, each of which has it whole.
+    if isinstance(x, jax.Array | np.ndarray):
+      return np.array(x)
+    return float(x) if isinstance(x, np.floating) else x
+
+  return jax.tree.map(copy, tree)
+
+
+def _is_finite(x):
+  is_float = jnp.issubdtype(x.dtype, jnp.floating)
+  return not is_float or bool(np.isfinite(x).all())
+
+
+def _pickle_writer(content):
+  def write(file):
+    with gzip.GzipFile('', 'wb', 1, file, mtime=0) as zipped:
+      pickle.dump(content, zipped, protocol=pickle.HIGHEST_PROTOCOL)
+
+  return write
+
+
+def _arrays_writer(arrays):
+  def write(file):
+    with gzip.GzipFile('', 'wb', _LEVEL, file, mtime=0) as zipped:
+      for x in arrays:
+        # As Trax writes it: NumPy has no bfloat16.
+        bits = x.view(np.uint16) if x.dtype == jnp.bfloat16 else x
+        np.lib.format.write_array(zipped, bits, allow_pickle=False)
+
+  return write

@@ -1,0 +1,250 @@
+"""Checkpoints on disk: a folder for each step, complete or not there.
+
+`checkpoints/step_00000100/` is written under another name and renamed when all
+of it is on disk. Its `manifest.json` holds size and SHA-256 of each file.
+"""
+
+from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+from typing import BinaryIO
+
+FOLDER = 'checkpoints'
+MANIFEST = 'manifest.json'
+# What links in the output directory point to, by way of one that is replaced.
+LATEST = 'latest'
+_NAME = re.compile(r'step_(\d{8,})')
+_UNFINISHED = '.writing_'
+
+
+class DamagedError(Exception):
+  """A checkpoint is not what was written; says which file and how."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+  """A checkpoint's step and folder."""
+
+  step: int
+  path: str
+
+
+def stored(directory: str) -> list[Stored]:
+  """Returns the checkpoints in an output directory, the newest first."""
+  folder = os.path.join(directory, FOLDER)
+  names = os.listdir(folder) if os.path.isdir(folder) else ()
+  matches = filter(None, map(_NAME.fullmatch, names))
+  found = [Stored(int(m[1]), os.path.join(folder, m[0])) for m in matches]
+  return sorted(found, key=lambda x: x.step, reverse=True)
+
+
+def write(
+  directory: str,
+  step: int,
+  writers: Mapping[str, Callable[[BinaryIO], None]],
+  **facts,
+) -> str:
+  """Writes a checkpoint; it is there when this returns, and not before.
+
+  Args:
+    directory: The output directory.
+    step: The training step.
+    writers: For each file's name a function that writes it.
+    **facts: What else the manifest says, as JSON has it.
+
+  Returns:
+    The checkpoint's folder. One that was there for this step is replaced.
+
+  Raises:
+    OSError: If it cannot be written. Nothing of it is left then.
+  """
+  folder = os.path.join(directory, FOLDER)
+  path = os.path.join(folder, f'step_{step:08}')
+  part = os.path.join(folder, f'{_UNFINISHED}step_{step:08}')
+  shutil.rmtree(part, ignore_errors=True)
+  os.makedirs(part)
+  try:
+    files = {
+      name: _write_file(os.path.join(part, name), writer)
+      for name, writer in writers.items()
+    }
+    content = _sealed({'step': step, **facts, 'files': files})
+    _write_file(os.path.join(part, MANIFEST), lambda file: file.write(content))
+    _sync(part)
+    if os.path.exists(path):
+      set_aside(path)
+    os.rename(part, path)
+  except BaseException:
+    shutil.rmtree(part, ignore_errors=True)
+    raise
+  _sync(folder)
+  _sync(directory)
+  return path
+
+
+def verify(path: str) -> dict:
+  """Returns the manifest of a checkpoint's folder.
+
+  Raises:
+    DamagedError: If a file is missing or differs from the one written.
+  """
+  manifest = read_manifest(path)
+  for name, expected in manifest['files'].items():
+    try:
+      with open(os.path.join(path, name), 'rb') as file:
+        digest = hashlib.file_digest(file, 'sha256').hexdigest()
+        n_bytes = file.tell()
+    except OSError as error:
+      raise DamagedError(f'{name}: {error.strerror}') from error
+    if n_bytes != expected['bytes']:
+      raise DamagedError(
+        f'{name}: got {n_bytes:,} bytes, expected {expected["bytes"]:,}'
+      )
+    if digest != expected['sha256']:
+      raise DamagedError(f'{name}: its SHA-256 is not that in {MANIFEST}')
+  return manifest
+
+
+def read_manifest(path: str) -> dict:
+  """Returns a manifest, its files unchecked; raises `DamagedError`."""
+  try:
+    with open(os.path.join(path, MANIFEST), 'rb') as file:
+      content = file.read()
+    manifest = json.loads(content)
+    is_sealed = _sealed(manifest) == content
+  except OSError as error:
+    raise DamagedError(f'{MANIFEST}: {error.strerror}') from error
+  except (ValueError, TypeError, AttributeError):
+    is_sealed = False
+  if not is_sealed:
+    raise DamagedError(f'{MANIFEST}: is not as it was written')
+  return manifest
+
+
+def clean(directory: str) -> None:
+  """Removes what writes that never ended have left."""
+  folder = os.path.join(directory, FOLDER)
+  for name in os.listdir(folder) if os.path.isdir(folder) else ():
+    if name.startswith(_UNFINISHED):
+      shutil.rmtree(os.path.join(folder, name))
+
+
+def set_aside(path: str) -> None:
+  """Renames a checkpoint that cannot be used, in place of one before it."""
+  folder, name = os.path.split(path)
+  aside = os.path.join(folder, f'unused_{name}')
+  shutil.rmtree(aside, ignore_errors=True)
+  os.rename(path, aside)
+
+
+def prune(
+  directory: str, keep_last: int, lowest: str | None, highest: str | None
+) -> None:
+  """Removes all checkpoints but those to keep.
+
+  Args:
+    directory: The output directory.
+    keep_last: How many of the newest are kept. Permanent ones are, too.
+    lowest: The metric whose lowest value so far has its checkpoint kept.
+    highest: The same of the highest value.
+  """
+  manifests = {}
+  for one in stored(directory):
+    try:
+      manifests[one] = read_manifest(one.path)
+    except DamagedError:
+      continue  # To be looked at, not to be counted.
+  kept = {*list(manifests)[:keep_last]}
+  kept |= {one for one, manifest in manifests.items() if manifest['permanent']}
+  for metric, best in ((lowest, min), (highest, max)):
+    values = {
+      one: manifest['metrics'][metric]
+      for one, manifest in manifests.items()
+      if metric in manifest['metrics']
+    }
+    if values:
+      kept.add(best(values, key=values.get))
+  for one in manifests:
+    if one not in kept:
+      # Renamed first, so that none is ever there in part.
+      removed = os.path.join(
+        directory, FOLDER, _UNFINISHED + os.path.basename(one.path)
+      )
+      os.rename(one.path, removed)
+      shutil.rmtree(removed)
+
+
+def link_latest(directory: str, path: str) -> None:
+  """Makes the output directory look like one of Trax's.
+
+  There, `model.pkl.gz` and what belongs to it are links through `latest`, a
+  link to the folder of the newest checkpoint: they change all at once.
+
+  Raises:
+    OSError: Where there are no symbolic links.
+  """
+  _link(os.path.relpath(path, directory), os.path.join(directory, LATEST))
+  for name in os.listdir(path):
+    target, link = os.path.join(LATEST, name), os.path.join(directory, name)
+    is_there = os.path.islink(link) and os.readlink(link) == target
+    if name != MANIFEST and not is_there:
+      _link(target, link)
+
+
+def _link(target, path):
+  if os.path.isdir(path) and not os.path.islink(path):
+    shutil.rmtree(path)  # A copy of the directory has a copy of the folder.
+  with contextlib.suppress(FileNotFoundError):
+    os.unlink(f'{path}.new')  # Of a run that was killed in between.
+  os.symlink(target, f'{path}.new')
+  os.replace(f'{path}.new', path)
+
+
+def _write_file(path, write):
+  """Writes a file through to the disk; returns its size and SHA-256."""
+  with open(path, 'wb') as raw:
+    file = _Hashed(raw)
+    write(file)
+    raw.flush()
+    os.fsync(raw.fileno())
+  return {'bytes': file.n_bytes, 'sha256': file.sha256.hexdigest()}
+
+
+class _Hashed:
+  """A file that is written, and what it takes to know it again."""
+
+  def __init__(self, file):
+    self._file = file
+    self.n_bytes = 0
+    self.sha256 = hashlib.sha256()
+
+  def write(self, content):
+    view = memoryview(content).cast('B')
+    self._file.write(view)
+    self.sha256.update(view)
+    self.n_bytes += len(view)
+    return len(view)
+
+  def flush(self):
+    self._file.flush()
+
+
+def _sealed(manifest):
+  """Returns a manifest's bytes, with a checksum of its own."""
+  rest = {key: manifest[key] for key in sorted(manifest) if key != 'seal'}
+  seal = hashlib.sha256(json.dumps(rest).encode()).hexdigest()
+  return json.dumps({**rest, 'seal': seal}, indent=1).encode()
+
+
+def _sync(folder):
+  """Makes a folder's entries survive a power failure."""
+  descriptor = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
