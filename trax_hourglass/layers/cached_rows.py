@@ -13,7 +13,7 @@ from trax_hourglass.layers import segments
 from trax_hourglass.layers.row_blocks import MASKED, distance_to_key, product
 
 ROWS = 256  # Rows of queries in a block, at most.
-KEYS = 512  # Keys in a block, at most.
+KEYS = 256  # Keys in a block, at most.
 SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
 
 
