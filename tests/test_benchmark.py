@@ -167,6 +167,7 @@ def test_table_1_measures(capsys, tmp_path, monkeypatch):
   assert len(half['seconds']) == len(half['ratios']) == 2
 
 
+@pytest.mark.slow
 def test_measures_generation(capsys, tmp_path, monkeypatch):
   monkeypatch.setattr(generation, 'CACHED', ('0@1 1@2 0@1', '1@1'))
   out, results = run(

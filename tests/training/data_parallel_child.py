@@ -49,6 +49,12 @@ def batches(batch_size=BATCH_SIZE, seed=0):
     yield tokens, tokens, loss_weights.astype(np.float32)
 
 
+def with_a_weightless(batches):
+  """Yields batches, the third of them without loss weights: its loss is NaN."""
+  for i, (tokens, targets, loss_weights) in enumerate(batches):
+    yield tokens, targets, 0 * loss_weights if i == 2 else loss_weights
+
+
 def hourglass(mode):
   return HourglassLM(
     VOCAB_SIZE,
@@ -61,9 +67,11 @@ def hourglass(mode):
   )
 
 
-def loop_of(model, eval_model=None, batch_size=BATCH_SIZE, **kwargs):
+def loop_of(
+  model, eval_model=None, batch_size=BATCH_SIZE, stream=None, **kwargs
+):
   task = trax_training.TrainTask(
-    batches(batch_size),
+    stream or batches(batch_size),
     tl.WeightedCategoryCrossEntropy(),
     optimizers.SGD(0.5),
     n_steps_per_checkpoint=1,
@@ -115,6 +123,17 @@ def resume(output_dir):
   loop = loop_of(tiny(), output_dir=output_dir)
   loop.run(1)
   return results(loop)
+
+
+def skip():
+  """Returns the weights after each step of a run whose second is skipped."""
+  stream = with_a_weightless(batches())
+  loop = loop_of(tiny(), stream=stream, skip_nonfinite=True)
+  weights = []
+  for _ in range(N_STEPS):
+    loop.run(1)
+    weights.append(flat_weights(loop.model))
+  return weights
 
 
 def refusals():
@@ -210,6 +229,7 @@ def main(path, *numbers_of_devices):
     loop.run(N_STEPS)
     found[n]['accumulated'] = results(loop)
     found[n]['resumed'] = resume(f'{path}_{n}')
+    found[n]['skipped'] = skip()
     found[n]['refusals'] = refusals()
   found['draws'] = draws()
   found['collectives'] = collectives()

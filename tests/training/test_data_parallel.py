@@ -56,6 +56,17 @@ def test_accumulates_gradients_and_resumes(found, n_devices, what):
     np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize('n_devices', [1, 2, 8])
+def test_skips_what_is_not_finite(found, n_devices):
+  steps = found[n_devices]['skipped']
+  for one, first, second, third in zip(
+    found[1]['skipped'][2], *steps, strict=True
+  ):
+    np.testing.assert_array_equal(second, first)
+    assert not np.array_equal(third, second)
+    np.testing.assert_allclose(third, one, rtol=1e-5, atol=1e-6)
+
+
 def test_one_device_goes_on_from_eight(found, path):
   loop = data_parallel_child.loop_of(
     data_parallel_child.tiny(), output_dir=f'{path}_8'
