@@ -20,7 +20,7 @@ NAMES = sorted(path.stem for path in COLABS.glob('*.ipynb'))
 ADDRESS = re.compile(r'github(?:\.com)?/([\w-]+/trax_hourglass)')
 
 PARAMETERS = {
-  'quickstart': 'STEPS, LENGTH, PIPELINE_STEPS = 4, 20, 2',
+  'quickstart': 'STEPS, LENGTH, PIPELINE_STEPS = 4, 20, 10',
   'hourglass_enwik8': 'STEPS, N_BYTES, LENGTH = 2, 256, 20',
   'hourglass_downsampled_imagenet': (
     "STEPS, N_IMAGES, IMAGES, COMPLETIONS = 1, 2, '0,1', 1"
@@ -225,7 +225,7 @@ def check_quickstart(cells):
   sample = printed(cells['generate'])
   assert sample.startswith('The history of ')
   assert '20 bytes, ' in sample
-  assert 'Step      2: train' in printed(cells['pipeline'])
+  assert 'Step     10: train' in printed(cells['pipeline'])
   assert '(2, 12, 32), (2, 12, 32)' in printed(cells['resampling'])
 
 

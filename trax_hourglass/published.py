@@ -62,11 +62,7 @@ def fetch(
   Raises:
     UserError: If there is no such checkpoint, or it cannot be fetched.
   """
-  if name not in CHECKPOINTS:
-    raise UserError(
-      f'checkpoint: got {name!r}, expected one of {tuple(CHECKPOINTS)}'
-    )
-  published = CHECKPOINTS[name]
+  published = _find(name)
   folder = os.path.join(os.path.expanduser(data_dir), 'authors', name)
   path = os.path.join(folder, 'model.pkl.gz')
   if not published.in_tar:
@@ -74,7 +70,8 @@ def fetch(
   elif not os.path.exists(path):
     tar = os.path.join(folder, 'checkpoint.tar.gz')
     files.download(published.url, tar, _check_gzip)
-    _unpack(tar, path)
+    files.make_once(path, functools.partial(_unpack, tar))
+    os.remove(tar)
   return path
 
 
@@ -89,8 +86,7 @@ def flags(name: str, otherwise: str) -> list[str]:
   Raises:
     UserError: If there is no such checkpoint.
   """
-  if name not in CHECKPOINTS:
-    fetch(name)
+  published = _find(name)
   try:
     path = fetch(name)
   except UserError as error:
@@ -98,8 +94,16 @@ def flags(name: str, otherwise: str) -> list[str]:
     return [f'--checkpoint={otherwise}']
   return [
     f'--init_checkpoint={path}',
-    f'--config_file={CHECKPOINTS[name].config_file}',
+    f'--config_file={published.config_file}',
   ]
+
+
+def _find(name):
+  if name not in CHECKPOINTS:
+    raise UserError(
+      f'checkpoint: got {name!r}, expected one of {tuple(CHECKPOINTS)}'
+    )
+  return CHECKPOINTS[name]
 
 
 def _check_gzip(path, source):
@@ -110,16 +114,18 @@ def _check_gzip(path, source):
 
 
 def _unpack(tar, path):
-  """Writes the checkpoint in a tar to `path`, and what lies beside it there."""
-  folder = os.path.dirname(path)
+  """Writes the checkpoint in a tar to `path`, and beside it what is with it."""
   contents = {
     os.path.basename(name): content for name, content in files.tar_members(tar)
   }
-  if os.path.basename(path) not in contents:
+  if 'model.pkl.gz' not in contents:
     raise UserError(
       f'{tar}: got {sorted(contents)}, expected model.pkl.gz in it; delete it '
       'and fetch it again'
     )
-  for name in sorted(contents, key=lambda name: name == 'model.pkl.gz'):
-    with open(os.path.join(folder, name), 'wb') as file:
-      file.write(contents[name])
+  checkpoint = contents.pop('model.pkl.gz')
+  for name, content in contents.items():
+    with open(os.path.join(os.path.dirname(path), name), 'wb') as file:
+      file.write(content)
+  with open(path, 'wb') as file:
+    file.write(checkpoint)
