@@ -10,13 +10,14 @@ endif
 bin := $(venv)/bin
 OUTPUT_DIR ?= runs/quickstart
 
-.PHONY: help setup quickstart test test-slow lint wheel clean
+.PHONY: help setup quickstart test test-slow notebooks lint wheel clean
 
 help:
 	@echo 'make setup       install into $(venv), with the tools for tests'
 	@echo 'make quickstart  train a small model, score it, show a sample'
 	@echo 'make test        what continuous integration runs'
 	@echo 'make test-slow   the tests that make test leaves out'
+	@echo 'make notebooks   run those in colabs/, at small sizes'
 	@echo 'make lint        ruff alone'
 	@echo 'make wheel       build dist/trax_hourglass-*.whl'
 	@echo 'make clean       remove environments and everything built'
@@ -34,6 +35,9 @@ test: lint
 
 test-slow: $(venv)/.test
 	$(bin)/python -m pytest -m slow
+
+notebooks: $(venv)/.test
+	$(bin)/python -m pytest tests/test_colabs.py
 
 lint: $(venv)/.test
 	$(bin)/ruff check

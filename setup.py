@@ -47,6 +47,9 @@ setup(
     'torch': ['hourglass-transformer-pytorch>=0.0.6', 'torch>=2.3'],
     'test': [
       'hypothesis',
+      # tests/test_colabs.py runs the notebooks.
+      'ipykernel',
+      'nbclient',
       'pytest',
       'ruff',
       'setuptools>=77',

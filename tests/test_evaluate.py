@@ -35,6 +35,11 @@ def test_output_dir_is_enough(run, capsys):
   assert 2 < float(out.split()[0]) < 9
 
 
+def test_run_returns_what_the_command_prints(run, capsys):
+  argv = ['evaluate', f'--output_dir={run}']
+  assert f'{evaluate.run(argv)}\n' == score(capsys, *argv[1:])
+
+
 def test_scores_as_training_did(run, capsys):
   train.main(arguments(run / 'text', run))
   (in_training,) = [

@@ -195,6 +195,15 @@ def test_evaluator_errors_before_there_is_a_model(changes, message):
     evaluation.evaluator(text, **{'length': 5} | changes)
 
 
+def test_evaluator_of_the_first_bytes(model):
+  text = text_lib.Text('numbers', TEXT[:0], TEXT[:0], TEXT)
+  n_bytes = len(TEXT) // 2
+  score = evaluation.evaluator(text, length=5, n_bytes=n_bytes)(model)
+  assert score.n == n_bytes
+  assert score.bits == evaluation.score(model, TEXT[:n_bytes], 5).bits
+  assert score.bits != evaluation.score(model, TEXT, 5).bits
+
+
 IMAGES = np.random.default_rng(1).integers(
   251, size=(5, 2, 1, 3), dtype=np.uint8
 )
@@ -235,12 +244,20 @@ def test_image_evaluator_names_set_and_split(model):
   )
 
 
+def test_image_evaluator_of_the_first_images(model):
+  images = images_lib.Images.from_arrays('numbers', validation=IMAGES)
+  score = evaluation.image_evaluator(images, n_images=2)(model)
+  assert score.n == 2
+  assert score.bits == evaluation.score_images(model, IMAGES[:2]).bits
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
     ({'images': 'photos'}, "images: got 'photos', expected an Images"),
     ({'split': 'test'}, "split: got 'test', expected one of"),
     ({'batch_size': 0}, 'batch_size: got 0'),
+    ({'n_images': 0}, 'n_images: got 0'),
   ],
 )
 def test_image_evaluator_errors_before_there_is_a_model(changes, message):

@@ -76,6 +76,13 @@ def test_output_is_the_prompt_and_bytes(run, capsysbinary):
   assert other != out
 
 
+def test_stdout_of_a_notebook_takes_text_alone(run, monkeypatch):
+  monkeypatch.setattr(sys, 'stdout', io.StringIO())
+  prompt = '--prompt=\udcffé'  # The first is no UTF-8.
+  generate.main(['generate', f'--output_dir={run}', prompt, '--length=1'])
+  assert sys.stdout.getvalue().startswith('\ufffdé')
+
+
 def test_takes_checkpoint_settings_and_prompt_of_a_file(
   run, capsysbinary, tmp_path, monkeypatch
 ):

@@ -9,7 +9,14 @@ import pathlib
 import gin
 
 from trax_hourglass import evaluation, layers, models
-from trax_hourglass.data import enwik8, imagenet, images, prepared, text
+from trax_hourglass.data import (
+  enwik8,
+  imagenet,
+  images,
+  offline,
+  prepared,
+  text,
+)
 from trax_hourglass.layers import metrics
 from trax_hourglass.training import loop, schedules
 
@@ -36,6 +43,8 @@ for _configurable in (
   images.image_folder,
   images.image_inputs,
   images.photos32,
+  offline.enwik8_or_sample,
+  offline.imagenet_or_photos,
   prepared.cifar10,
   prepared.downsampled_imagenet,
   schedules.warmup_cosine,

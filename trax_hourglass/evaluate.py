@@ -21,6 +21,7 @@ from trax.layers import base
 
 from trax_hourglass import command, hosts, trained
 from trax_hourglass.errors import UserError
+from trax_hourglass.evaluation import Score
 from trax_hourglass.training import checkpoints
 
 flags.adopt_module_key_flags(trainer_flags)
@@ -29,6 +30,18 @@ flags.adopt_module_key_flags(trained)
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
+  score = run(argv)
+  if hosts.is_first():
+    print(score)
+  hosts.wait_for_all()
+
+
+def run(argv: Sequence[str]) -> Score:
+  """Returns what the command prints; takes its command line.
+
+  Raises:
+    UserError: At a user's mistake.
+  """
   command.start(argv, on_hosts=True)
   path = trained.configure()
   with command.building():
@@ -43,10 +56,7 @@ def main(argv: Sequence[str]) -> None:
     with _explained(evaluate.batch_shape):
       tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
       checkpoints.load_weights(model, path, tokens)
-  score = evaluate(model)
-  if hosts.is_first():
-    print(score)
-  hosts.wait_for_all()
+  return evaluate(model)
 
 
 @contextlib.contextmanager

@@ -217,6 +217,7 @@ def evaluator(
   length: int = 2048,
   step: int | None = None,
   batch_size: int = 8,
+  n_bytes: int | None = None,
 ) -> Evaluation:
   """Returns what scores models on a text, with a progress bar.
 
@@ -228,12 +229,13 @@ def evaluator(
     length: As for `score`, like everything below.
     step: Bytes scored in a window.
     batch_size: Windows in a batch.
+    n_bytes: How many bytes to score, the first ones; by default all.
 
   Raises:
     UserError: If there is no such split or the sizes don't fit together.
   """
   text_lib.check_text(text)
-  tokens = text.split(split)
+  tokens = _first(text.split(split), n_bytes=n_bytes)
   step = length if step is None else step
   text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks them.
 
@@ -245,7 +247,10 @@ def evaluator(
 
 
 def image_evaluator(
-  images: images_lib.Images, split: str = 'validation', batch_size: int = 8
+  images: images_lib.Images,
+  split: str = 'validation',
+  batch_size: int = 8,
+  n_images: int | None = None,
 ) -> Evaluation:
   """Returns what scores models on all images of a split, with a progress bar.
 
@@ -255,12 +260,13 @@ def image_evaluator(
     images: The images with their splits.
     split: Which of them to score.
     batch_size: Images in a batch.
+    n_images: How many images to score, the first ones; by default all.
 
   Raises:
-    UserError: If there is no such split, or the batch size is not positive.
+    UserError: If there is no such split, or a size is not positive.
   """
   images_lib.check_images(images)
-  chosen = images.split(split)
+  chosen = _first(images.split(split), n_images=n_images)
   check_positive(batch_size=batch_size)
   name = f'{images.name}, {split} split'
 
@@ -269,6 +275,14 @@ def image_evaluator(
       return score_images(model, chosen, batch_size, name, bar)
 
   return Evaluation(score_split, (batch_size, chosen[0].size))
+
+
+def _first(array, **size):
+  """Returns the first so many rows, all for `None`."""
+  [n] = size.values()
+  if n is not None:
+    check_positive(**size)
+  return array[:n]
 
 
 def _bar(name, total, unit):

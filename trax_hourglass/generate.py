@@ -10,6 +10,7 @@ of some --images of the split that evaluations while training see; it makes
 Where no --config_file is given, `config.gin` beside the checkpoint is used.
 """
 
+import codecs
 from collections.abc import Sequence
 import copy
 import json
@@ -76,9 +77,10 @@ def _continue_text(path):
   sampler = _sampler(path)
   start, n_bytes, nats = time.time(), 0, 0.0
   parts = sampler.stream(prompt, length, **_how())
-  _write(prompt)
+  write = _writer()
+  write(prompt)
   for part in parts:
-    _write(*part.texts())
+    write(*part.texts())
     n_bytes += part.tokens.size
     nats -= part.log_probs.sum(dtype=np.float64)
   rate = n_bytes / (time.time() - start)
@@ -100,9 +102,22 @@ def _prompt() -> bytes:
   return os.fsencode(FLAGS.prompt or '')
 
 
-def _write(*texts):
-  sys.stdout.buffer.writelines(texts)
-  sys.stdout.flush()
+def _writer():
+  """Returns a function that writes bytes to stdout.
+
+  The stdout of a notebook takes text alone: bytes that are no UTF-8 are shown
+  as replacement characters there.
+  """
+  decoder = codecs.getincrementaldecoder('utf-8')(errors='replace')
+
+  def write(*texts):
+    if hasattr(sys.stdout, 'buffer'):
+      sys.stdout.buffer.writelines(texts)
+    else:
+      sys.stdout.writelines(map(decoder.decode, texts))
+    sys.stdout.flush()
+
+  return write
 
 
 def _complete_images(path):

@@ -1,0 +1,104 @@
+"""The published checkpoints, served from a folder in place of the net."""
+
+import gzip
+import io
+import pathlib
+import tarfile
+
+import pytest
+
+from trax_hourglass import configurables, published
+from trax_hourglass.errors import UserError
+
+CONTENT = gzip.compress(b'weights')
+
+
+def serve(monkeypatch, path, content, in_tar=False):
+  """Lets 'enwik8' be a file at `path`."""
+  path.write_bytes(content)
+  checkpoint = published.Checkpoint(path.as_uri(), 'enwik8.gin', in_tar)
+  monkeypatch.setitem(published.CHECKPOINTS, 'enwik8', checkpoint)
+
+
+def tar_of(**contents):
+  file = io.BytesIO()
+  with tarfile.open(fileobj=file, mode='w:gz') as tar:
+    for name, content in contents.items():
+      member = tarfile.TarInfo('enwik8_checkpoint/' + name.replace('_', '.'))
+      member.size = len(content)
+      tar.addfile(member, io.BytesIO(content))
+  return file.getvalue()
+
+
+def test_addresses_are_those_of_the_authors_notebooks():
+  urls = {name: c.url for name, c in published.CHECKPOINTS.items()}
+  assert '18wrzKZLBtLuFOHwzuF-7i_p-rD2miE_6' in urls.pop('enwik8')
+  assert {url.partition('/trax-ml/')[2] for url in urls.values()} == {
+    'hourglass/imagenet32/model_470000.pkl.gz',
+    'hourglass/imagenet64/model_300000.pkl.gz',
+  }
+
+
+def test_their_gin_files_exist():
+  for checkpoint in published.CHECKPOINTS.values():
+    assert (configurables.GIN_DIRECTORY / checkpoint.config_file).exists()
+
+
+def test_checkpoint_by_itself(tmp_path, monkeypatch):
+  serve(monkeypatch, tmp_path / 'served', CONTENT)
+  path = published.fetch('enwik8', tmp_path)
+  assert path == str(tmp_path / 'authors' / 'enwik8' / 'model.pkl.gz')
+  assert gzip.decompress(pathlib.Path(path).read_bytes()) == b'weights'
+  (tmp_path / 'served').unlink()
+  assert published.fetch('enwik8', tmp_path) == path  # Kept.
+
+
+def test_checkpoint_in_a_tar_with_its_configuration(tmp_path, monkeypatch):
+  tar = tar_of(model_pkl_gz=CONTENT, config_gin=b'train.steps = 1\n')
+  serve(monkeypatch, tmp_path / 'served', tar, in_tar=True)
+  path = published.fetch('enwik8', tmp_path)
+  assert gzip.decompress(pathlib.Path(path).read_bytes()) == b'weights'
+  beside = tmp_path / 'authors' / 'enwik8' / 'config.gin'
+  assert beside.read_text() == 'train.steps = 1\n'
+  (tmp_path / 'served').unlink()
+  assert published.fetch('enwik8', tmp_path) == path
+
+
+@pytest.mark.parametrize(
+  ('content', 'in_tar', 'message'),
+  [
+    (CONTENT[:-9], False, 'broken or truncated'),
+    (b'<html>quota exceeded</html>', True, 'broken or truncated'),
+    (tar_of(config_gin=b''), True, 'expected model.pkl.gz in it'),
+  ],
+)
+def test_what_is_no_checkpoint(tmp_path, monkeypatch, content, in_tar, message):
+  serve(monkeypatch, tmp_path / 'served', content, in_tar)
+  with pytest.raises(UserError, match=message):
+    published.fetch('enwik8', tmp_path)
+  assert not (tmp_path / 'authors' / 'enwik8' / 'model.pkl.gz').exists()
+
+
+def test_flags(tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  serve(monkeypatch, tmp_path / 'served', CONTENT)
+  checkpoint, config_file = published.flags('enwik8', otherwise='runs/small')
+  assert checkpoint.startswith(f'--init_checkpoint={tmp_path}')
+  assert config_file == '--config_file=enwik8.gin'
+  assert not capsys.readouterr().out
+
+
+def test_flags_where_it_cannot_be_fetched(tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  serve(monkeypatch, tmp_path / 'served', CONTENT)
+  (tmp_path / 'served').unlink()
+  flags = published.flags('enwik8', otherwise='runs/small')
+  assert flags == ['--checkpoint=runs/small']
+  reason, said = capsys.readouterr().out.splitlines()
+  assert 'cannot be downloaded' in reason
+  assert said == 'The model in runs/small takes its place.'
+
+
+def test_no_such_checkpoint():
+  with pytest.raises(UserError, match="checkpoint: got 'wiki', expected one"):
+    published.flags('wiki', otherwise='runs/small')
