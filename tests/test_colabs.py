@@ -164,7 +164,7 @@ def executed(request, tmp_path_factory):
   import nbformat
 
   name = request.param
-  notebook = nbformat.from_dict(book(name))
+  notebook = nbformat.read(COLABS / f'{name}.ipynb', as_version=4)
   nbformat.validate(notebook)
   position = 1 + next(
     i

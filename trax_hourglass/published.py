@@ -1,8 +1,7 @@
 """The checkpoints that the authors published, for evaluate and generate.
 
 Their addresses are those in the authors' notebooks. They state no checksums: a
-file is taken if it is whole. A checkpoint is a pickle, thus code of whoever
-wrote it.
+file is taken if it is whole, and is read as data, see `training.pickles`.
 """
 
 import dataclasses
