@@ -225,7 +225,7 @@ def check_quickstart(cells):
   sample = printed(cells['generate'])
   assert sample.startswith('The history of ')
   assert '20 bytes, ' in sample
-  assert 'step 10: loss ' in printed(cells['pipeline'])
+  assert '10 steps of plain Trax' in printed(cells['pipeline'])
   assert '(2, 12, 32), (2, 12, 32)' in printed(cells['resampling'])
 
 
