@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trax_hourglass import train
 
 TINY = Path(__file__).parent / 'tiny.gin'
+
+
+def random_text(tmp_path_factory):
+  """Returns the path of a file of 2000 random bytes."""
+  path = tmp_path_factory.mktemp('data') / 'text'
+  path.write_bytes(np.random.default_rng(0).bytes(2000))
+  return path
 
 
 def arguments(text, output_dir, *config):

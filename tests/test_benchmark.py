@@ -201,6 +201,7 @@ def test_measures_generation(capsys, tmp_path, monkeypatch):
     (['--repeats=0'], 'repeats: got 0'),
     (['--config_file=quickstart.gin'], '--config_file has no effect here'),
     (['--config=STEPS = 1'], '--config has no effect here'),
+    (['--safe'], '--safe has no effect here'),
     (['--hierarchy=2@'], "'2@'"),
     (['--what=step,back'], "--what: got 'back', expected some of step, grad"),
     (['--what='], "--what: got ''"),

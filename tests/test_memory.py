@@ -49,6 +49,7 @@ def test_shared_slots_leave_a_part_on_each():
     (['--devices=0'], '--devices: got 0, expected a whole number of at'),
     (['--tokens=0'], '--tokens: got 0, expected a whole number of at least 1'),
     (['--output_dir=x'], '--output_dir has no effect here; leave it out'),
+    (['--init_checkpoint=x'], '--init_checkpoint has no effect here'),
     (
       ['--config=train.inputs = @trax_hourglass.image_inputs'],
       'trax_hourglass.image_inputs.batch_size: got None, expected',

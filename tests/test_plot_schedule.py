@@ -54,6 +54,7 @@ def test_mistakes_are_one_line(capsys, tmp_path):
     return fails(capsys, argv, main=plot_schedule.main)
 
   assert 'train.steps: got 0' in mistake('--config=train.steps = 0')
+  assert '--output_dir has no effect here' in mistake('--output_dir=x')
   missing = tmp_path / 'missing' / 'rate.png'
   assert str(missing) in mistake(f'--output={missing}')
   assert 'train.lr_schedule_fn is not bound' in mistake(

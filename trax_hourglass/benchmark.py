@@ -124,10 +124,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _read_flags(argv):
   command.start(argv)
-  used = (*_USED_FLAGS, 'config') if FLAGS.table1 else _USED_FLAGS
-  for flag in FLAGS.flags_by_module_dict()[trainer_flags.__name__]:
-    if flag.present and flag.name not in used:
-      raise UserError(f'--{flag.name} has no effect here; leave it out')
+  command.check_used(*_USED_FLAGS, *(['config'] if FLAGS.table1 else ()))
   if FLAGS.table1:
     for name in _NOT_OF_TABLE_1:
       if FLAGS[name].present:

@@ -12,7 +12,7 @@ from absl import app, flags, logging
 import gin
 import jax
 import tensorflow as tf
-from trax import fastmath, trainer
+from trax import fastmath, trainer, trainer_flags
 from trax.layers import base
 
 from trax_hourglass import hosts, runtime, safety
@@ -35,13 +35,13 @@ flags.DEFINE_string(
 flags.DEFINE_integer('num_processes', None, 'How many hosts take part.')
 flags.DEFINE_integer('process_id', None, 'Which of them this is, from 0.')
 
-_HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
-
 flags.DEFINE_bool(
   'safe',
   False,
   'Whether gin files may only bind what Trax and trax_hourglass have.',
 )
+
+_HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
 # Flags of trax.trainer that do nothing there, or need a JAX of 2021.
 _DEAD_FLAGS = (
@@ -69,9 +69,9 @@ std_logging.getLogger().addFilter(
 def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
-  A user's mistake prints one line and exits with 2, Ctrl-C exits with 130, and
-  a run that SIGTERM stopped with 143, and quietly with 141 where nobody reads
-  the output any more, as behind `| head`.
+  A user's mistake prints one line and exits with 2. Ctrl-C exits with 130, a
+  run that SIGTERM stopped with 143. Where nobody reads the output any more, as
+  behind `| head`, the exit is 141, and quiet.
   """
   try:
     yield
@@ -148,6 +148,17 @@ def start(argv: Sequence[str], on_hosts: bool = False) -> None:
   trainer._tf_setup_from_flags()
   if FLAGS.disable_jit:
     fastmath.disable_jit()
+
+
+def check_used(*names: str) -> None:
+  """Raises `UserError` at a flag of Trax's or of all commands not among names.
+
+  For commands that need few of them.
+  """
+  modules = FLAGS.flags_by_module_dict()
+  for flag in (*modules[trainer_flags.__name__], *modules[__name__]):
+    if flag.present and flag.name not in names:
+      raise UserError(f'--{flag.name} has no effect here; leave it out')
 
 
 def configure() -> None:

@@ -23,15 +23,11 @@ flags.adopt_module_key_flags(trainer_flags)
 flags.DEFINE_integer('devices', 1, 'How many, on all hosts.')
 flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if not of a text.')
 
-_USED_FLAGS = ('config', 'config_file', 'log_level')
-
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
-  for flag in FLAGS.flags_by_module_dict()[trainer_flags.__name__]:
-    if flag.present and flag.name not in _USED_FLAGS:
-      raise UserError(f'--{flag.name} has no effect here; leave it out')
+  command.check_used('config', 'config_file', 'log_level', 'safe')
   check_positive(**{'--devices': FLAGS.devices})
   device_memory.simulate(FLAGS.devices)
   command.configure()

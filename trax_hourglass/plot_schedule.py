@@ -28,6 +28,7 @@ _MAX_POINTS = 1000
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
+  command.check_used('config', 'config_file', 'log_level', 'safe')
   command.configure()
   with command.building():
     schedule_fn = _bound('lr_schedule_fn')

@@ -13,7 +13,7 @@ from trax.supervised import training
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training import checkpoints, storage
 
-# A gigabyte of weights takes a minute to compress, by less than a tenth.
+# Random float32 compresses by 7%, at 30 megabytes a second.
 _LEVEL = 0
 
 
