@@ -5,8 +5,9 @@ import pytest
 
 from trax_hourglass import hierarchy
 from trax_hourglass.errors import UserError
+from trax_hourglass.reproduction import prepared
 from trax_hourglass.reproduction.experiments import Variants
-from trax_hourglass.reproduction.studies import NOT_RUN, STUDIES
+from trax_hourglass.reproduction.studies import STUDIES
 
 MODEL = 'trax_hourglass.HourglassLM'
 EXPERIMENTS = ('text', 'photographs', 'lengths', 'chunks')
@@ -64,7 +65,7 @@ def test_studies_compare_what_there_is(name):
 
 
 def test_commands_that_are_prepared_have_their_files():
-  for row in NOT_RUN:
+  for row in prepared.EXPERIMENTS:
     gin.clear_config()
     gin.parse_config_file(row.file)
 

@@ -2,8 +2,8 @@
 
 import os
 
-from trax_hourglass.reproduction import sections
-from trax_hourglass.reproduction.studies import NOT_RUN, STUDIES
+from trax_hourglass.reproduction import figures, prepared, sections
+from trax_hourglass.reproduction.studies import STUDIES
 
 _HEADER = """\
 # The paper in small
@@ -31,6 +31,14 @@ The paper's own experiments, with the command that is prepared for each. Hours
 follow from the steps and, where the paper has them (Table 1), its steps per
 second on four Titan V: *from the paper*, as are the results."""
 
+_SPECIAL = {
+  'figure1': figures.figure_1,
+  'section3_1': figures.section_3_1,
+  'figures6and7': figures.figures_6_and_7,
+  'appendix_a1': figures.appendix_a1,
+  'figure8': figures.figure_8,
+}
+
 
 def write(found: sections.Results, path: str) -> None:
   """Writes the page and its pictures.
@@ -40,7 +48,7 @@ def write(found: sections.Results, path: str) -> None:
     path: Of the page.
   """
   made = {
-    name: sections.of_study(name, study, found)
+    name: _SPECIAL.get(name, sections.comparison)(name, study, found)
     for name, study in STUDIES.items()
   }
   folder = os.path.dirname(os.path.abspath(path))
@@ -97,6 +105,6 @@ def _prepared():
         f'`python -m trax_hourglass.train --config_file={row.file} '
         f'--output_dir=runs/{row.file[:-4]}`',
       )
-      for row in NOT_RUN
+      for row in prepared.EXPERIMENTS
     ],
   )

@@ -8,8 +8,6 @@ from matplotlib import figure
 from trax_hourglass.benchmarks import report
 from trax_hourglass.reproduction import analysis, results
 
-_MIB = 2**20
-
 
 def bits(
   panels: Mapping[str, Sequence[dict]],
@@ -112,7 +110,7 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
   """
   models = list(dict.fromkeys(cost['model'] for cost in costs))
   figures = {
-    'MiB of a step': lambda cost: cost['memory'] / _MIB,
+    'MiB of a step': lambda cost: cost['memory'] / report.MIB,
     'seconds of a step': lambda cost: statistics.median(cost['seconds']),
   }
   picture = figure.Figure(figsize=(10, 7.5), layout='constrained')
