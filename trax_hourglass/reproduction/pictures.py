@@ -136,9 +136,7 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
         ]
         if y and length in by_length:
           x = [by_length[length]] * len(y)
-          below.plot(
-            x, y, marker, color=f'C{i}', alpha=0.6, label=f'{model}, {length}'
-          )
+          below.plot(x, y, marker, color=f'C{i}', alpha=0.6)
     above.set(xscale='log', yscale='log', xlabel='length', ylabel=label)
     above.set_xticks(sorted({cost['length'] for cost in costs}))
     above.xaxis.set_major_formatter('{x:.0f}')
@@ -146,8 +144,11 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
     below.set(xscale='log', xlabel=label, ylabel='bits per byte, validation')
     for axes in (above, below):
       axes.grid(alpha=0.3)
-      axes.legend(fontsize='x-small')
-  picture.suptitle('Batch 1; circles: length 512, squares: 2048')
+    above.legend(fontsize='x-small')
+  picture.suptitle(
+    'Steps at batch 1; bits of runs at length 512 (circles) and 2048 (squares)',
+    fontsize='medium',
+  )
   report.save(picture, path)
 
 
