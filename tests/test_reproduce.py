@@ -76,7 +76,7 @@ def test_a_run(tmp_path, monkeypatch):
   }
   assert len(chunks.records()) == 1
   # Checkpoints go when a result is there.
-  assert list((tmp_path / 'runs' / 'reproduction' / 'chunks').iterdir()) == []
+  assert list((tmp_path / 'found' / 'runs' / 'chunks').iterdir()) == []
   assert chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0) == []
 
 
@@ -165,7 +165,7 @@ def test_page_alone(done, tmp_path, monkeypatch):
   (found / 'REPRODUCTION.md').unlink()
   reproduce.main(argv(found, '--page'))
   assert (found / 'REPRODUCTION.md').exists()
-  assert not (tmp_path / 'runs').exists()
+  assert [path.name for path in tmp_path.iterdir()] == ['found']
 
 
 def test_other_settings_are_refused(done, monkeypatch, capsys):

@@ -131,7 +131,7 @@ class Experiment:
       The new records; none if they are there, or another process is at it.
     """
     slug = re.sub(r'[^0-9a-zA-Z@]+', '_', name)
-    output_dir = os.path.join('runs', self.file[:-4], f'{slug}_seed{seed}')
+    output_dir = self._output_dir(f'{slug}_seed{seed}')
     os.makedirs(output_dir, exist_ok=True)
     try:
       with locking.locked(output_dir):
@@ -179,7 +179,7 @@ class Experiment:
     """
     if self.records():
       return
-    output_dir = os.path.join('runs', self.file[:-4])
+    output_dir = self._output_dir('model')
     flags = [*self.flags([]), f'--output_dir={output_dir}']
     with flagsaver.flagsaver():
       run = commands.train(['train', *flags])
@@ -200,6 +200,10 @@ class Experiment:
         }
       ]
     )
+
+  def _output_dir(self, name):
+    """Returns where a run is while it goes on."""
+    return os.path.join(self.directory, 'runs', self.name, name)
 
   def _settings(self):
     return {'file': f'gin/{self.file}', 'config': list(self.config)}
