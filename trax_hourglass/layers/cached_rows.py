@@ -9,7 +9,7 @@ those of `cached_attention`.
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.layers import segments
+from trax_hourglass.layers import cached_distances, segments
 from trax_hourglass.layers.row_blocks import MASKED, distance_to_key, product
 
 ROWS = 256  # Rows of queries in a block, at most.
@@ -17,41 +17,30 @@ KEYS = 256  # Keys in a block, at most.
 SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
 
 
-def append(cache, call, steps):
+def append(cache, call):
   """Returns the cache with all that a call brings."""
-  n_keys = call.keys.shape[2]
-  if call.queries.shape[2] and call.distances is not None:
-    cache = cache._replace(distances=_append_distances(cache, call, steps))
+  n_queries, n_keys = call.queries.shape[2], call.keys.shape[2]
 
-  def append_to(old, vectors):
+  def written(old, vectors, start):
     joined = jax.lax.dynamic_update_slice_in_dim(
-      segments.joined(old), vectors.swapaxes(2, 3), cache.n_keys, axis=3
+      segments.joined(old),
+      vectors.swapaxes(2, 3).astype(old[0].dtype),
+      start,
+      axis=3,
     )
     return segments.split_like(old, joined)
 
+  if n_queries and call.distances is not None:
+    start = cache.length - n_queries - cache.n_queries
+    rows = call.distances[None, :, ::-1]
+    cache = cache._replace(distances=written(cache.distances, rows, start))
   if not n_keys:
     return cache
   return cache._replace(
-    keys=append_to(cache.keys, call.keys),
-    values=append_to(cache.values, call.values),
+    keys=written(cache.keys, call.keys, cache.n_keys),
+    values=written(cache.values, call.values, cache.n_keys),
     n_keys=cache.n_keys + n_keys,
   )
-
-
-def _append_distances(cache, call, steps):
-  old = segments.joined(cache.distances)[..., ::-1]
-  n_phases, heads, d_head, length = old.shape
-  # As they are numbered, which is by turns for the phases.
-  joined = old.transpose(1, 2, 3, 0).reshape(heads, d_head, length * n_phases)
-  joined = jax.lax.dynamic_update_slice_in_dim(
-    joined,
-    call.distances.swapaxes(1, 2).astype(old.dtype),
-    cache.n_queries * steps.query,
-    axis=2,
-  )
-  joined = joined.reshape(heads, d_head, length, n_phases)
-  joined = joined.transpose(3, 0, 1, 2)[..., ::-1]
-  return segments.split_like(cache.distances, joined)
 
 
 def attend(cache, call, steps, excludes_self):
@@ -90,29 +79,29 @@ class _Operands:
   """Whole arrays of a cache, for blocks of rows of queries.
 
   Attributes:
-    step: How many keys more a row sees than the one before.
+    steps: `cached_attention.Steps`.
     size: Rows of a block.
     n_keys: Keys of a block.
     keys: `(batch, heads, d, multiple of n_keys)`.
     values: The same.
-    distances: `(phases, heads, d, more)`, or `None`.
+    distances: `(heads, d, more)`, or `None`.
   """
 
   def __init__(self, cache, call, steps, size):
-    self.step = steps.query
+    self.steps = steps
     self.size = size
     self.n_keys = min(KEYS, cache.length)
     missing = -cache.length % self.n_keys
     widths = ((0, 0), (0, 0), (0, 0), (0, missing))
     self.keys = jnp.pad(segments.joined(cache.keys), widths)
     self.values = jnp.pad(segments.joined(cache.values), widths)
+    self._kernel = call.kernel
     self.distances = None
-    if call.located is not None:
+    if call.distances is not None:
       # Room for what only masked logits belong to, so that no window is moved.
-      before = self.step * size
-      widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
-      self.distances = jnp.pad(segments.joined(cache.distances), widths)
-      self._last = before + cache.length
+      widths = ((0, 0), (0, 0), (size, size + self.n_keys))
+      self.distances = jnp.pad(segments.joined(cache.distances)[0], widths)
+      self._last = size + cache.length
 
   def attend(self, row, queries, located, excludes_self):
     """Returns what a block finds, `(batch, heads, phases, size, d)`.
@@ -123,12 +112,21 @@ class _Operands:
       located: The same, or `None`.
       excludes_self: As for `cached_attention.attend`.
     """
-    n_seen = self.step * (row + 1 + jnp.arange(self.size))[:, None]
+    rows = row + jnp.arange(self.size)
+    n_seen = self.steps.query * (rows + 1)[:, None]
+    if self._kernel is not None:
+      located = cached_distances.projected(located, self._kernel)
 
     def of_keys(i, carry):
       largest, total, y = carry
       start = i * self.n_keys
-      logits = self._logits(row, start, queries, located)
+      logits = product(
+        'bhpid,bhdj->bhpij', queries, self._block(self.keys, start)
+      )
+      if self._kernel is not None:
+        logits += self._by_distance(rows, start, located)
+      elif self.distances is not None:
+        logits += self._by_kept_distance(row, start, located)
       key = start + jnp.arange(self.n_keys)
       if excludes_self:
         logits += jnp.where(key == n_seen - 1, SELF, 0)
@@ -153,18 +151,20 @@ class _Operands:
   def _block(self, x, start):
     return jax.lax.dynamic_slice_in_dim(x, start, self.n_keys, axis=3)
 
-  def _logits(self, row, start, queries, located):
-    logits = product(
-      'bhpid,bhdj->bhpij', queries, self._block(self.keys, start)
+  def _by_distance(self, rows, start, located):
+    phase = jnp.arange(self.steps.key)[:, None]
+    query = self.steps.key * rows + phase
+    return cached_distances.logits(
+      located, query, start, self.n_keys, self.steps
     )
-    if located is None:
-      return logits
+
+  def _by_kept_distance(self, row, start, located):
     # The last row's distance to the first key, and those that follow.
-    n_seen = self.step * (row + self.size)
-    n = self.n_keys + self.step * self.size
     window = jax.lax.dynamic_slice_in_dim(
-      self.distances, self._last - n_seen + start, n, axis=3
+      self.distances,
+      self._last - (row + self.size) + start,
+      self.n_keys + self.size,
+      axis=2,
     )
-    by_distance = product('bhpid,phdn->bhpin', located, window)
-    by_key = distance_to_key(by_distance, self.step)
-    return logits + by_key[..., : self.n_keys]
+    by_distance = product('bhpid,hdn->bhpin', located, window)
+    return distance_to_key(by_distance, step=1)[..., : self.n_keys]
