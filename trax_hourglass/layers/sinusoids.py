@@ -1,6 +1,6 @@
 """Sinusoids of distances, and products with them that need no list of them.
 
-A sinusoid holds the sines, then the cosines, of its distance times `d_model / 2`
+A sinusoid holds sines, then cosines, of its distance times `d_model / 2`
 frequencies. That of a sum of distances is that of one turned by the other, so a
 vector's products with many in a row are those of the vector, turned once, with
 the first few of all.
