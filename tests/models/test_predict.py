@@ -71,7 +71,7 @@ CASES = {
 def short_segments(monkeypatch):
   """Caches of several segments, and several blocks, in few positions."""
   monkeypatch.setattr(segments, 'FIRST', 7)
-  monkeypatch.setattr(cached_rows, 'ROWS', 5)
+  monkeypatch.setattr(cached_rows, 'QUERIES', 6)
   monkeypatch.setattr(cached_rows, 'KEYS', 6)
 
 

@@ -1,10 +1,10 @@
-"""Logits by distance across two levels, of which a cache keeps nothing.
+"""Distances across two levels in mode `'predict'`, of which none are kept.
 
 A key meets several queries there, or a query several new keys, at as many
-distances as the finer level has vectors. So it is queries that are projected,
-to sinusoids: q . (W r) = (W' q) . r. That is `n_heads` times the work of a
-product with projected distances, on what a processor holds nearby. The bias of
-the projection adds as much to all logits of a query: softmax ignores it.
+distances as the finer level has vectors. For many queries those are projected
+anew. A single query is projected itself, to meet sinusoids: q (W r) = (q W) r
+is `n_heads` times the work, but on what a processor holds nearby. The bias of
+the projection is left out: it adds as much to all logits of a query.
 """
 
 from jax import numpy as jnp
@@ -12,35 +12,26 @@ from jax import numpy as jnp
 from trax_hourglass.layers import sinusoids
 from trax_hourglass.layers.row_blocks import product
 
-BLOCK = 256  # Keys that a query is turned to at once, at most.
+BLOCK = 256  # Keys to which a query is turned at once, at most.
 
 
-def projected(located, kernel):
-  """Returns queries for sinusoids, `(batch, heads, ..., d_model)`.
+def projected(kernel, steps, length):
+  """Returns `(phases, heads, d_head, length)`, the farthest first.
+
+  Column `length - 1 - j` is the distance of a query to the j-th before the last
+  of the keys that it sees.
 
   Args:
-    located: `(batch, heads, ..., d_head)`.
     kernel: `(heads, d_model, d_head)`.
-  """
-  return product('bh...d,hsd->bh...s', located, kernel).astype(located.dtype)
-
-
-def logits(queries, query, key, n_keys, steps):
-  """Returns `(..., n_keys)`, in float32: to each key from a first one on.
-
-  Args:
-    queries: `projected`, `(..., d_model)`.
-    query: Their numbers, which broadcast to `(...)` with those of keys, and
-      with `queries` but for the last axis.
-    key: Number of the first key.
-    n_keys: How many.
     steps: `cached_attention.Steps`.
+    length: How many for each phase.
   """
-  distances = steps.unit * (steps.key * key - steps.query * query)
-  turned = sinusoids.turn(queries.astype(jnp.float32), distances)
-  nearby = sinusoids.table(n_keys, steps.unit * steps.key, queries.shape[-1])
-  dtype = queries.dtype
-  return product('...d,dn->...n', turned.astype(dtype), nearby.astype(dtype))
+  phase = jnp.arange(steps.key)[:, None]
+  before_last = jnp.arange(length)[::-1]
+  distances = steps.query - 1 - steps.key * before_last - phase
+  vectors = sinusoids.at(steps.unit * distances, kernel.shape[1])
+  y = product('hsd,pns->phdn', kernel, vectors.astype(kernel.dtype))
+  return y.astype(kernel.dtype)
 
 
 def logits_of_one(located, kernel, query, n_keys, steps):
@@ -55,5 +46,9 @@ def logits_of_one(located, kernel, query, n_keys, steps):
   """
   block = min(BLOCK, n_keys)
   first_keys = jnp.arange(0, n_keys, block)
-  by_block = logits(projected(located, kernel), query, first_keys, block, steps)
-  return by_block.reshape(*located.shape[:2], -1)[..., :n_keys]
+  distances = steps.unit * (steps.key * first_keys - steps.query * query)
+  turned = sinusoids.turn(product('bhid,hsd->bhis', located, kernel), distances)
+  table = sinusoids.table(block, steps.unit * steps.key, kernel.shape[1])
+  dtype = located.dtype
+  logits = product('bhcs,sn->bhcn', turned.astype(dtype), table.astype(dtype))
+  return logits.reshape(*located.shape[:2], -1)[..., :n_keys]

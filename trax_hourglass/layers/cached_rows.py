@@ -12,7 +12,7 @@ from jax import numpy as jnp
 from trax_hourglass.layers import cached_distances, segments
 from trax_hourglass.layers.row_blocks import MASKED, distance_to_key, product
 
-ROWS = 256  # Rows of queries in a block, at most.
+QUERIES = 256  # Queries in a block, at most, or those of one row.
 KEYS = 256  # Keys in a block, at most.
 SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
 
@@ -48,7 +48,7 @@ def attend(cache, call, steps, excludes_self):
   group, phase = jnp.divmod(cache.n_queries, steps.key)
   n_queries = call.queries.shape[2]
   n_rows = -(-(n_queries + steps.key - 1) // steps.key)
-  size = min(ROWS, n_rows)
+  size = min(max(QUERIES // steps.key, 1), n_rows)
   n_blocks = -(-n_rows // size)
 
   def blocks(x):
@@ -79,29 +79,33 @@ class _Operands:
   """Whole arrays of a cache, for blocks of rows of queries.
 
   Attributes:
-    steps: `cached_attention.Steps`.
+    step: How many keys more a row sees than the one before.
     size: Rows of a block.
     n_keys: Keys of a block.
     keys: `(batch, heads, d, multiple of n_keys)`.
     values: The same.
-    distances: `(heads, d, more)`, or `None`.
+    distances: `(phases, heads, d, more)`, or `None`.
   """
 
   def __init__(self, cache, call, steps, size):
-    self.steps = steps
+    self.step = steps.query
     self.size = size
     self.n_keys = min(KEYS, cache.length)
     missing = -cache.length % self.n_keys
     widths = ((0, 0), (0, 0), (0, 0), (0, missing))
     self.keys = jnp.pad(segments.joined(cache.keys), widths)
     self.values = jnp.pad(segments.joined(cache.values), widths)
-    self._kernel = call.kernel
     self.distances = None
-    if call.distances is not None:
+    if call.located is not None:
+      if call.kernel is None:
+        distances = segments.joined(cache.distances)
+      else:
+        distances = cached_distances.projected(call.kernel, steps, cache.length)
       # Room for what only masked logits belong to, so that no window is moved.
-      widths = ((0, 0), (0, 0), (size, size + self.n_keys))
-      self.distances = jnp.pad(segments.joined(cache.distances)[0], widths)
-      self._last = size + cache.length
+      before = steps.query * size
+      widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
+      self.distances = jnp.pad(distances, widths)
+      self._last = before + cache.length
 
   def attend(self, row, queries, located, excludes_self):
     """Returns what a block finds, `(batch, heads, phases, size, d)`.
@@ -112,21 +116,12 @@ class _Operands:
       located: The same, or `None`.
       excludes_self: As for `cached_attention.attend`.
     """
-    rows = row + jnp.arange(self.size)
-    n_seen = self.steps.query * (rows + 1)[:, None]
-    if self._kernel is not None:
-      located = cached_distances.projected(located, self._kernel)
+    n_seen = self.step * (row + 1 + jnp.arange(self.size))[:, None]
 
     def of_keys(i, carry):
       largest, total, y = carry
       start = i * self.n_keys
-      logits = product(
-        'bhpid,bhdj->bhpij', queries, self._block(self.keys, start)
-      )
-      if self._kernel is not None:
-        logits += self._by_distance(rows, start, located)
-      elif self.distances is not None:
-        logits += self._by_kept_distance(row, start, located)
+      logits = self._logits(row, start, queries, located)
       key = start + jnp.arange(self.n_keys)
       if excludes_self:
         logits += jnp.where(key == n_seen - 1, SELF, 0)
@@ -151,20 +146,18 @@ class _Operands:
   def _block(self, x, start):
     return jax.lax.dynamic_slice_in_dim(x, start, self.n_keys, axis=3)
 
-  def _by_distance(self, rows, start, located):
-    phase = jnp.arange(self.steps.key)[:, None]
-    query = self.steps.key * rows + phase
-    return cached_distances.logits(
-      located, query, start, self.n_keys, self.steps
+  def _logits(self, row, start, queries, located):
+    logits = product(
+      'bhpid,bhdj->bhpij', queries, self._block(self.keys, start)
     )
-
-  def _by_kept_distance(self, row, start, located):
+    if located is None:
+      return logits
     # The last row's distance to the first key, and those that follow.
+    n_seen = self.step * (row + self.size)
+    n = self.n_keys + self.step * self.size
     window = jax.lax.dynamic_slice_in_dim(
-      self.distances,
-      self._last - (row + self.size) + start,
-      self.n_keys + self.size,
-      axis=2,
+      self.distances, self._last - n_seen + start, n, axis=3
     )
-    by_distance = product('bhpid,hdn->bhpin', located, window)
-    return distance_to_key(by_distance, step=1)[..., : self.n_keys]
+    by_distance = product('bhpid,phdn->bhpin', located, window)
+    by_key = distance_to_key(by_distance, self.step)
+    return logits + by_key[..., : self.n_keys]

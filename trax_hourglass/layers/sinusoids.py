@@ -34,7 +34,9 @@ def turn(x, distances):
     distances: s, `(...)`. Both broadcast, but for the last axis of `x`.
   """
   first, second = jnp.split(x, 2, axis=-1)
-  sin, cos = jnp.split(at(distances, x.shape[-1]), 2, axis=-1)
+  # Not to be computed again for each vector that turns as far.
+  turning = jax.lax.optimization_barrier(at(distances, x.shape[-1]))
+  sin, cos = jnp.split(turning, 2, axis=-1)
   turned = first * cos - second * sin, first * sin + second * cos
   return jnp.concatenate(turned, axis=-1)
 
