@@ -50,5 +50,8 @@ def logits_of_one(located, kernel, query, n_keys, steps):
   turned = sinusoids.turn(product('bhid,hsd->bhis', located, kernel), distances)
   table = sinusoids.table(block, steps.unit * steps.key, kernel.shape[1])
   dtype = located.dtype
-  logits = product('bhcs,sn->bhcn', turned.astype(dtype), table.astype(dtype))
+  logits = sum(
+    product('bhcs,sn->bhcn', half.astype(dtype), waves.astype(dtype))
+    for half, waves in zip(turned, table, strict=True)
+  )
   return logits.reshape(*located.shape[:2], -1)[..., :n_keys]

@@ -35,11 +35,9 @@ class NextDistances(base.Layer):
   def forward(self, inputs):
     queries, _ = inputs
     n = queries.shape[1]
-    distances = -(self.state + jnp.arange(n)).astype(jnp.float32)
+    distances = -self._unit * (self.state + jnp.arange(n))
     self.state += n
-    return sinusoids.at(distances * self._unit, self._d_model).astype(
-      queries.dtype
-    )
+    return sinusoids.at(distances, self._d_model).astype(queries.dtype)
 
 
 class Kernel(Dense):

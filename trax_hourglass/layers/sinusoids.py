@@ -17,33 +17,44 @@ import numpy as np
 
 def at(distances, d_model):
   """Returns `(..., d_model)` for distances, `(...)`."""
-  # In float32 as in the published models: at a distance of thousands the
-  # rounding of the angle is part of what their weights were trained with.
-  frequencies = 1 / (10_000 ** (jnp.arange(0.0, d_model, 2.0) / d_model))
-  angles = distances[..., None] * frequencies
-  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+  return jnp.concatenate(_sines_and_cosines(distances, d_model), axis=-1)
 
 
 def turn(x, distances):
   """Returns vectors whose products are those of `x` so much farther on.
 
-  For all t: turn(x, s) . at(t) = x . at(s + t).
+  They come in halves, (y, z): for all t and each s of the distances,
+  y . sines(t) + z . cosines(t) = x . at(s + t).
 
   Args:
     x: `(..., d_model)`.
-    distances: s, `(...)`. Both broadcast, but for the last axis of `x`.
+    distances: `(...)`. Both broadcast, but for the last axis of `x`.
   """
   first, second = jnp.split(x, 2, axis=-1)
   # Not to be computed again for each vector that turns as far.
-  turning = jax.lax.optimization_barrier(at(distances, x.shape[-1]))
-  sin, cos = jnp.split(turning, 2, axis=-1)
-  turned = first * cos - second * sin, first * sin + second * cos
-  return jnp.concatenate(turned, axis=-1)
+  sines, cosines = jax.lax.optimization_barrier(
+    _sines_and_cosines(distances, x.shape[-1])
+  )
+  return (
+    first * cosines - second * sines,
+    first * sines + second * cosines,
+  )
 
 
 @functools.cache
 def table(n, step, d_model):
-  """Returns `(d_model, n)`: the distances 0, step, ..., a constant."""
+  """Returns constants: sines and cosines of the distances 0, step, ...
+
+  Each `(d_model / 2, n)`.
+  """
   with jax.ensure_compile_time_eval():
-    distances = step * jnp.arange(n, dtype=jnp.float32)
-    return np.asarray(at(distances, d_model).T)
+    pair = _sines_and_cosines(step * jnp.arange(n), d_model)
+    return tuple(np.asarray(x.T) for x in pair)
+
+
+def _sines_and_cosines(distances, d_model):
+  # In float32 as in the published models: at a distance of thousands the
+  # rounding of the angle is part of what their weights were trained with.
+  frequencies = 1 / (10_000 ** (jnp.arange(0.0, d_model, 2.0) / d_model))
+  angles = distances[..., None].astype(jnp.float32) * frequencies
+  return jnp.sin(angles), jnp.cos(angles)
