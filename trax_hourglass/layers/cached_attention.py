@@ -3,11 +3,11 @@
 A call appends its keys, values and distances, and its queries attend to all
 that is there. Names are those of `relative_attention`: a row of keys is seen by
 `key_step` queries, its `phases`, and a query sees `query_step` keys more than
-the one before; one of the two is 1. Where both are, the query that sees `n`
-keys meets key j at the distance numbered n - 1 - j: numbered by how late it is
-first needed, which is when it is appended. So distances are kept with the
-farthest first, as keys are, and lie beside them but for a shift. Elsewhere none
-are kept, see `cached_distances`.
+the one before; one of the two is 1. Within a level, where both are, the query
+that sees `n` keys meets key j at the distance numbered n - 1 - j: numbered by
+how late it is first needed, which is when it is appended. So distances are kept
+with the farthest first, as keys are, and lie beside them but for a shift. Those
+across two levels are not kept, see `cached_distances`.
 """
 
 import typing
@@ -87,7 +87,7 @@ def empty(keys, steps, length, with_distances):
     keys: Signature of keys, `(batch, heads, any, d_head)`.
     steps: `Steps`.
     length: How many keys there should be room for.
-    with_distances: Whether logits depend on distances.
+    with_distances: Whether distances are kept.
   """
   batch, heads, _, d_head = keys.shape
   sizes = segments.sizes(length, steps.query)

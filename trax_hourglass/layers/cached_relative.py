@@ -1,9 +1,7 @@
-"""Relative attention in mode `'predict'`, in place of the layers of training.
+"""The layers of relative attention that differ in mode `'predict'`.
 
 Within a level a layer keeps distances, projected once, beside keys and values.
-Across two levels, where a key meets several queries, or a query several new
-keys, there are as many as vectors of the finer one: there none is kept, and the
-queries are projected to sinusoids instead.
+Across two levels it keeps none, see `cached_distances`.
 """
 
 from jax import numpy as jnp
