@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from trax_hourglass.benchmarks import generation
 
@@ -45,10 +46,20 @@ def test_table_has_each_figure():
   assert cells['cache of 2@1 16@4 2@1 against 20@1, average'] == '0.400'
 
 
-def test_caches_are_counted_in_bytes():
-  n = generation.cache_bytes('2@1', 64, d_model=8, n_heads=2, d_ff=8)
-  # Keys, values and distances of two blocks; some counters.
-  assert n - 2 * 3 * 64 * 8 * np.dtype(np.float32).itemsize in range(100)
+@pytest.mark.parametrize(
+  ('hierarchy', 'n_vectors'),
+  [
+    # Keys, values and distances of two blocks.
+    ('2@1', 2 * 3 * 64),
+    # Across levels keys and values alone: of all, and of a quarter.
+    ('0@1 1@4 0@1', 2 * 64 + 3 * 64 / 4 + 2 * 64 / 4),
+  ],
+)
+def test_caches_are_counted_in_bytes(hierarchy, n_vectors):
+  n = generation.cache_bytes(hierarchy, 64, d_model=8, n_heads=2, d_ff=8)
+  # And a group of four, its rows, some counters.
+  n_others = n / (8 * np.dtype(np.float32).itemsize) - n_vectors
+  assert 0 < n_others < 11
 
 
 def test_shortened_levels_keep_less(monkeypatch):
@@ -56,3 +67,15 @@ def test_shortened_levels_keep_less(monkeypatch):
   ratios = generation.cache_ratios(64, d_model=8, n_heads=2)
   assert 0.25 < ratios['average and repeat'] < 0.35
   assert ratios['average and repeat'] < ratios['attention resampling']
+
+
+@pytest.mark.slow
+def test_caches_of_published_sizes():
+  ratios = generation.cache_ratios(1024, d_model=16, n_heads=2)
+  # In vectors of a token. Keys, values and distances: 2 blocks of 3 at either
+  # end, 16 at a quarter of the length, against 20. Across levels keys and
+  # values alone, once of all and once of a quarter.
+  expected = (4 * 3 + 16 * 3 / 4 + 2 + 2 / 4) / (20 * 3)
+  assert ratios['attention resampling'] == pytest.approx(expected, abs=2e-3)
+  assert ratios['attention resampling'] <= 0.47
+  assert ratios['average and repeat'] <= 0.41

@@ -11,10 +11,10 @@ from trax_hourglass.layers import segments
 @pytest.mark.parametrize(
   ('length', 'multiple', 'expected'),
   [
-    (8192, 1, [512, 512, 1024, 2048, 4096]),
+    (8192, 1, [1024, 1024, 2048, 4096]),
     (7, 1, [7]),
-    (513, 1, [512, 1]),
-    (1500, 3, [513, 513, 474]),
+    (1025, 1, [1024, 1]),
+    (3000, 3, [1026, 1026, 948]),
   ],
 )
 def test_sizes_double(length, multiple, expected):

@@ -8,6 +8,7 @@ from trax import layers as tl
 from trax import shapes
 
 from tests import trax_tools
+from tests.models import predicting
 import trax_hourglass as th
 from trax_hourglass.errors import UserError
 
@@ -93,6 +94,29 @@ def test_logits_are_close_to_those_in_float32():
   expected = exact(weights, TOKENS)
   error = np.abs(rounded(weights, TOKENS) - expected).max()
   assert 0 < error < 0.05 * np.abs(expected).max()
+
+
+def test_caches_are_bfloat16_and_follow_eval():
+  """In one pass and one by one, at both levels and across them."""
+  arguments = {'hierarchy': '1@1 1@2 0@1'}
+  exact, _ = predicting.pair(LENGTH, **arguments)
+  rounded, model = predicting.pair(
+    LENGTH, **arguments, activation_dtype='bfloat16'
+  )
+  state = jax.tree.leaves(model.signature[1])
+  kept = {
+    x.dtype for x in state if x.shape
+  }  # Dropout keeps its rate, a scalar.
+  assert kept == {jnp.dtype('bfloat16')}
+  weights = exact.random_weights()
+  expected = exact(weights, TOKENS)
+  tolerance = 0.05 * np.abs(expected).max()
+  for run in (model.call, model.one_by_one):
+    logits, after = run(weights, model.start, predicting.fed(TOKENS))
+    assert logits.dtype == jnp.float32
+    assert np.abs(logits - expected).max() < tolerance
+    assert np.abs(logits - rounded(weights, TOKENS)).max() < tolerance
+    assert [x.dtype for x in jax.tree.leaves(after)] == [x.dtype for x in state]
 
 
 def test_hourglass_keeps_the_dtype_of_its_input():

@@ -9,7 +9,7 @@ from trax import layers as tl
 
 from tests.models import predicting
 import trax_hourglass as th
-from trax_hourglass.layers import cached_rows, segments
+from trax_hourglass.layers import cached_distances, cached_rows, segments
 
 LENGTH = 11
 ONE_CHUNK = functools.partial(
@@ -71,8 +71,9 @@ CASES = {
 def short_segments(monkeypatch):
   """Caches of several segments, and several blocks, in few positions."""
   monkeypatch.setattr(segments, 'FIRST', 7)
-  monkeypatch.setattr(cached_rows, 'ROWS', 5)
+  monkeypatch.setattr(cached_rows, 'QUERIES', 6)
   monkeypatch.setattr(cached_rows, 'KEYS', 6)
+  monkeypatch.setattr(cached_distances, 'BLOCK', 2)
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -163,14 +164,18 @@ def test_beyond_the_limit_all_is_nan():
     model.call(weights, model.start, fed[:, :8])
 
 
-@pytest.mark.parametrize('hierarchy', ['2@1 1@3 2@1', '1@1 1@{2,3} 0@1'])
-def test_weights_of_training_fit(hierarchy):
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    pytest.param({'hierarchy': '1@1 1@3 1@1'}, id='attention'),
+    pytest.param({'hierarchy': '1@1 1@{2,3} 0@1', **AVERAGE}, id='drawn'),
+  ],
+)
+def test_weights_of_training_fit(arguments):
   """As a tree, too: assigned from model to model."""
   structures = []
   for mode in ('train', 'eval', 'predict'):
-    model = th.HourglassLM(
-      **predicting.WIDTHS, hierarchy=hierarchy, **AVERAGE, mode=mode
-    )
+    model = th.HourglassLM(**predicting.WIDTHS, **arguments, mode=mode)
     signature = predicting.Predicting(model).signature
     structures.append(jax.tree.structure(signature[0]))
   assert structures[0] == structures[1] == structures[2]

@@ -3,10 +3,11 @@
 A call appends its keys, values and distances, and its queries attend to all
 that is there. Names are those of `relative_attention`: a row of keys is seen by
 `key_step` queries, its `phases`, and a query sees `query_step` keys more than
-the one before; one of the two is 1. The query of phase p in group g, which sees
-`n` keys, meets key j at the distance numbered n - 1 - j of phase p: numbered by
+the one before; one of the two is 1. Within a level, where both are, the query
+that sees `n` keys meets key j at the distance numbered n - 1 - j: numbered by
 how late it is first needed, which is when it is appended. So distances are kept
-with the farthest first, as keys are, and lie beside them but for a shift.
+with the farthest first, as keys are, and lie beside them but for a shift. Those
+across two levels are not kept, see `cached_distances`.
 """
 
 import typing
@@ -15,7 +16,7 @@ import jax
 from jax import numpy as jnp
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers import cached_rows, segments
+from trax_hourglass.layers import cached_distances, cached_rows, segments
 from trax_hourglass.layers.row_blocks import MASKED, product
 
 
@@ -25,8 +26,8 @@ class Cache(typing.NamedTuple):
   Attributes:
     keys: Segments, `(batch, heads, d_head, size)`.
     values: The same.
-    distances: Segments, `(phases, heads, d_head, size)`, the farthest first, or
-      an empty tuple.
+    distances: Segments, `(1, heads, d_head, size)`, the farthest first, or an
+      empty tuple.
     n_keys: How many keys are there.
     n_queries: How many queries there have been.
   """
@@ -44,15 +45,27 @@ class Cache(typing.NamedTuple):
 
 
 class Steps(typing.NamedTuple):
-  """How far a query and a key advance on the finer of their sequences."""
+  """How far a query and a key advance on the finer of their sequences.
+
+  Attributes:
+    query: Of two numbers of which one is 1, the query's.
+    key: The key's.
+    unit: The distance of two neighbours of the finer sequence.
+  """
 
   query: int = 1
   key: int = 1
+  unit: int = 1
+
+  @property
+  def are_equal(self):
+    """Whether queries and keys are those of one level."""
+    return self.query == self.key
 
   def n_keys(self, max_inference_length, total_pooling):
     """Returns how many keys come of so many tokens of the whole model."""
-    n_groups = cache_length(max_inference_length, total_pooling * max(self))
-    return n_groups * self.query
+    group = total_pooling * self.query * self.key
+    return cache_length(max_inference_length, group) * self.query
 
 
 def cache_length(max_inference_length, total_pooling):
@@ -74,7 +87,7 @@ def empty(keys, steps, length, with_distances):
     keys: Signature of keys, `(batch, heads, any, d_head)`.
     steps: `Steps`.
     length: How many keys there should be room for.
-    with_distances: Whether logits depend on distances.
+    with_distances: Whether distances are kept.
   """
   batch, heads, _, d_head = keys.shape
   sizes = segments.sizes(length, steps.query)
@@ -85,7 +98,7 @@ def empty(keys, steps, length, with_distances):
   return Cache(
     zeros(batch, sizes),
     zeros(batch, sizes),
-    zeros(steps.key, sizes[::-1]) if with_distances else (),
+    zeros(1, sizes[::-1]) if with_distances else (),
     jnp.zeros((), jnp.int32),
     jnp.zeros((), jnp.int32),
   )
@@ -96,17 +109,21 @@ class Call(typing.NamedTuple):
 
   Attributes:
     queries: Those that meet keys, scaled, `(batch, heads, q, d_head)`.
-    located: Those that meet distances, scaled, like `queries`, or `None`.
     keys: `(batch, heads, k, d_head)`.
     values: The same.
-    distances: `(heads, n, d_head)`, the nearest first, or `None`.
+    located: Those that meet distances, scaled, like `queries`, or `None` where
+      logits depend on none.
+    distances: `(heads, q, d_head)`, the nearest first, or `None`.
+    kernel: Across two levels in place of distances: what projects them,
+      `(heads, d_model, d_head)`.
   """
 
   queries: jax.Array
-  located: jax.Array | None
   keys: jax.Array
   values: jax.Array
-  distances: jax.Array | None
+  located: jax.Array | None = None
+  distances: jax.Array | None = None
+  kernel: jax.Array | None = None
 
 
 def attend(cache, call, steps, excludes_self=False):
@@ -130,10 +147,10 @@ def attend(cache, call, steps, excludes_self=False):
       f'{cache.length}; raise max_inference_length'
     )
   if n_queries <= 1 and n_keys <= steps.query:
-    cache = _append_one(cache, call, steps)
+    cache = _append_one(cache, call)
     attend_rows = _attend_one
   else:
-    cache = cached_rows.append(cache, call, steps)
+    cache = cached_rows.append(cache, call)
     attend_rows = cached_rows.attend
   if not n_queries:
     return call.queries, cache
@@ -144,13 +161,12 @@ def attend(cache, call, steps, excludes_self=False):
   return y.astype(call.values.dtype), cache
 
 
-def _append_one(cache, call, steps):
-  """Appends one group of keys, and the distances of one query."""
+def _append_one(cache, call):
+  """Appends one group of keys, and the distance of one query."""
   if call.queries.shape[2] and call.distances is not None:
-    group, phase = jnp.divmod(cache.n_queries, steps.key)
-    rows = call.distances[None, :, ::-1].astype(call.keys.dtype)
-    start = cache.length - steps.query * (group + 1)
-    distances = segments.write(cache.distances, rows, start, phase)
+    rows = call.distances[None].astype(call.keys.dtype)
+    start = cache.length - 1 - cache.n_queries
+    distances = segments.write(cache.distances, rows, start)
     cache = cache._replace(distances=distances)
   if not call.keys.shape[2]:
     return cache
@@ -163,22 +179,18 @@ def _append_one(cache, call, steps):
 
 def _attend_one(cache, call, steps, excludes_self):
   """Returns what one query finds, `(batch, heads, 1, d_head)`."""
-  group, phase = jnp.divmod(cache.n_queries, steps.key)
-  n_seen = steps.query * (group + 1)
+  n_seen = steps.query * (cache.n_queries // steps.key + 1)
 
   def among(n_segments):
     """Returns a function that attends to the first segments."""
 
     def attend_to_them(call, cache):
-      return _attend_one_among(
-        call,
-        cache.keys[:n_segments],
-        cache.values[:n_segments],
-        cache.distances[-n_segments:],
-        n_seen,
-        phase,
-        excludes_self,
+      cache = cache._replace(
+        keys=cache.keys[:n_segments],
+        values=cache.values[:n_segments],
+        distances=cache.distances[-n_segments:],
       )
+      return _attend_one_to_all(cache, call, steps, n_seen, excludes_self)
 
     return attend_to_them
 
@@ -190,41 +202,41 @@ def _attend_one(cache, call, steps, excludes_self):
   return jax.lax.switch(n_more, branches, call, cache)
 
 
-def _attend_one_among(
-  call, keys, values, distances, n_seen, phase, excludes_self
-):
+def _attend_one_to_all(cache, call, steps, n_seen, excludes_self):
   query = call.queries[:, :, 0]
   logits = jnp.concatenate(
-    [product('bhd,bhdj->bhj', query, segment) for segment in keys], axis=-1
+    [product('bhd,bhdj->bhj', query, segment) for segment in cache.keys],
+    axis=-1,
   )
-  length = logits.shape[-1]
-  if distances:
-    located = call.located[:, :, 0].swapaxes(0, 1)
-    by_distance = jnp.concatenate(
-      [
-        product('hbd,hdj->hbj', located, _phase(segment, phase))
-        for segment in distances
-      ],
-      axis=-1,
-    ).swapaxes(0, 1)
-    by_distance = jnp.pad(by_distance, ((0, 0), (0, 0), (0, length)))
-    logits += jax.lax.dynamic_slice_in_dim(
-      by_distance, length - n_seen, length, axis=-1
+  if call.distances is not None:
+    logits += _by_kept_distance(cache, call, n_seen)
+  if call.kernel is not None:
+    logits += cached_distances.logits_of_one(
+      call.located, call.kernel, cache.n_queries, cache.length, steps
     )
-  key = jnp.arange(length)
+  key = jnp.arange(cache.length)
   if excludes_self:
     logits += jnp.where(key == n_seen - 1, cached_rows.SELF, 0)
   weights = jax.nn.softmax(jnp.where(key < n_seen, logits, MASKED))
-  weights = segments.split_like(values, weights.astype(query.dtype))
+  weights = segments.split_like(cache.values, weights.astype(query.dtype))
   y = sum(
     product('bhj,bhdj->bhd', w, segment)
-    for w, segment in zip(weights, values, strict=True)
+    for w, segment in zip(weights, cache.values, strict=True)
   )
   return y[:, :, None]
 
 
-def _phase(segment, phase):
-  """Returns `(heads, d, size)`: the distances of one phase."""
-  if len(segment) == 1:
-    return segment[0]
-  return jax.lax.dynamic_index_in_dim(segment, phase, keepdims=False)
+def _by_kept_distance(cache, call, n_seen):
+  """Returns logits by distance, `(batch, heads, keys)`."""
+  located = call.located[:, :, 0].swapaxes(0, 1)
+  logits = jnp.concatenate(
+    [
+      product('hbd,hdj->hbj', located, segment[0])
+      for segment in cache.distances
+    ],
+    axis=-1,
+  ).swapaxes(0, 1)
+  logits = jnp.pad(logits, ((0, 0), (0, 0), (0, cache.length)))
+  return jax.lax.dynamic_slice_in_dim(
+    logits, cache.length - n_seen, cache.length, axis=-1
+  )

@@ -38,9 +38,7 @@ class CachedAttention(base.Layer):
 
   def forward(self, inputs):
     queries, keys, values = (x[None] for x in inputs)
-    call = cached_attention.Call(
-      heads.scaled(queries), None, keys, values, None
-    )
+    call = cached_attention.Call(heads.scaled(queries), keys, values)
     y, cache = cached_attention.attend(
       cached_attention.Cache(*self.state),
       call,
@@ -49,52 +47,6 @@ class CachedAttention(base.Layer):
     )
     self.state = tuple(cache)
     return y[0]
-
-
-class CachedRelativeAttention(base.Layer):
-  """Maps (v, u, distances, queries, keys, values) to activations.
-
-  The state is a `cached_attention.Cache`.
-
-  Args:
-    n_heads: Number of attention heads.
-    steps: `cached_attention.Steps`.
-    length: How many keys there is room for.
-  """
-
-  def __init__(self, n_heads, steps, length):
-    super().__init__(n_in=6, n_out=1)
-    self._n_heads = n_heads
-    self._steps = steps
-    self._length = length
-
-  def init_weights_and_state(self, input_signature):
-    *_, values = input_signature
-    batch, length, d_model = values.shape
-    d_head = d_model // self._n_heads
-    values = values.replace(shape=(batch, self._n_heads, length, d_head))
-    self.state = tuple(
-      cached_attention.empty(
-        values, self._steps, self._length, with_distances=True
-      )
-    )
-
-  def forward(self, inputs):
-    location_bias, context_bias, distances, *projected = inputs
-    queries, keys, values, distances = (
-      heads.split(x, self._n_heads) for x in (*projected, distances[None])
-    )
-    call = cached_attention.Call(
-      heads.scaled(queries, context_bias),
-      heads.scaled(queries, location_bias),
-      keys,
-      values,
-      distances[0],
-    )
-    cache = cached_attention.Cache(*self.state)
-    y, cache = cached_attention.attend(cache, call, self._steps)
-    self.state = tuple(cache)
-    return heads.merge(y)
 
 
 class OneByOne(base.Layer):

@@ -9,49 +9,38 @@ those of `cached_attention`.
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.layers import segments
+from trax_hourglass.layers import cached_distances, segments
 from trax_hourglass.layers.row_blocks import MASKED, distance_to_key, product
 
-ROWS = 256  # Rows of queries in a block, at most.
+QUERIES = 256  # Queries in a block, at most, or those of one row.
 KEYS = 256  # Keys in a block, at most.
 SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
 
 
-def append(cache, call, steps):
+def append(cache, call):
   """Returns the cache with all that a call brings."""
-  n_keys = call.keys.shape[2]
-  if call.queries.shape[2] and call.distances is not None:
-    cache = cache._replace(distances=_append_distances(cache, call, steps))
+  n_queries, n_keys = call.queries.shape[2], call.keys.shape[2]
 
-  def append_to(old, vectors):
+  def written(old, vectors, start):
     joined = jax.lax.dynamic_update_slice_in_dim(
-      segments.joined(old), vectors.swapaxes(2, 3), cache.n_keys, axis=3
+      segments.joined(old),
+      vectors.swapaxes(2, 3).astype(old[0].dtype),
+      start,
+      axis=3,
     )
     return segments.split_like(old, joined)
 
+  if n_queries and call.distances is not None:
+    start = cache.length - n_queries - cache.n_queries
+    rows = call.distances[None, :, ::-1]
+    cache = cache._replace(distances=written(cache.distances, rows, start))
   if not n_keys:
     return cache
   return cache._replace(
-    keys=append_to(cache.keys, call.keys),
-    values=append_to(cache.values, call.values),
+    keys=written(cache.keys, call.keys, cache.n_keys),
+    values=written(cache.values, call.values, cache.n_keys),
     n_keys=cache.n_keys + n_keys,
   )
-
-
-def _append_distances(cache, call, steps):
-  old = segments.joined(cache.distances)[..., ::-1]
-  n_phases, heads, d_head, length = old.shape
-  # As they are numbered, which is by turns for the phases.
-  joined = old.transpose(1, 2, 3, 0).reshape(heads, d_head, length * n_phases)
-  joined = jax.lax.dynamic_update_slice_in_dim(
-    joined,
-    call.distances.swapaxes(1, 2).astype(old.dtype),
-    cache.n_queries * steps.query,
-    axis=2,
-  )
-  joined = joined.reshape(heads, d_head, length, n_phases)
-  joined = joined.transpose(3, 0, 1, 2)[..., ::-1]
-  return segments.split_like(cache.distances, joined)
 
 
 def attend(cache, call, steps, excludes_self):
@@ -59,7 +48,7 @@ def attend(cache, call, steps, excludes_self):
   group, phase = jnp.divmod(cache.n_queries, steps.key)
   n_queries = call.queries.shape[2]
   n_rows = -(-(n_queries + steps.key - 1) // steps.key)
-  size = min(ROWS, n_rows)
+  size = min(max(QUERIES // steps.key, 1), n_rows)
   n_blocks = -(-n_rows // size)
 
   def blocks(x):
@@ -108,10 +97,14 @@ class _Operands:
     self.values = jnp.pad(segments.joined(cache.values), widths)
     self.distances = None
     if call.located is not None:
+      if call.kernel is None:
+        distances = segments.joined(cache.distances)
+      else:
+        distances = cached_distances.projected(call.kernel, steps, cache.length)
       # Room for what only masked logits belong to, so that no window is moved.
-      before = self.step * size
+      before = steps.query * size
       widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
-      self.distances = jnp.pad(segments.joined(cache.distances), widths)
+      self.distances = jnp.pad(distances, widths)
       self._last = before + cache.length
 
   def attend(self, row, queries, located, excludes_self):

@@ -23,9 +23,14 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers import blockwise, cached_attention, heads
+from trax_hourglass.layers import blockwise, heads, sinusoids
 from trax_hourglass.layers.basic import Dense, stored
-from trax_hourglass.layers.cached_layers import CachedRelativeAttention
+from trax_hourglass.layers.cached_attention import Steps
+from trax_hourglass.layers.cached_relative import (
+  CachedRelativeAttention,
+  Kernel,
+  NextDistances,
+)
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 
@@ -112,14 +117,19 @@ def RelativeCrossAttention(
       'context_bias_layer, location_bias_layer: got only one of them, expected '
       'both or none; RelativeBiases makes a pair'
     )
-  if mode == 'predict':
-    steps = cached_attention.Steps(query_step, key_step)
-    distances = NextDistances(d_model, total_pooling, steps)
-    n_keys = steps.n_keys(max_inference_length, total_pooling)
-    attention = CachedRelativeAttention(n_heads, steps, n_keys)
-  else:
+  project = Dense(d_model)
+  if mode != 'predict':
     distances = Distances(d_model, total_pooling)
     attention = DotProductRelativeAttention(n_heads, dropout, mode)
+  else:
+    unit = 1 if key_step > 1 else total_pooling
+    steps = Steps(query_step, key_step, unit)
+    n_keys = steps.n_keys(max_inference_length, total_pooling)
+    attention = CachedRelativeAttention(n_heads, steps, n_keys)
+    if steps.are_equal:
+      distances = NextDistances(d_model, unit)
+    else:
+      distances, project = tl.Select([0], n_in=2), Kernel(d_model)
   # The order of the Dense layers and of the biases is that of the flat weights.
   return tl.Serial(  # queries, memory
     tl.Branch(
@@ -129,7 +139,7 @@ def RelativeCrossAttention(
       tl.Select([1], n_in=2),
     ),  # distances, queries, keys, values
     tl.Parallel(
-      Dense(d_model),
+      project,
       Dense(d_model),
       Dense(d_model),
       Dense(d_model),
@@ -181,46 +191,11 @@ def Distances(d_model, total_pooling):
   return tl.Fn('Distances', distances)
 
 
-class NextDistances(base.Layer):
-  """`Distances` of the new queries to keys of which no earlier query knew.
-
-  Maps (queries, memory) to `(query_step * q, d_model)`, nearest first. The
-  state is the number of queries so far.
-  """
-
-  def __init__(self, d_model, total_pooling, steps):
-    super().__init__(n_in=2, n_out=1)
-    self._d_model = d_model
-    self._unit = total_pooling if steps.key == 1 else 1
-    self._step = steps.query
-
-  def init_weights_and_state(self, input_signature):
-    self.state = jnp.zeros((), jnp.int32)
-
-  def forward(self, inputs):
-    queries, _ = inputs
-    n = self._step * queries.shape[1]
-    first = self._step * self.state - (self._step - 1)
-    distances = -(first + jnp.arange(n)).astype(jnp.float32)
-    self.state += queries.shape[1]
-    return _sinusoids_at(distances * self._unit, self._d_model).astype(
-      queries.dtype
-    )
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _sinusoids(start, stop, unit, d_model):
   """Returns `(stop - start, d_model)`: sines, then cosines."""
   positions = jnp.arange(start, stop, dtype=jnp.float32) * unit
-  return _sinusoids_at(positions, d_model)
-
-
-def _sinusoids_at(positions, d_model):
-  # In float32 as in the published models: at a distance of thousands the
-  # rounding of the angle is part of what their weights were trained with.
-  frequencies = 1 / (10_000 ** (jnp.arange(0.0, d_model, 2.0) / d_model))
-  angles = positions[:, None] * frequencies
-  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1)
+  return sinusoids.at(positions, d_model)
 
 
 class DotProductRelativeAttention(base.Layer):

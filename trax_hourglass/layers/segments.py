@@ -10,7 +10,7 @@ copied, and at most half of the positions that are read are empty.
 import jax
 from jax import numpy as jnp
 
-FIRST = 512  # Positions of the first segment, at least.
+FIRST = 1024  # Positions of the first segment, at least.
 
 
 def sizes(length, multiple=1):
