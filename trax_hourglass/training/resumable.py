@@ -19,6 +19,9 @@ from trax_hourglass.training import (
   storage,
 )
 
+# Of Trax's own: `trax_hourglass.train` puts ours in its place.
+_ARGUMENTS = inspect.signature(training.Loop)
+
 
 @dataclasses.dataclass
 class Sums:
@@ -48,7 +51,7 @@ class ResumableLoop(data_parallel.Loop):
     self._sums = Sums()
     self._n_skipped = 0
     self._is_built = False
-    arguments = inspect.signature(training.Loop).bind(*args, **kwargs).arguments
+    arguments = _ARGUMENTS.bind(*args, **kwargs).arguments
     restoring.check_counters(arguments.get('output_dir'))
     super().__init__(*args, **kwargs)
     if save_every is not None:
