@@ -93,12 +93,12 @@ class Loop(resumable.ResumableLoop):
     )
 
   def _init_trainer(self, task):
-    built = super()._init_trainer(task)
     n_parts = accumulation.n_parts(
       task.sample_batch[0].shape[0],
       jax.device_count(),
       self._device_batch_size,
     )
+    built = super()._init_trainer(task)
     if n_parts > 1:
       self._accumulate(built, n_parts)
     if self._skips_nonfinite:
