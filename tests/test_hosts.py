@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.commands import arguments, fails
-from trax_hourglass import evaluate, hosts, memory, train
+from tests.commands import arguments
+from trax_hourglass import hosts
 from trax_hourglass.training import checkpoints
 
 
@@ -63,42 +63,6 @@ def test_flags_come_before_the_launcher(calls, monkeypatch):
   assert given['num_processes'] == 3
   assert given['process_id'] == 2
   assert given['cluster_detection_method'] == 'deactivate'
-
-
-@pytest.mark.parametrize('main', [train.main, evaluate.main])
-@pytest.mark.parametrize(
-  ('flags', 'message'),
-  [
-    (['--num_processes=2'], '--coordinator_address: not given, expected '),
-    (
-      ['--coordinator_address=first:1', '--num_processes=2'],
-      '--process_id: not given',
-    ),
-    (
-      [
-        '--coordinator_address=first',
-        '--num_processes=2',
-        '--process_id=0',
-      ],
-      "--coordinator_address: got 'first', expected HOST:PORT",
-    ),
-    (
-      [
-        '--coordinator_address=first:1',
-        '--num_processes=2',
-        '--process_id=2',
-      ],
-      '--process_id: got 2, expected one from 0 to 1',
-    ),
-  ],
-)
-def test_refuses_half_of_the_flags(capsys, main, flags, message):
-  assert message in fails(capsys, ['command', *flags], main=main)
-
-
-def test_refuses_flags_where_there_is_one_host(capsys):
-  line = fails(capsys, ['memory', '--num_processes=2'], main=memory.main)
-  assert '--num_processes has no effect here' in line
 
 
 def _port() -> int:
