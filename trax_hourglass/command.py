@@ -6,7 +6,6 @@ import copy
 import logging as std_logging
 import os
 import sys
-import tokenize
 
 from absl import app, flags, logging
 import gin
@@ -60,15 +59,6 @@ _DEAD_FLAGS = (
   'trajectory_dump_dir',
   'use_tpu',
   'xm',
-)
-
-_GIN_ERRORS = (
-  ValueError,
-  LookupError,
-  OSError,
-  ImportError,
-  RecursionError,
-  SyntaxError,
 )
 
 # gin logs an error for each place where a file is not.
@@ -202,12 +192,7 @@ def configure() -> None:
     trainer._gin_parse_configs()
   except UserError:
     raise
-  except tokenize.TokenError as error:
-    raise UserError(
-      f'gin: {error.args[0]}, in the last line; correct the gin file or '
-      '--config'
-    ) from error
-  except _GIN_ERRORS as error:
+  except gin_errors.ERRORS as error:
     raise UserError(gin_errors.explained(error)) from error
   trainer._jax_and_tf_configure_for_devices()
   for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.

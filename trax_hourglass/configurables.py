@@ -18,7 +18,7 @@ from trax_hourglass.data import (
   text,
 )
 from trax_hourglass.layers import metrics
-from trax_hourglass.training import loop, schedules
+from trax_hourglass.training import options, schedules
 
 MODULE = 'trax_hourglass'
 
@@ -58,7 +58,7 @@ for _configurable in (
 
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
-gin.register('Loop', module=MODULE)(loop.options)
+gin.register('Loop', module=MODULE)(options.options)
 
 # An installed package carries the gin files, a clone has them beside it.
 _PACKAGE = pathlib.Path(__file__).parent

@@ -1,8 +1,21 @@
 """What gin says of a mistake, in one line that says what to do."""
 
 import re
+import tokenize
+
+# What gin raises at a file that is wrong.
+ERRORS = (
+  ValueError,
+  LookupError,
+  OSError,
+  ImportError,
+  RecursionError,
+  SyntaxError,
+  tokenize.TokenError,
+)
 
 _CALL = 'In call to configurable '
+_FIX = 'correct the gin file or --config'
 
 # What is found in gin's message, and what is said in its place.
 _WORDS = (
@@ -45,7 +58,9 @@ def explained(error: BaseException) -> str:
     return 'gin: a file includes itself; take that `include` out'
   if isinstance(error, UnicodeDecodeError):
     return 'gin: got a file that is no text; give a gin file, in UTF-8'
-  return f'gin: {one_line(error)}; correct the gin file or --config'
+  if isinstance(error, tokenize.TokenError):
+    return f'gin: {error.args[0]}, in the last line; {_FIX}'
+  return f'gin: {one_line(error)}; {_FIX}'
 
 
 def is_unbound(error: BaseException) -> bool:

@@ -54,6 +54,8 @@ def join(
     _check(given)
     arguments = {name.removeprefix('--'): given[name] for name in given}
     arguments['cluster_detection_method'] = 'deactivate'
+  # It would take SIGTERM from whoever waits for it: see `interruption`.
+  jax.config.update('jax_enable_preemption_service', False)
   # On a CPU hosts need a library to talk to each other.
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   try:
