@@ -61,6 +61,7 @@ USUAL = {
   ),
   'memory': (f'--config_file={TINY}',),
   'plot_schedule': (f'--config_file={TINY}', '--output=$new.png'),
+  'reproduce': ('--output_dir=$new/results',),
 }
 
 _MODEL = 'trax_hourglass.HourglassLM'
@@ -255,6 +256,14 @@ ARGUMENTS = [
   ),
   Case(
     'plot_schedule', '--output=$folder', 'Is a directory', 'give another fi'
+  ),
+  Case('reproduce', '--study=table99', "got 'table99'", 'expected some of'),
+  Case('reproduce', '--safe', '--safe has no effect here', _LEAVE),
+  Case(
+    'reproduce',
+    ('--page', '--study=figure8'),
+    '--study has no effect with --page',
+    'leave one of them out',
   ),
 ]
 
@@ -675,6 +684,9 @@ ENVIRONMENT = [
     'benchmark', '--output_dir=/proc/x', 'cannot write to /proc', 'give ano'
   ),
   Case(
+    'reproduce', '--output_dir=$text', 'cannot write to $text', 'give anoth'
+  ),
+  Case(
     'generate',
     ('--checkpoint=$image_run', '--output_dir=$text'),
     'cannot write to $text',
@@ -739,4 +751,5 @@ PROCESSES = [
     'Unable to open file: nothing.gin',
     'such as quickstart.gin',
   ),
+  Case('reproduce', '--study=table99', "got 'table99'", 'expected some of'),
 ]

@@ -10,6 +10,7 @@ import gin
 
 from trax_hourglass import evaluation, layers, models
 from trax_hourglass.data import (
+  chunks,
   enwik8,
   imagenet,
   images,
@@ -18,6 +19,7 @@ from trax_hourglass.data import (
   text,
 )
 from trax_hourglass.layers import metrics
+from trax_hourglass.reproduction import costs, experiments
 from trax_hourglass.training import options, schedules
 
 MODULE = 'trax_hourglass'
@@ -37,11 +39,14 @@ for _configurable in (
   metrics.BitsPerDim,
   models.Hourglass,
   models.HourglassLM,
+  chunks.random_chunks,
+  costs.level_operations,
   enwik8.enwik8,
   imagenet.imagenet32,
   imagenet.imagenet64,
   images.image_folder,
   images.image_inputs,
+  images.photo_patches,
   images.photos32,
   offline.enwik8_or_sample,
   offline.imagenet_or_photos,
@@ -59,6 +64,7 @@ for _configurable in (
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)
+gin.register('reproduce', module=MODULE)(experiments.Variants)
 
 # An installed package carries the gin files, a clone has them beside it.
 _PACKAGE = pathlib.Path(__file__).parent

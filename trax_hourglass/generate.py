@@ -61,6 +61,15 @@ _LENGTH = 500
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
+  run(argv)
+
+
+def run(argv: Sequence[str]) -> None:
+  """Does what the command does; takes its command line.
+
+  Raises:
+    UserError: At a user's mistake.
+  """
   command.start(argv)
   check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
   path = trained.configure()

@@ -54,8 +54,36 @@ _PACKAGES = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What came of a run.
+
+  Attributes:
+    loop: The loop, at its end.
+    seconds: How long it trained, in this process.
+    score: Of the evaluation that is configured; `None` if none is.
+  """
+
+  loop: Loop
+  seconds: float
+  score: evaluation.Score | None
+
+
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
+  finished = run(argv)
+  if finished.loop.is_chief:
+    print(_summary(finished))
+  hosts.wait_for_all()
+
+
+def run(argv: Sequence[str]) -> Run:
+  """Trains, and scores what was trained; takes the command line.
+
+  Raises:
+    UserError: At a user's mistake.
+    Interrupted: If it was stopped, when all is saved.
+  """
   command.start(argv, on_hosts=True)
   command.configure()
   output_dir = _output_dir()
@@ -78,10 +106,7 @@ def main(argv: Sequence[str]) -> None:
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
       plotting.plot_learning_curve(loop.history, picture, loop.measure)
-  score = evaluate and evaluate(loop.eval_model)
-  if loop.is_chief:
-    print(_summary(loop, seconds, score))
-  hosts.wait_for_all()
+  return Run(loop, seconds, evaluate and evaluate(loop.eval_model))
 
 
 class _Loop(Loop):
@@ -230,8 +255,9 @@ def _version(package):
     return '(source tree)'
 
 
-def _summary(loop, seconds, score):
+def _summary(finished):
   """Returns the lines at the end of a run."""
+  loop, seconds = finished.loop, finished.seconds
   n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
   trained = f'{n_weights:,} weights, {loop.step:,} steps'
   if loop.n_steps:
@@ -246,7 +272,7 @@ def _summary(loop, seconds, score):
     step, bits = curve[-1]
     figure = f'{bits:.4f} {measure.unit} at step {step:,}'
     lines[name] = figure + measure.remarks
-  lines['score'] = score or (
+  lines['score'] = finished.score or (
     'none: bind trax_hourglass.evaluate.text or .evaluate_images.images'
   )
   lines['output'] = (

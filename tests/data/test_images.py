@@ -31,6 +31,20 @@ def test_photos32_are_whole():
     assert 50 < photos.split(split).mean() < 200
 
 
+def test_patches_tile_the_photographs():
+  photos = images.photos32().split('validation')
+  patches = images.photo_patches(16).split('validation')
+  assert patches.shape == (4 * len(photos), 16, 16, 3)
+  np.testing.assert_array_equal(patches[4], photos[1, :16, :16])
+  np.testing.assert_array_equal(patches[5], photos[1, :16, 16:])
+  np.testing.assert_array_equal(patches[6], photos[1, 16:, :16])
+
+
+def test_patches_that_do_not_tile():
+  with pytest.raises(UserError, match='size: got 12, expected a divisor of 32'):
+    images.photo_patches(12)
+
+
 def test_no_such_split():
   with pytest.raises(UserError, match="got 'test', expected one of .'train',"):
     _images().split('test')

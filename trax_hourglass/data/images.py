@@ -81,6 +81,27 @@ def photos32() -> Images:
     return Images.from_arrays('photos32, the embedded photographs', **arrays)
 
 
+def photo_patches(size: int = 16) -> Images:
+  """Returns the embedded photographs, cut into patches.
+
+  Args:
+    size: Height and width of a patch, which divides 32.
+
+  Raises:
+    UserError: If it does not.
+  """
+  check_positive(size=size)
+  photos = photos32()
+  splits = {split: photos.split(split) for split in photos.loaders}
+  height = photos.split('train').shape[1]
+  if height % size:
+    raise UserError(f'size: got {size}, expected a divisor of {height}')
+  return Images.from_arrays(
+    f'patches of {size}x{size} of {photos.name}',
+    **{split: _patches(images, size) for split, images in splits.items()},
+  )
+
+
 def image_folder(path: str | os.PathLike) -> Images:
   """Returns the PNG and JPEG images of a folder and of those in it.
 
@@ -193,6 +214,14 @@ def check_images(images) -> None:
       f'images: got {images!r}, expected an Images, such as '
       '@trax_hourglass.photos32()'
     )
+
+
+def _patches(images: np.ndarray, size: int) -> np.ndarray:
+  """Returns `(n * patches of an image, size, size, 3)`."""
+  n, height, width, channels = images.shape
+  rows, columns = height // size, width // size
+  patches = images.reshape(n, rows, size, columns, size, channels)
+  return patches.swapaxes(2, 3).reshape(-1, size, size, channels)
 
 
 def _batch(images: np.ndarray) -> streams.Batch:

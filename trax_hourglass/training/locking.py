@@ -11,6 +11,10 @@ _NAME = '.lock'
 _held = set()
 
 
+class InUseError(UserError):
+  """Another process has the directory."""
+
+
 @contextlib.contextmanager
 def locked(directory: str):
   """Keeps other processes out of a directory; a context manager.
@@ -19,7 +23,7 @@ def locked(directory: str):
   process, however that ends. Within the process it may be taken again.
 
   Raises:
-    UserError: If another process has it.
+    InUseError: If another process has it.
   """
   path = os.path.realpath(directory)
   if path in _held:
@@ -32,7 +36,7 @@ def locked(directory: str):
     except (BlockingIOError, PermissionError) as error:
       file.seek(0)
       owner = file.read() or 'unknown'
-      raise UserError(
+      raise InUseError(
         f'--output_dir: {directory} is in use by another run ({owner}); wait '
         'for its end or give another directory'
       ) from error

@@ -1,0 +1,135 @@
+"""The page of results that are made up."""
+
+import gin
+import pytest
+
+from trax_hourglass import reproduce
+from trax_hourglass.reproduction import page
+from trax_hourglass.reproduction.experiments import Experiment
+from trax_hourglass.reproduction.sections import Results
+from trax_hourglass.reproduction.studies import STUDIES
+
+EXPERIMENTS = ('text', 'photographs', 'lengths', 'chunks')
+
+
+def made_up_bits(variant, seed):
+  """More layers, fewer bits; seeds differ by 0.01."""
+  n_layers = sum(int(c) for c in variant.split(',')[0] if c.isdigit())
+  return 4 - n_layers / 10 - len(variant) / 1000 + seed / 100
+
+
+@pytest.fixture(scope='module')
+def found(tmp_path_factory):
+  directory = tmp_path_factory.mktemp('page')
+  variants = {
+    name: reproduce._variants(Experiment(name, str(directory)))
+    for name in EXPERIMENTS
+  }
+  gin.clear_config()
+  records = {
+    name: [
+      {
+        'variant': variant,
+        'seed': seed,
+        'bits': made_up_bits(variant, seed),
+        'weights': 1_000_000,
+        'accuracy': 0.359 if variant.startswith('0@1 2@3 0@1') else 0.679,
+      }
+      for variant in (*of.variants, *of.evaluations)
+      for seed in range(3)
+    ]
+    for name, of in variants.items()
+  }
+  costs = {
+    name: [
+      {
+        'variant': variant,
+        'setting': setting,
+        'length': int(setting) if setting.isdigit() else 240,
+        'operations': 1e9 * (1 + i),
+        'memory': 2**20 * (1 + i),
+        'seconds': [0.1 * (1 + i), 0.12 * (1 + i)],
+      }
+      for setting, (_, names) in of.costs.items()
+      for i, variant in enumerate(names)
+    ]
+    for name, of in variants.items()
+  }
+  kinds = {
+    'full attention': 1.9,
+    'full attention alone': 2,
+    'local attention': 1,
+    'local attention alone': 1,
+  }
+  operations = [
+    {'variant': kind, 'setting': k, 'operations': 1e9 / k**power}
+    for kind, power in kinds.items()
+    for k in (1, 2, 3, 4)
+  ]
+  completions = [
+    {
+      'steps': 100,
+      'bits': 4.5,
+      'source': 'patches',
+      'temperature': 1.0,
+      'bits_per_dim': [[4.0, 4.2], [4.4, 4.6]],
+    }
+  ]
+  return Results(
+    str(directory), records, costs, operations, completions, variants
+  )
+
+
+@pytest.fixture(scope='module')
+def text(found):
+  path = f'{found.directory}/REPRODUCTION.md'
+  page.write(found, path)
+  with open(path, encoding='utf-8') as file:
+    return file.read()
+
+
+def test_each_study_has_a_section_and_a_row(text):
+  for name, study in STUDIES.items():
+    assert f'\n## {study.title}\n' in text
+    assert f'--study={name}`' in text
+    assert f'| [{study.source}](#' in text
+  assert 'not run' not in text.partition('## Not run here')[0].replace(
+    'not run here', ''
+  )
+
+
+def test_verdicts(text):
+  section = text.partition('## Shortened layers')[2].partition('\n## ')[0]
+  assert '*Ours:* 3 of 3 hold.' in section
+  assert (
+    '| `1@1 8@3 1@1` | `1@1 4@3 1@1` | text | +0.400 | 0.020 | holds |'
+    in (section)
+  )
+  assert '| `1@1 1@3 1@1` | 1.00M | 3.' in section
+
+
+def test_slopes_and_powers(text):
+  section = text.partition('## Cost against quality')[2].partition('\n## ')[0]
+  assert 'bits for ten times the cost' in section
+  section = text.partition('## Operations of a level')[2].partition('\n## ')[0]
+  assert '*Ours:* holds.' in section
+  assert '| full attention alone | 1,000 M | 250 M | 111 M | 62 M | 2.00 |' in (
+    section
+  )
+
+
+def test_predicted_accuracy(text):
+  section = text.partition('## Why vanilla layers')[2].partition('\n## ')[0]
+  assert 'holds: 4 of 4 accuracies as predicted' in section
+
+
+def test_every_picture_is_there(found, text):
+  pictures = {
+    line.partition('](')[2].rstrip(')')
+    for line in text.splitlines()
+    if line.startswith('![')
+  }
+  assert 'figure1.png' in pictures
+  for name in pictures - {'figure8.png'}:  # That is made with the completions.
+    with open(f'{found.directory}/{name}', 'rb') as file:
+      assert file.read(4) == b'\x89PNG'

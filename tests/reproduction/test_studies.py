@@ -1,0 +1,76 @@
+"""The studies and the gin files that they take their variants from."""
+
+import gin
+import pytest
+
+from trax_hourglass import hierarchy
+from trax_hourglass.errors import UserError
+from trax_hourglass.reproduction import prepared
+from trax_hourglass.reproduction.experiments import Variants
+from trax_hourglass.reproduction.studies import STUDIES
+
+MODEL = 'trax_hourglass.HourglassLM'
+EXPERIMENTS = ('text', 'photographs', 'lengths', 'chunks')
+
+
+@pytest.fixture(autouse=True)
+def clear():
+  yield
+  gin.clear_config()
+
+
+def variants_of(name):
+  gin.clear_config()
+  gin.parse_config_file(f'reproduction/{name}.gin')
+  return gin.get_configurable('trax_hourglass.reproduce')()
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_every_variant_is_another_model_or_data(name):
+  variants = variants_of(name)
+  seen = []
+  for variant, bindings in variants.variants.items():
+    gin.clear_config()
+    gin.parse_config_file(f'reproduction/{name}.gin')
+    gin.parse_config(bindings)
+    gin.finalize()
+    model = {k: str(v) for k, v in gin.get_bindings(MODEL).items()}
+    hierarchy.parse(model['hierarchy'])
+    if '@' in variant:  # What a variant is called is what it is.
+      assert model['hierarchy'] in variant
+    length = [b for b in bindings if b.startswith('LENGTH')]
+    key = model, length
+    assert key not in seen
+    seen.append(key)
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_studies_compare_what_there_is(name):
+  variants = variants_of(name)
+  there = {*variants.variants, *variants.evaluations}
+  compared = set()
+  for study in STUDIES.values():
+    rows = {row.variant for row in study.rows.get(name, ())}
+    claimed = {
+      variant
+      for claim in study.claims
+      if claim.experiment == name
+      for variant in (claim.better, claim.worse)
+    }
+    assert claimed <= rows <= there
+    compared |= rows
+  assert compared == there  # None is trained for nothing.
+  for _, names in variants.costs.values():
+    assert set(names) <= there
+
+
+def test_commands_that_are_prepared_have_their_files():
+  for row in prepared.EXPERIMENTS:
+    gin.clear_config()
+    gin.parse_config_file(row.file)
+
+
+@pytest.mark.parametrize('variants', [{}, {'a': ['LENGTH = 2']}])
+def test_variants_begin_with_the_baseline(variants):
+  with pytest.raises(UserError, match='first the baseline with none'):
+    Variants(variants)

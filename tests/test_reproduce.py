@@ -1,0 +1,192 @@
+"""The command, with trainings that are pretended: all but one."""
+
+import json
+import shutil
+import types
+
+import pytest
+
+from tests.commands import fails
+from trax_hourglass import evaluate, evaluation, generate, reproduce, train
+from trax_hourglass.reproduction.experiments import Commands, Experiment
+
+SMALL = (
+  'STEPS = 2',
+  'WARMUP_STEPS = 1',
+  'BATCH_SIZE = 2',
+  'EVAL_BATCHES = 1',
+  'trax_hourglass.HourglassLM.d_model = 8',
+  'trax_hourglass.HourglassLM.d_ff = 8',
+  'trax_hourglass.reproduce.seeds = 1',
+)
+CHUNKS = (*SMALL, 'trax_hourglass.random_chunks.n_chunks = 400')
+REAL = Commands(train.run, evaluate.run, generate.run)
+
+
+def argv(output_dir, *flags, config=CHUNKS):
+  return [
+    'reproduce',
+    f'--output_dir={output_dir}',
+    *flags,
+    *(f'--config={binding}' for binding in config),
+  ]
+
+
+def pretend_to_train(argv):
+  """Returns what a run would, its bits and accuracy told by its command."""
+  command = ' '.join(argv)
+  [seed] = [a[-1] for a in argv if a.startswith('--config=SEED = ')]
+  has_vanilla = "HIERARCHY = '0@1" not in command and '1@1' in command
+  loop = types.SimpleNamespace(
+    step=2,
+    model=types.SimpleNamespace(weights=()),
+    history=types.SimpleNamespace(
+      get=lambda *_: [(2, 0.68 if has_vanilla else 0.36)]
+    ),
+  )
+  score = evaluation.Score(2.0 + int(seed) / 10, 0.01, 100)
+  return train.Run(loop, 1.0, score)
+
+
+@pytest.fixture(scope='module')
+def done(tmp_path_factory):
+  """Where a study was done, beside the directory that the command ran in."""
+  home = tmp_path_factory.mktemp('reproduce')
+  with pytest.MonkeyPatch.context() as patch:
+    patch.chdir(home)
+    patch.setattr(reproduce, '_COMMANDS', REAL._replace(train=pretend_to_train))
+    reproduce.main(argv(home / 'found', '--study=appendix_a1'))
+  return home / 'found'
+
+
+def test_a_run(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  chunks = Experiment('chunks', str(tmp_path / 'found'), CHUNKS)
+  variants = reproduce._variants(chunks)
+  [record] = chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0)
+  assert record.pop('seconds') > 0
+  assert 2 < record.pop('bits') < 12
+  assert 0 <= record.pop('accuracy') < 0.7
+  del record['standard_error']  # nan of so short a text.
+  assert record == {
+    'variant': '0@1 2@3 0@1',
+    'seed': 0,
+    'steps': 2,
+    'weights': record['weights'],
+  }
+  assert len(chunks.records()) == 1
+  # Checkpoints go when a result is there.
+  assert list((tmp_path / 'found' / 'runs' / 'chunks').iterdir()) == []
+  assert chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0) == []
+
+
+@pytest.mark.slow
+def test_a_run_that_is_scored_twice(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  config = (*SMALL, 'trax_hourglass.evaluate.n_bytes = 500')
+  text = Experiment('text', str(tmp_path / 'found'), config)
+  variants = reproduce._variants(text)
+  at_2, at_3 = text.run(REAL, variants, 'k from {2,3}, at 2', seed=0)
+  assert at_2['variant'] == 'k from {2,3}, at 2'
+  assert at_3['variant'] == 'k from {2,3}, at 3'
+  assert at_2['bits'] != at_3['bits']
+  assert at_2['weights'] == at_3['weights']
+
+
+@pytest.mark.slow
+def test_completions(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  config = (
+    *(b for b in SMALL if 'WARMUP' not in b),
+    'trax_hourglass.evaluate_images.n_images = 2',
+  )
+  completions = Experiment('completions', str(tmp_path / 'found'), config)
+  picture = tmp_path / 'figure8.png'
+  completions.complete(REAL, str(picture))
+  [record] = completions.records()
+  assert record['steps'] == 2
+  assert len(record['bits_per_dim']) == len(record['images'])
+  assert picture.read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.slow
+def test_costs(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  config = (
+    *SMALL,
+    'trax_hourglass.reproduce.repeats = 1',
+    "trax_hourglass.reproduce.costs = {'one': ([], ['2@1', '1@1 1@3 1@1'])}",
+  )
+  text = Experiment('text', str(tmp_path / 'found'), config)
+  reproduce._measure(text)
+  costs = {record['variant']: record for record in text.records('costs')}
+  assert set(costs) == {'2@1', '1@1 1@3 1@1'}
+  for cost in costs.values():
+    assert (cost['length'], cost['batch_size']) == (240, 2)
+    assert len(cost['seconds']) == 1
+  assert costs['2@1']['operations'] < costs['1@1 1@3 1@1']['operations']
+
+
+def test_records(done):
+  content = json.loads((done / 'chunks.json').read_text())
+  assert content['file'] == 'gin/reproduction/chunks.gin'
+  assert content['config'] == list(CHUNKS)
+  assert [r['variant'] for r in content['records']] == [
+    '0@1 2@3 0@1',
+    '0@1 2@3 1@1',
+    '0@1 2@3 1@1, local',
+    '1@1 2@3 0@1',
+  ]
+  assert [r['seed'] for r in content['records']] == [0] * 4
+
+
+def test_page(done):
+  page = (done / 'REPRODUCTION.md').read_text()
+  assert '![Why vanilla layers](appendix_a1.png)' in page
+  assert (done / 'appendix_a1.png').read_bytes().startswith(b'\x89PNG')
+  assert '| `0@1 2@3 0@1` | 0.359 |' in page
+  assert '3 of 3 not run' in page  # Of Table 5.
+  assert '--config_file=table1/2x1_8x3_2x1.gin' in page
+
+
+def test_what_is_there_is_not_done_again(done, monkeypatch, capsys):
+  monkeypatch.chdir(done.parent)
+  before = (done / 'chunks.json').read_text()
+  capsys.readouterr()
+  reproduce.main(argv(done, '--study=appendix_a1'))
+  assert (done / 'chunks.json').read_text() == before
+  assert capsys.readouterr().out == f'output    {done}/REPRODUCTION.md\n'
+
+
+def test_page_alone(done, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  found = tmp_path / 'found'
+  shutil.copytree(done, found)
+  (found / 'REPRODUCTION.md').unlink()
+  reproduce.main(argv(found, '--page'))
+  assert (found / 'REPRODUCTION.md').exists()
+  assert [path.name for path in tmp_path.iterdir()] == ['found']
+
+
+def test_other_settings_are_refused(done, monkeypatch, capsys):
+  monkeypatch.chdir(done.parent)
+  other = argv(done, '--study=appendix_a1', config=CHUNKS[1:])
+  line = fails(capsys, other, main=reproduce.main)
+  assert 'give another --output_dir' in line
+
+
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    (['--study=table9'], "--study: got 'table9', expected some of figure1"),
+    (['--study='], "--study: got '', expected some of figure1"),
+    (['--page', '--study=table5'], '--study has no effect with --page'),
+    (['--config=STEPS = 2'], 'give another --output_dir'),
+    (['--init_checkpoint=a'], '--init_checkpoint has no effect here'),
+  ],
+)
+def test_refusals(flags, words, tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  line = fails(capsys, ['reproduce', *flags], main=reproduce.main)
+  assert words in line
+  assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,184 @@
+"""The paper in small: python -m trax_hourglass.reproduce --study=table5.
+
+Trains the variants that a study compares, each with several seeds, and writes
+what came of them to --output_dir: JSON and pictures. What is there is not done
+again, and what was stopped goes on, so the same command may be started twice to
+share the work. Last it writes REPRODUCTION.md from all that is there.
+"""
+
+from collections.abc import Sequence
+import copy
+import itertools
+import os
+import sys
+
+from absl import flags
+import gin
+from trax import trainer_flags
+
+from trax_hourglass import command, directories, evaluate, generate, train
+from trax_hourglass.errors import UserError
+from trax_hourglass.reproduction import costs, experiments, page
+from trax_hourglass.reproduction.sections import Results
+from trax_hourglass.reproduction.studies import (
+  CHUNKS,
+  COMPLETIONS,
+  LENGTHS,
+  PHOTOGRAPHS,
+  STUDIES,
+  TEXT,
+)
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(trainer_flags)
+flags.DEFINE_list(
+  'study', list(STUDIES), f'Which to do: some of {", ".join(STUDIES)}.'
+)
+flags.DEFINE_bool(
+  'page', False, 'Do none, but write the page from what is there.'
+)
+
+_USED_FLAGS = ('config', 'log_level', 'output_dir')
+_RESULTS, _PAGE = 'results', 'REPRODUCTION.md'
+_TRAINED = (TEXT, PHOTOGRAPHS, LENGTHS, CHUNKS)
+_COMMANDS = experiments.Commands(train.run, evaluate.run, generate.run)
+_COSTS, _OPERATIONS = 'costs', 'operations'
+
+
+@command.exit_codes()
+def main(argv: Sequence[str]) -> None:
+  names, directory, config, is_page_alone = _read_flags(argv)
+  with directories.writable(directory):
+    pass  # Told now, rather than when something is trained.
+
+  def experiment(name):
+    return experiments.Experiment(name, directory, config)
+
+  if not is_page_alone:
+    _train(names, experiment)
+    for study in map(STUDIES.get, names):
+      for name in study.costs:
+        _measure(experiment(name))
+    if 'section3_1' in names:
+      _count_operations(experiment(LENGTHS))
+    if 'figure8' in names:
+      experiment(COMPLETIONS).complete(
+        _COMMANDS, os.path.join(directory, 'figure8.png')
+      )
+  print(f'output    {_write_page(directory, experiment)}')
+
+
+def _read_flags(argv):
+  command.start(argv)
+  command.check_used(*_USED_FLAGS)
+  for name in FLAGS.study or ['']:
+    if name not in STUDIES:
+      raise UserError(
+        f'--study: got {name!r}, expected some of {", ".join(STUDIES)}'
+      )
+  if FLAGS.page and FLAGS['study'].present:
+    raise UserError('--study has no effect with --page; leave one of them out')
+  is_elsewhere = FLAGS['output_dir'].present
+  if FLAGS.config and not is_elsewhere:
+    raise UserError(
+      f'--config: got {FLAGS.config[0]!r} for results in {_RESULTS}, which are '
+      'those of the gin files; give another --output_dir'
+    )
+  directory = FLAGS.output_dir if is_elsewhere else _RESULTS
+  return FLAGS.study, directory, tuple(FLAGS.config or ()), FLAGS.page
+
+
+def _train(names, experiment):
+  """Trains what the studies compare, a seed of all before the next."""
+  wanted = {}
+  for study in map(STUDIES.get, names):
+    for name, rows in study.rows.items():
+      wanted.setdefault(name, []).extend(row.variant for row in rows)
+  todo = []
+  for name, rows in wanted.items():
+    variants = _variants(experiment(name))
+    trained = dict.fromkeys([variants.baseline, *map(variants.trained, rows)])
+    todo += [
+      (seed, experiment(name), variants, variant)
+      for seed, variant in itertools.product(range(variants.seeds), trained)
+    ]
+  for seed, of, variants, variant in sorted(todo, key=lambda run: run[0]):
+    for record in of.run(_COMMANDS, variants, variant, seed):
+      print(
+        f'{of.name}  {record["variant"]}  seed {seed}  '
+        f'{record["bits"]:.4f} bits  {record["seconds"]:.0f} s',
+        flush=True,
+      )
+
+
+def _measure(experiment):
+  """Measures what steps of an experiment cost."""
+  variants = _variants(experiment)
+  there = {record['setting'] for record in experiment.records(_COSTS)}
+  for setting, (bindings, names) in variants.costs.items():
+    if setting in there:
+      continue
+    print(f'{experiment.name}  costs  {setting}', flush=True)
+    builds, sizes = {}, set()
+    for name in names:
+      _parse(experiment, [*variants.variants[name], *bindings])
+      builds[name] = _build(_bound('train.model'))
+      inputs = 'trax_hourglass.text_inputs'
+      sizes.add((_bound(f'{inputs}.length'), _bound(f'{inputs}.batch_size')))
+    [(length, batch_size)] = sizes
+    measured = costs.of_steps(builds, length, batch_size, variants.repeats)
+    experiment.add(
+      [
+        {'variant': name, 'setting': setting, **cost}
+        for name, cost in measured.items()
+      ],
+      _COSTS,
+    )
+
+
+def _build(model):
+  return lambda mode: model(mode=mode)
+
+
+def _count_operations(experiment):
+  if not experiment.records(_OPERATIONS):
+    _parse(experiment, [])
+    count = gin.get_configurable('trax_hourglass.level_operations')
+    experiment.add(count(), _OPERATIONS)
+
+
+def _write_page(directory, experiment):
+  """Writes the page and its pictures; returns its path."""
+  found = Results(
+    directory,
+    records={name: experiment(name).records() for name in _TRAINED},
+    costs={name: experiment(name).records(_COSTS) for name in _TRAINED},
+    operations=experiment(LENGTHS).records(_OPERATIONS),
+    completions=experiment(COMPLETIONS).records(),
+    variants={name: _variants(experiment(name)) for name in _TRAINED},
+  )
+  is_elsewhere = directory != _RESULTS
+  path = os.path.join(directory, _PAGE) if is_elsewhere else _PAGE
+  page.write(found, path)
+  return path
+
+
+def _variants(experiment):
+  _parse(experiment, [])
+  with command.building():
+    return gin.get_configurable('trax_hourglass.reproduce')()
+
+
+def _parse(experiment, bindings):
+  gin.clear_config()
+  with command.building():
+    gin.parse_config_file(experiment.file)
+    gin.parse_config([*bindings, *experiment.config])
+
+
+def _bound(name):
+  return copy.deepcopy(command.bound(name))
+
+
+if __name__ == '__main__':
+  main(sys.argv)

@@ -1,0 +1,158 @@
+"""What results say of the paper's claims, and what they are too few to say."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import statistics
+
+import numpy as np
+
+from trax_hourglass.reproduction import results
+from trax_hourglass.reproduction.studies import Claim
+
+HOLDS, FAILS = 'holds', 'does not hold'
+NOT_RESOLVED, NOT_RUN = 'not resolved', 'not run'
+SEEDS = 3  # Of each side, at least, before anything is said of a difference.
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+  """What came of a claim.
+
+  Attributes:
+    text: One of the words above, perhaps with the reason.
+    difference: Bits by which the better variant is better; `None` if not run.
+    spread: Between the baseline's runs, which differ by their seeds.
+  """
+
+  text: str
+  difference: float | None = None
+  spread: float | None = None
+
+  @property
+  def word(self) -> str:
+    return self.text.partition(':')[0]
+
+
+def verdict(
+  claim: Claim, records: Sequence[dict], baseline: str, what: str = 'bits'
+) -> Verdict:
+  """Judges a claim by the means over seeds.
+
+  Where the runs of the baseline differ by as much as the means do, nothing is
+  resolved (the paper's App. D.1 has three such runs, too).
+
+  Args:
+    claim: The claim.
+    records: Of its experiment.
+    baseline: The variant whose runs show by how much seeds alone differ.
+    what: Which figure of the records.
+  """
+  better = results.values(records, claim.better, what)
+  worse = results.values(records, claim.worse, what)
+  reruns = results.values(records, baseline, what)
+  if not better or not worse:
+    return Verdict(NOT_RUN)
+  difference = statistics.fmean(worse) - statistics.fmean(better)
+  n = min(map(len, (better, worse, reruns)))
+  if n < SEEDS:
+    text = f'{NOT_RESOLVED}: {n} of {SEEDS} seeds'
+    return Verdict(text, difference)
+  spread = max(reruns) - min(reruns)
+  return Verdict(judge(difference, spread), difference, spread)
+
+
+def judge(difference: float, spread: float) -> str:
+  """Returns the word for a difference that should be positive."""
+  if abs(difference) <= spread:
+    return NOT_RESOLVED
+  return HOLDS if difference > 0 else FAILS
+
+
+def together(verdicts: Sequence[Verdict]) -> str:
+  """Returns how many of a study's claims came out how."""
+  words = [v.word for v in verdicts]
+  return ', '.join(
+    f'{words.count(word)} of {len(words)} {_of_many(word, words.count(word))}'
+    for word in (HOLDS, FAILS, NOT_RESOLVED, NOT_RUN)
+    if word in words
+  )
+
+
+def _of_many(word, n):
+  if n == 1:
+    return word
+  return {HOLDS: 'hold', FAILS: 'do not hold'}.get(word, word)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+  """A line fitted to bits over the logarithm of a cost.
+
+  Attributes:
+    slope: Bits for ten times the cost.
+    intercept: Bits at cost 1.
+    costs: The least and the greatest it was fitted to.
+  """
+
+  slope: float
+  intercept: float
+  costs: tuple[float, float]
+
+  def at(self, cost):
+    return self.intercept + self.slope * np.log10(cost)
+
+
+def fit(costs: Sequence[float], bits: Sequence[float]) -> Line:
+  """Fits a `Line` by least squares."""
+  slope, intercept = np.polyfit(np.log10(costs), bits, 1)
+  return Line(float(slope), float(intercept), (min(costs), max(costs)))
+
+
+def lines_by_seed(
+  records: Sequence[dict], variants: Sequence[str], costs: Mapping[str, float]
+) -> list[Line]:
+  """Returns a line for each seed that all of the variants were run with."""
+  lines = []
+  for seed in sorted({record['seed'] for record in records}):
+    of_seed = [results.find(records, variant, seed) for variant in variants]
+    if all(of_seed):
+      lines.append(
+        fit([costs[v] for v in variants], [r['bits'] for r in of_seed])
+      )
+  return lines
+
+
+def gaps(ours: Sequence[Line], theirs: Sequence[Line]) -> list[float]:
+  """Returns for each seed by how many bits ours lie below theirs.
+
+  On average over those costs, on a logarithmic scale, that both were fitted to.
+  """
+  found = []
+  for line, other in zip(ours, theirs, strict=False):
+    both = (
+      max(line.costs[0], other.costs[0]),
+      min(line.costs[1], other.costs[1]),
+    )
+    middle = np.sqrt(both[0] * both[1])  # Of lines: the mean.
+    found.append(float(other.at(middle) - line.at(middle)))
+  return found
+
+
+def exponent(factors: Sequence[int], operations: Sequence[float]) -> float:
+  """Returns p of operations that fall with factor**p, by least squares."""
+  return -float(np.polyfit(np.log(factors), np.log(operations), 1)[0])
+
+
+def copying_bounds(n_letters: int = 26) -> dict[str, float]:
+  """Returns what share of chunks L#L can be right at most, at factor 3.
+
+  `#` always is, the first letter by chance, the last one by chance without
+  vanilla layers and always with one.
+
+  Source: arXiv:2110.13711, App. A.1, with the chance of a random letter.
+  """
+  chance = 1 / n_letters
+  return {
+    'without': (1 + 2 * chance) / 3,
+    'with': (2 + chance) / 3,
+  }

@@ -1,0 +1,213 @@
+"""Gin files with many variants of one experiment, and the runs of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import gc
+import os
+import re
+import shutil
+from typing import NamedTuple
+
+from absl.testing import flagsaver
+import jax
+
+from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.reproduction import results
+from trax_hourglass.training import locking
+
+
+@dataclasses.dataclass(frozen=True)
+class Variants:
+  """What `trax_hourglass.reproduce` is bound to in a gin file.
+
+  Attributes:
+    variants: For each name the bindings that make the variant, on top of the
+      file's. The first, which has none, is the baseline.
+    evaluations: For each name a variant whose models are scored once more, and
+      the bindings on top of its own with which they are.
+    seeds: How many runs of each variant, with seeds 0, 1, ....
+    costs: For each name bindings with which the costs of steps are measured,
+      and of which variants.
+    repeats: How many steps of each are timed.
+
+  Raises:
+    UserError: If the variants are none, or not of such a form.
+  """
+
+  variants: Mapping[str, Sequence[str]]
+  evaluations: Mapping[str, tuple[str, Sequence[str]]] = dataclasses.field(
+    default_factory=dict
+  )
+  seeds: int = 3
+  costs: Mapping[str, tuple[Sequence[str], Sequence[str]]] = dataclasses.field(
+    default_factory=dict
+  )
+  repeats: int = 7
+
+  def __post_init__(self):
+    check_positive(seeds=self.seeds, repeats=self.repeats)
+    if not self.variants or any(self.variants[self.baseline]):
+      raise UserError(
+        f'trax_hourglass.reproduce.variants: got {self.variants!r}, expected '
+        'names with lists of bindings, first the baseline with none'
+      )
+
+  @property
+  def baseline(self) -> str:
+    return next(iter(self.variants))
+
+  def trained(self, name: str) -> str:
+    """Returns the variant that is trained for what is called so."""
+    return self.evaluations[name][0] if name in self.evaluations else name
+
+
+# Of the validation split, patches of different photographs.
+_COMPLETED = (5, 90, 170, 250, 330)
+
+
+class Commands(NamedTuple):
+  """The functions `run` of the commands that are called so."""
+
+  train: Callable
+  evaluate: Callable
+  generate: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A gin file of `gin/reproduction` and where its results are.
+
+  Attributes:
+    name: That of the file, and of the results.
+    directory: Where the results are.
+    config: Bindings on top of all others.
+  """
+
+  name: str
+  directory: str
+  config: tuple[str, ...] = ()
+
+  @property
+  def file(self) -> str:
+    return f'reproduction/{self.name}.gin'
+
+  def path(self, what: str = '') -> str:
+    """Returns where results are: of runs, or of what is called so."""
+    suffix = f'_{what}' if what else ''
+    return os.path.join(self.directory, f'{self.name}{suffix}.json')
+
+  def flags(self, bindings: Sequence[str]) -> list[str]:
+    """Returns the flags by which any command takes a variant."""
+    bindings = (*bindings, *self.config)
+    return [
+      f'--config_file={self.file}',
+      *(f'--config={binding}' for binding in bindings),
+    ]
+
+  def records(self, what: str = '') -> list[dict]:
+    """Returns what is there: of each run, or of what is called so.
+
+    Raises:
+      UserError: If it is of another configuration.
+    """
+    return results.read(self.path(what), self._settings())
+
+  def add(self, records: Sequence[dict], what: str = '') -> None:
+    """Adds records to those of the runs, or of what is called so."""
+    results.add(self.path(what), self._settings(), records)
+
+  def run(
+    self, commands: Commands, variants: Variants, name: str, seed: int
+  ) -> list[dict]:
+    """Trains a variant and adds what came of it to the results.
+
+    Args:
+      commands: What trains and scores.
+      variants: Those of the experiment.
+      name: Of one of them.
+      seed: Of data and model.
+
+    Returns:
+      The new records; none if they are there, or another process is at it.
+    """
+    slug = re.sub(r'[^0-9a-zA-Z@]+', '_', name)
+    output_dir = self._output_dir(f'{slug}_seed{seed}')
+    os.makedirs(output_dir, exist_ok=True)
+    try:
+      with locking.locked(output_dir):
+        if results.find(self.records(), name, seed):
+          return []
+        records = self._train(commands, variants, name, seed, output_dir)
+        self.add(records)
+        shutil.rmtree(output_dir)
+        return records
+    except locking.InUseError:
+      return []
+
+  def _train(self, commands, variants, name, seed, output_dir):
+    bindings = [*variants.variants[name], f'SEED = {seed}']
+    to_output_dir = f'--output_dir={output_dir}'
+    with flagsaver.flagsaver():
+      run = commands.train(['train', *self.flags(bindings), to_output_dir])
+    accuracy = run.loop.history.get('eval', 'metrics/accuracy')
+    of_run = {
+      'seed': seed,
+      'weights': sum(w.size for w in jax.tree.leaves(run.loop.model.weights)),
+      'steps': run.loop.step,
+      'seconds': run.seconds,
+      'accuracy': float(accuracy[-1][1]),
+    }
+    records = [{'variant': name, **_of_score(run.score), **of_run}]
+    for other, (of, more) in variants.evaluations.items():
+      if of == name:
+        with flagsaver.flagsaver():
+          score = commands.evaluate(
+            ['evaluate', *self.flags([*bindings, *more]), to_output_dir]
+          )
+        records.append({'variant': other, **_of_score(score), **of_run})
+    del run
+    jax.clear_caches()
+    gc.collect()  # Layers are in cycles, and with them weights.
+    return records
+
+  def complete(self, commands: Commands, picture: str) -> None:
+    """Trains a model of images, and lets it complete some.
+
+    Args:
+      commands: What trains and generates.
+      picture: Where to write them.
+    """
+    if self.records():
+      return
+    output_dir = self._output_dir('model')
+    flags = [*self.flags([]), f'--output_dir={output_dir}']
+    with flagsaver.flagsaver():
+      run = commands.train(['train', *flags])
+    numbers = ','.join(map(str, _COMPLETED))
+    with flagsaver.flagsaver():
+      commands.generate(['generate', *flags, f'--images={numbers}'])
+    completed = results.load(os.path.join(output_dir, 'completions.json'))
+    shutil.copy(os.path.join(output_dir, 'completions.png'), picture)
+    names = ('source', 'temperature', 'images', 'bits_per_dim')
+    self.add(
+      [
+        {
+          'variant': self.name,
+          'setting': '',
+          'steps': run.loop.step,
+          **_of_score(run.score),
+          **{name: completed[name] for name in names},
+        }
+      ]
+    )
+
+  def _output_dir(self, name):
+    """Returns where a run is while it goes on."""
+    return os.path.join(self.directory, 'runs', self.name, name)
+
+  def _settings(self):
+    return {'file': f'gin/{self.file}', 'config': list(self.config)}
+
+
+def _of_score(score):
+  return {'bits': score.bits, 'standard_error': score.standard_error}

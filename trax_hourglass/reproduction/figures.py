@@ -1,0 +1,238 @@
+"""The sections of REPRODUCTION.md that are more than a comparison of bits.
+
+Each public function is called like `sections.comparison`.
+"""
+
+import statistics
+
+from trax_hourglass.benchmarks.report import GIGA, MIB
+from trax_hourglass.reproduction import analysis, pictures, results, sections
+from trax_hourglass.reproduction.studies import CHUNKS, LENGTHS, TEXT
+
+_AS_PREDICTED = 'as predicted'
+_KINDS = {
+  'operations of a step': lambda cost: cost['operations'],
+  'seconds of a step': lambda cost: statistics.median(cost['seconds']),
+}
+
+
+def figure_1(name, study, found):
+  rows = study.rows[TEXT]
+  parts = [sections.bits_table(TEXT, rows, found)]
+  records = found.records[TEXT]
+  costs = {cost['variant']: cost for cost in found.costs[TEXT]}
+  there = [
+    row.variant
+    for row in rows
+    if row.variant in costs and results.values(records, row.variant)
+  ]
+  families = {
+    'Transformer-XL': [v for v in there if ' ' not in v],
+    'Hourglass': [v for v in there if ' ' in v],
+  }
+  if any(len(variants) < 2 for variants in families.values()):
+    return sections.Section(analysis.NOT_RUN, '\n\n'.join(parts))
+  of_kind = {
+    kind: {v: value(costs[v]) for v in there} for kind, value in _KINDS.items()
+  }
+  path = found.picture(name)
+  pictures.cost_against_quality(records, families, of_kind, path)
+  parts.append(_costs_table({v: costs[v] for v in there}))
+  lines = {
+    kind: {
+      family: analysis.lines_by_seed(records, variants, cost)
+      for family, variants in families.items()
+    }
+    for kind, cost in of_kind.items()
+  }
+  parts.append(_fits_table(lines))
+  parts.append(
+    'Lines are fitted to bits over the logarithm of the cost, one for each '
+    'seed: mean (range). All models saw the same number of bytes.'
+  )
+  verdict = '; '.join(
+    f'{_sure(_gaps(of_family))} at equal {kind.split()[0]}'
+    for kind, of_family in lines.items()
+  )
+  return sections.Section(verdict, '\n\n'.join(parts), path)
+
+
+def section_3_1(name, study, found):
+  del study
+  records = found.operations
+  if not records:
+    return sections.Section(analysis.NOT_RUN, '')
+  path = found.picture(name)
+  pictures.operations(records, path)
+  rows, powers = [], {}
+  for kind in dict.fromkeys(record['variant'] for record in records):
+    of_kind = [r for r in records if r['variant'] == kind]
+    factors = [r['setting'] for r in of_kind]
+    operations = [r['operations'] for r in of_kind]
+    powers[kind] = analysis.exponent(factors, operations)
+    millions = (f'{n / 1e6:,.0f} M' for n in operations)
+    rows.append((kind, *millions, f'{powers[kind]:.2f}'))
+  header = ('', *(f'k = {k}' for k in factors), 'falls with k to the power of')
+  is_squared = abs(powers['full attention alone'] - 2) < 0.05
+  is_linear = abs(powers['local attention'] - 1) < 0.05
+  return sections.Section(
+    analysis.HOLDS if is_squared and is_linear else analysis.FAILS,
+    sections.table(header, rows),
+    path,
+  )
+
+
+def figures_6_and_7(name, study, found):
+  verdicts = sections.verdicts_of(study, found)
+  parts = [
+    sections.bits_table(LENGTHS, study.rows[LENGTHS], found),
+    sections.claims_table(verdicts),
+  ]
+  of_study = {row.variant for row in study.rows[LENGTHS]}
+  costs = [
+    {**cost, 'model': _model(cost['variant'])}
+    for cost in found.costs[LENGTHS]
+    if cost['variant'] in of_study
+  ]
+  path = None
+  if costs:
+    parts.append(_costs_of_lengths(costs))
+    records = [
+      {
+        **record,
+        'model': _model(record['variant']),
+        'length': int(record['variant'].rpartition(', ')[2]),
+      }
+      for record in found.records[LENGTHS]
+    ]
+    path = found.picture(name)
+    pictures.lengths(costs, records, path)
+  verdict = analysis.together(list(verdicts.values()))
+  return sections.Section(verdict, '\n\n'.join(parts), path)
+
+
+def appendix_a1(name, study, found):
+  records = found.records[CHUNKS]
+  bounds = analysis.copying_bounds()
+  of_variant = {
+    row.variant: bounds['without' if row.variant == '0@1 2@3 0@1' else 'with']
+    for row in study.rows[CHUNKS]
+  }
+  rows, words = [], []
+  for variant, bound in of_variant.items():
+    accuracy = results.values(records, variant, 'accuracy')
+    words.append(_beside(bound, accuracy))
+    rows.append(
+      (
+        f'`{variant}`',
+        f'{bound:.3f}',
+        sections.mean(accuracy),
+        ', '.join(f'{a:.3f}' for a in accuracy) or analysis.NOT_RUN,
+        words[-1],
+      )
+    )
+  path = None
+  if records:
+    path = found.picture(name)
+    pictures.accuracy(records, of_variant, path)
+  n = words.count(_AS_PREDICTED)
+  word = analysis.HOLDS if n == len(words) else analysis.NOT_RESOLVED
+  return sections.Section(
+    f'{word}: {n} of {len(words)} accuracies as predicted',
+    sections.table(
+      ('hierarchy', 'predicted', 'accuracy', 'each seed', ''), rows
+    ),
+    path,
+  )
+
+
+def _beside(bound, accuracy):
+  """Returns where accuracies lie, which random letters move a little."""
+  if not accuracy:
+    return analysis.NOT_RUN
+  difference = statistics.fmean(accuracy) - bound
+  if abs(difference) < 0.01:
+    return _AS_PREDICTED
+  return 'above' if difference > 0 else 'below'
+
+
+def figure_8(name, study, found):
+  del study
+  if not found.completions:
+    return sections.Section(analysis.NOT_RUN, '')
+  [record] = found.completions
+  bits = [x for image in record['bits_per_dim'] for x in image]
+  return sections.Section(
+    'the picture is for the reader to judge',
+    f'Trained for {record["steps"]:,} steps, {record["bits"]:.3f} bits per dim '
+    f'on {record["source"]}. The completions, drawn at temperature '
+    f'{record["temperature"]:g}, have {sections.spread(bits)} bits per dim.',
+    found.picture(name),
+  )
+
+
+def _costs_table(costs):
+  return sections.table(
+    ('', 'operations', 'seconds of a step', 'MiB'),
+    [
+      (
+        f'`{variant}`',
+        f'{cost["operations"] / GIGA:.2f} G',
+        sections.spread(cost['seconds']),
+        f'{cost["memory"] / MIB:.0f}',
+      )
+      for variant, cost in costs.items()
+    ],
+  )
+
+
+def _fits_table(lines):
+  families = next(iter(lines.values()))
+  return sections.table(
+    (
+      'cost',
+      *(f'{family}: bits for ten times the cost' for family in families),
+      'Hourglass lower by, at equal cost',
+    ),
+    [
+      (
+        kind,
+        *(sections.spread([x.slope for x in of[f]]) for f in families),
+        sections.spread(_gaps(of)),
+      )
+      for kind, of in lines.items()
+    ],
+  )
+
+
+def _gaps(lines):
+  return analysis.gaps(lines['Hourglass'], lines['Transformer-XL'])
+
+
+def _sure(gaps):
+  """Returns the word for gaps that should all be positive."""
+  if len(gaps) < analysis.SEEDS:
+    return f'{analysis.NOT_RESOLVED}: {len(gaps)} of {analysis.SEEDS} seeds'
+  return analysis.judge(statistics.fmean(gaps), max(gaps) - min(gaps))
+
+
+def _costs_of_lengths(costs):
+  lengths = sorted({cost['length'] for cost in costs})
+  models = list(dict.fromkeys(cost['model'] for cost in costs))
+  cells = {
+    (cost['model'], cost['length']): (
+      f'{cost["memory"] / MIB:.0f}, {statistics.median(cost["seconds"]):.3g}'
+    )
+    for cost in costs
+  }
+  return sections.table(
+    ('MiB, seconds of a step at batch 1', *map(str, lengths)),
+    [
+      (model, *(cells.get((model, n), analysis.NOT_RUN) for n in lengths))
+      for model in models
+    ],
+  )
+
+
+def _model(variant):
+  return variant.rpartition(', ')[0]

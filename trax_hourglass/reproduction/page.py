@@ -1,0 +1,110 @@
+"""Writes REPRODUCTION.md, and its pictures, from results."""
+
+import os
+
+from trax_hourglass.reproduction import figures, prepared, sections
+from trax_hourglass.reproduction.studies import STUDIES
+
+_HEADER = """\
+# The paper in small
+
+What two CPU cores can show of
+[arXiv:2110.13711](https://arxiv.org/abs/2110.13711): small models, trained for
+minutes on the embedded samples. Figures are *measured here* unless they stand
+in a column of the paper. This page is written from `results/*.json` by
+
+```bash
+python -m trax_hourglass.reproduce  # or one of them: --study=table5
+```
+
+What is in `results` is not done again, and what was stopped goes on; another
+`--output_dir` begins anew, and has a page of its own. The models are so much
+smaller than the paper's that no more than the sign of a difference can be
+compared. It is *not resolved* unless three runs of either side are there, and
+their means differ by more than three runs of the baseline do, which have
+nothing but other seeds (the paper's App. D.1)."""
+
+_NOT_RUN = """\
+## Not run here
+
+The paper's own experiments, with the command that is prepared for each. Hours
+follow from the steps and, where the paper has them (Table 1), its steps per
+second on four Titan V: *from the paper*, as are the results."""
+
+_SPECIAL = {
+  'figure1': figures.figure_1,
+  'section3_1': figures.section_3_1,
+  'figures6and7': figures.figures_6_and_7,
+  'appendix_a1': figures.appendix_a1,
+  'figure8': figures.figure_8,
+}
+
+
+def write(found: sections.Results, path: str) -> None:
+  """Writes the page and its pictures.
+
+  Args:
+    found: All that is there.
+    path: Of the page.
+  """
+  made = {
+    name: _SPECIAL.get(name, sections.comparison)(name, study, found)
+    for name, study in STUDIES.items()
+  }
+  folder = os.path.dirname(os.path.abspath(path))
+  parts = [_HEADER, _summary(made)]
+  parts += [_section(name, made[name], folder) for name in made]
+  parts += [_NOT_RUN, _prepared()]
+  with open(path, 'w', encoding='utf-8') as file:
+    file.write('\n\n'.join(parts) + '\n')
+
+
+def _summary(made):
+  return sections.table(
+    ('', 'the paper says', 'ours in small'),
+    [
+      (
+        f'[{study.source}](#{_anchor(study.title)})',
+        study.says,
+        made[name].verdict,
+      )
+      for name, study in STUDIES.items()
+    ],
+  )
+
+
+def _section(name, section, folder):
+  study = STUDIES[name]
+  parts = [
+    f'## {study.title}',
+    f'{study.source}. *The paper:* {study.says}',
+    f'*Ours:* {section.verdict}.',
+  ]
+  if section.picture:
+    place = os.path.relpath(section.picture, folder)
+    parts.append(f'![{study.title}]({place})')
+  if section.body:
+    parts.append(section.body)
+  files = ', '.join(f'`gin/reproduction/{e}.gin`' for e in study.files)
+  parts.append(f'`python -m trax_hourglass.reproduce --study={name}`, {files}')
+  return '\n\n'.join(parts)
+
+
+def _anchor(title):
+  return title.lower().replace(',', '').replace(' ', '-')
+
+
+def _prepared():
+  return sections.table(
+    ('', 'result', 'hardware and hours', 'command'),
+    [
+      (
+        row.what,
+        row.result,
+        row.takes,
+        f'`python -m trax_hourglass.train --config_file={row.file} '
+        f'--output_dir=runs/{row.file[:-4]}`',
+      )
+      for row in prepared.EXPERIMENTS
+    ],
+  )

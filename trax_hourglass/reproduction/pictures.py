@@ -1,0 +1,198 @@
+"""Pictures of results."""
+
+from collections.abc import Mapping, Sequence
+import statistics
+
+from matplotlib import figure
+
+from trax_hourglass.benchmarks import report
+from trax_hourglass.reproduction import analysis, results
+
+
+def bits(
+  panels: Mapping[str, Sequence[dict]],
+  variants: Mapping[str, Sequence[str]],
+  baselines: Mapping[str, str],
+  title: str,
+  path: str,
+) -> None:
+  """Draws the bits of each run, a row for a variant and a panel for data.
+
+  Args:
+    panels: Records of each experiment.
+    variants: Which to show of it.
+    baselines: The variant whose runs are shown as a band.
+    title: Of the picture.
+    path: Where to write it.
+  """
+  rows = max(map(len, variants.values()))
+  picture = figure.Figure(
+    figsize=(5.2 * len(panels), 1.3 + 0.4 * rows), layout='constrained'
+  )
+  grid = picture.subplots(1, len(panels), squeeze=False)
+  for axes, (name, records) in zip(grid[0], panels.items(), strict=True):
+    for place, variant in enumerate(variants[name]):
+      values = results.values(records, variant)
+      axes.plot(values, [place] * len(values), 'o', color='C0', alpha=0.5)
+      if values:
+        axes.plot(statistics.fmean(values), place, '|', color='C0', ms=16)
+    reruns = results.values(records, baselines[name])
+    if reruns:
+      axes.axvspan(min(reruns), max(reruns), color='C1', alpha=0.2)
+    axes.set_yticks(range(len(variants[name])), variants[name])
+    axes.invert_yaxis()
+    axes.margins(y=0.1)
+    axes.set_xlabel(f'{unit(name)}, {name}')
+    axes.grid(axis='x', alpha=0.3)
+  picture.suptitle(
+    f"{title}: each run, mean, and the range of the baseline's runs",
+    fontsize='medium',
+  )
+  report.save(picture, path)
+
+
+def unit(experiment: str) -> str:
+  return 'bits per dim' if experiment == 'photographs' else 'bits per byte'
+
+
+def cost_against_quality(
+  records: Sequence[dict],
+  families: Mapping[str, Sequence[str]],
+  costs: Mapping[str, Mapping[str, float]],
+  path: str,
+) -> None:
+  """Draws bits over cost, and the lines fitted to all seeds (Figure 1).
+
+  Args:
+    records: Of the runs.
+    families: The variants of each kind of model.
+    costs: For each kind of cost, that of each variant.
+    path: Where to write it.
+  """
+  picture = figure.Figure(figsize=(10, 4.2), layout='constrained')
+  for axes, (label, cost) in zip(
+    picture.subplots(1, len(costs), sharey=True), costs.items(), strict=True
+  ):
+    for i, (family, variants) in enumerate(families.items()):
+      points = {
+        variant: results.values(records, variant) for variant in variants
+      }
+      x = [cost[v] for v, values in points.items() for _ in values]
+      y = [value for values in points.values() for value in values]
+      axes.plot(x, y, 'o', color=f'C{i}', alpha=0.6, label=family)
+      line = analysis.fit(x, y)
+      axes.plot(line.costs, [line.at(c) for c in line.costs], color=f'C{i}')
+      for variant, values in points.items():
+        axes.annotate(
+          variant,
+          (cost[variant], min(values)),
+          xytext=(0, -11),
+          textcoords='offset points',
+          ha='center',
+          fontsize='xx-small',
+          color=f'C{i}',
+        )
+    axes.set_xscale('log')
+    axes.set_xlabel(label)
+    axes.grid(alpha=0.3, which='both')
+    axes.legend()
+  picture.axes[0].set_ylabel('bits per byte, validation')
+  report.save(picture, path)
+
+
+def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
+  """Draws memory and step time over length, and bits over both (Figures 6, 7).
+
+  Args:
+    costs: With a model, length, memory and seconds each.
+    records: Of runs, with a model, length and bits each.
+    path: Where to write it.
+  """
+  models = list(dict.fromkeys(cost['model'] for cost in costs))
+  figures = {
+    'MiB of a step': lambda cost: cost['memory'] / report.MIB,
+    'seconds of a step': lambda cost: statistics.median(cost['seconds']),
+  }
+  picture = figure.Figure(figsize=(10, 7.5), layout='constrained')
+  grid = picture.subplots(2, len(figures))
+  for (above, below), (label, value) in zip(
+    grid.T, figures.items(), strict=True
+  ):
+    for i, model in enumerate(models):
+      of_model = [cost for cost in costs if cost['model'] == model]
+      style = {'color': f'C{i}', 'label': model}
+      above.plot(
+        [cost['length'] for cost in of_model],
+        list(map(value, of_model)),
+        marker='o',
+        **style,
+      )
+      for length, marker in ((512, 'o'), (2048, 's')):
+        by_length = {cost['length']: value(cost) for cost in of_model}
+        y = [
+          r['bits']
+          for r in records
+          if (r['model'], r['length']) == (model, length)
+        ]
+        if y and length in by_length:
+          x = [by_length[length]] * len(y)
+          below.plot(x, y, marker, color=f'C{i}', alpha=0.6)
+    above.set(xscale='log', yscale='log', xlabel='length', ylabel=label)
+    above.set_xticks(sorted({cost['length'] for cost in costs}))
+    above.xaxis.set_major_formatter('{x:.0f}')
+    above.minorticks_off()
+    below.set(xscale='log', xlabel=label, ylabel='bits per byte, validation')
+    for axes in (above, below):
+      axes.grid(alpha=0.3)
+    above.legend(fontsize='x-small')
+  picture.suptitle(
+    'Steps at batch 1; bits of runs at length 512 (circles) and 2048 (squares)',
+    fontsize='medium',
+  )
+  report.save(picture, path)
+
+
+def accuracy(
+  records: Sequence[dict], bounds: Mapping[str, float], path: str
+) -> None:
+  """Draws the accuracy of each variant and what it can be at most (App. A.1).
+
+  Args:
+    records: Of runs.
+    bounds: The highest possible accuracy of each variant.
+    path: Where to write it.
+  """
+  picture = figure.Figure(figsize=(7, 2.8), layout='constrained')
+  axes = picture.subplots()
+  for place, (variant, bound) in enumerate(bounds.items()):
+    values = results.values(records, variant, 'accuracy')
+    axes.plot(values, [place] * len(values), 'o', color='C0', alpha=0.5)
+    axes.plot([bound] * 2, [place - 0.3, place + 0.3], color='C3')
+  axes.set_yticks(range(len(bounds)), list(bounds))
+  axes.invert_yaxis()
+  axes.set(
+    xlim=(0.3, 0.75),
+    xlabel='accuracy on chunks L#L: runs (dots), the most possible (line)',
+  )
+  axes.grid(axis='x', alpha=0.3)
+  report.save(picture, path)
+
+
+def operations(records: Sequence[dict], path: str) -> None:
+  """Draws a level's operations over its shorten factor (Section 3.1)."""
+  picture = figure.Figure(figsize=(6.5, 4.2), layout='constrained')
+  axes = picture.subplots()
+  for name in dict.fromkeys(record['variant'] for record in records):
+    points = [
+      (r['setting'], r['operations']) for r in records if r['variant'] == name
+    ]
+    k, counts = zip(*points, strict=True)
+    p = analysis.exponent(k, counts)
+    axes.plot(k, counts, marker='o', label=f'{name}: k^-{p:.2f}')
+  axes.set(xscale='log', yscale='log', xlabel='shorten factor k')
+  axes.set_ylabel('operations of a level')
+  axes.set_xticks(k, map(str, k))
+  axes.minorticks_off()
+  axes.grid(alpha=0.3, which='both')
+  axes.legend()
+  report.save(picture, path)

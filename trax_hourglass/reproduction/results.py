@@ -1,0 +1,79 @@
+"""Results as JSON files, which several processes may add to."""
+
+from collections.abc import Sequence
+import fcntl
+import json
+import os
+
+from trax_hourglass.errors import UserError
+
+
+def read(path: str, settings: dict) -> list[dict]:
+  """Returns the records of a file, none if there is no file.
+
+  Args:
+    path: Of the file.
+    settings: What all its records were made with.
+
+  Raises:
+    UserError: If they were made with something else.
+  """
+  content = load(path)
+  if content is None:
+    return []
+  others = {name: content.get(name) for name in settings}
+  if others != settings:
+    raise UserError(
+      f'{path}: got results of {others}, expected {settings}; give another '
+      '--output_dir'
+    )
+  return content['records']
+
+
+def load(path: str) -> dict | None:
+  """Returns what is in a file, `None` if there is none."""
+  try:
+    with open(path, encoding='utf-8') as file:
+      return json.load(file)
+  except FileNotFoundError:
+    return None
+  except json.JSONDecodeError as error:
+    raise UserError(
+      f'{path}: {error}, expected JSON; delete it, or give another --output_dir'
+    ) from error
+
+
+def add(path: str, settings: dict, records: Sequence[dict]) -> None:
+  """Adds records to a file, in the place of those with the same key."""
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  with open(os.path.join(os.path.dirname(path), '.lock'), 'w') as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    by_key = {_key(r): r for r in (*read(path, settings), *records)}
+    _write(path, {**settings, 'records': [by_key[k] for k in sorted(by_key)]})
+
+
+def find(records: Sequence[dict], variant: str, seed: int) -> dict | None:
+  """Returns the record of a run; `None` if there is none."""
+  for record in records:
+    if _key(record) == (variant, seed):
+      return record
+  return None
+
+
+def values(
+  records: Sequence[dict], variant: str, what: str = 'bits'
+) -> list[float]:
+  """Returns a figure of all runs of a variant."""
+  return [r[what] for r in records if r['variant'] == variant]
+
+
+def _key(record):
+  """Returns what a record is of; costs have a setting in place of a seed."""
+  return record['variant'], record.get('seed', record.get('setting'))
+
+
+def _write(path, content):
+  temporary = f'{path}.{os.getpid()}'
+  with open(temporary, 'w', encoding='utf-8') as file:
+    file.write(json.dumps(content, indent=1) + '\n')
+  os.replace(temporary, path)

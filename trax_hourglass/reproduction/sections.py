@@ -1,0 +1,160 @@
+"""The sections of REPRODUCTION.md, one for each study, and what is in them."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import statistics
+
+from trax_hourglass.reproduction import analysis, pictures, results
+from trax_hourglass.reproduction.analysis import Verdict
+from trax_hourglass.reproduction.experiments import Variants
+from trax_hourglass.reproduction.studies import Claim, Row, Study
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+  """All that is there.
+
+  Attributes:
+    directory: Where pictures go.
+    records: Of runs, by experiment.
+    costs: What steps cost, by experiment.
+    operations: Of a level, for each kind and factor.
+    completions: What was completed, if anything was.
+    variants: By experiment.
+  """
+
+  directory: str
+  records: Mapping[str, Sequence[dict]]
+  costs: Mapping[str, Sequence[dict]]
+  operations: Sequence[dict]
+  completions: Sequence[dict]
+  variants: Mapping[str, Variants]
+
+  def picture(self, name: str) -> str:
+    return os.path.join(self.directory, f'{name}.png')
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+  """What a study came to.
+
+  Attributes:
+    verdict: In a few words.
+    body: Markdown, without a heading.
+    picture: Where it is, if there is one.
+  """
+
+  verdict: str
+  body: str
+  picture: str | None = None
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """Returns a table in Markdown."""
+  lines = [header, ['---'] * len(header), *rows]
+  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def comparison(name: str, study: Study, found: Results) -> Section:
+  """Returns the section of a study that compares bits, its picture written."""
+  parts = [
+    bits_table(experiment, rows, found)
+    for experiment, rows in study.rows.items()
+  ]
+  verdicts = verdicts_of(study, found)
+  parts.append(claims_table(verdicts))
+  picture = _bits_picture(name, study, found)
+  return Section(
+    analysis.together(list(verdicts.values())), '\n\n'.join(parts), picture
+  )
+
+
+def verdicts_of(study: Study, found: Results) -> dict[Claim, Verdict]:
+  return {
+    claim: analysis.verdict(
+      claim,
+      found.records[claim.experiment],
+      found.variants[claim.experiment].baseline,
+    )
+    for claim in study.claims
+  }
+
+
+def bits_table(experiment: str, rows: Sequence[Row], found: Results) -> str:
+  """Returns the bits of variants, beside the paper's."""
+  records = found.records[experiment]
+  lines = []
+  for row in rows:
+    bits = results.values(records, row.variant)
+    weights = results.values(records, row.variant, 'weights')
+    lines.append(
+      (
+        f'`{row.variant}`',
+        f'{weights[0] / 1e6:.2f}M' if weights else '-',
+        mean(bits),
+        ', '.join(f'{b:.3f}' for b in bits) or 'not run',
+        f'`{row.theirs}`' if row.theirs else '-',
+        f'{row.bits:.3f}' if row.bits else '-',
+      )
+    )
+  return table(
+    (
+      f'ours, {experiment}',
+      'weights',
+      pictures.unit(experiment),
+      'each seed',
+      'paper',
+      'its bits',
+    ),
+    lines,
+  )
+
+
+def claims_table(verdicts: Mapping[Claim, Verdict]) -> str:
+  return table(
+    ('fewer bits', 'than', 'on', 'by', "baseline's range", ''),
+    [
+      (
+        f'`{claim.better}`',
+        f'`{claim.worse}`',
+        claim.experiment,
+        _signed(verdict.difference),
+        '-' if verdict.spread is None else f'{verdict.spread:.3f}',
+        verdict.text,
+      )
+      for claim, verdict in verdicts.items()
+    ],
+  )
+
+
+def _bits_picture(name, study, found):
+  if not any(found.records[experiment] for experiment in study.rows):
+    return None
+  path = found.picture(name)
+  pictures.bits(
+    {experiment: found.records[experiment] for experiment in study.rows},
+    {e: [row.variant for row in rows] for e, rows in study.rows.items()},
+    {e: found.variants[e].baseline for e in study.rows},
+    study.title,
+    path,
+  )
+  return path
+
+
+def mean(values: Sequence[float]) -> str:
+  return f'{statistics.fmean(values):.3f}' if values else '-'
+
+
+def _signed(number):
+  return '-' if number is None else f'{number:+.3f}'
+
+
+def spread(values: Sequence[float]) -> str:
+  """Returns mean and range."""
+  if not values:
+    return '-'
+  middle = statistics.fmean(values)
+  if len(values) == 1:
+    return f'{middle:.3g}'
+  return f'{middle:.3g} ({min(values):.3g} to {max(values):.3g})'

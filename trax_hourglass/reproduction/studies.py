@@ -1,0 +1,346 @@
+"""What the paper claims, and which runs of ours can tell.
+
+All numbers here are from the paper, arXiv:2110.13711.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+
+TEXT, PHOTOGRAPHS = 'text', 'photographs'
+LENGTHS, CHUNKS = 'lengths', 'chunks'
+COMPLETIONS = 'completions'
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A variant of ours, and the paper's counterpart.
+
+  Attributes:
+    variant: As in the gin file.
+    theirs: What the counterpart is called.
+    bits: Of the counterpart, per byte or dim; `None` if the paper has none.
+  """
+
+  variant: str
+  theirs: str | None = None
+  bits: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+  """That one variant takes fewer bits than another, both in one experiment."""
+
+  experiment: str
+  better: str
+  worse: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """Some claims of the paper and the runs that test them.
+
+  Attributes:
+    title: What it is about.
+    source: Where the paper has it.
+    says: What the paper says.
+    rows: What is compared, by experiment.
+    claims: What should come out.
+    costs: Experiments whose costs are measured for it.
+    others: Experiments of another kind than training variants.
+  """
+
+  title: str
+  source: str
+  says: str
+  rows: Mapping[str, tuple[Row, ...]]
+  claims: tuple[Claim, ...] = ()
+  costs: tuple[str, ...] = ()
+  others: tuple[str, ...] = ()
+
+  @property
+  def files(self) -> tuple[str, ...]:
+    """The experiments it takes, which are called like their gin files."""
+    return (*self.rows, *self.others)
+
+
+def _claims(experiment, *pairs):
+  return tuple(Claim(experiment, better, worse) for better, worse in pairs)
+
+
+_BASE = '1@1 4@3 1@1'
+
+STUDIES = {
+  'figure1': Study(
+    title='Cost against quality',
+    source='Figure 1, Section 4.2',
+    says=(
+      'At equal compute an Hourglass takes fewer bits than a Transformer-XL, '
+      'and lines fitted to both have similar slopes.'
+    ),
+    rows={
+      TEXT: (
+        Row('2@1', '6@1', 1.182),
+        Row('3@1', '8@1', 1.151),
+        Row('4@1', '10@1', 1.128),
+        Row('6@1', '12@1', 1.115),
+        Row('1@1 1@3 1@1', '2@1 1@3 2@1', 1.163),
+        Row('1@1 2@3 1@1'),
+        Row(_BASE, '2@1 4@3 2@1', 1.128),
+        Row('1@1 8@3 1@1', '2@1 8@3 2@1', 1.111),
+        Row('2@1 4@3 2@1'),
+      )
+    },
+    costs=(TEXT,),
+  ),
+  'section3_1': Study(
+    title='Operations of a level',
+    source='Section 3.1',
+    says=(
+      'Shortening by k divides the operations of full attention by k squared, '
+      'those of linear-time attention and of feed-forward layers by k.'
+    ),
+    rows={},
+    others=(LENGTHS,),
+  ),
+  'table5': Study(
+    title='Shortened layers',
+    source='Table 5, Section 4.2',
+    says='The more layers on the shortened sequence, the fewer bits.',
+    rows={
+      TEXT: (
+        Row('1@1 1@3 1@1', '2@1 1@3 2@1', 1.164),
+        Row('1@1 2@3 1@1'),
+        Row(_BASE, '2@1 4@3 2@1', 1.134),
+        Row('1@1 8@3 1@1', '2@1 8@3 2@1', 1.111),
+      )
+    },
+    claims=_claims(
+      TEXT,
+      (_BASE, '1@1 1@3 1@1'),
+      ('1@1 8@3 1@1', '1@1 1@3 1@1'),
+      ('1@1 8@3 1@1', _BASE),
+    ),
+  ),
+  'table6': Study(
+    title='Vanilla layers',
+    source='Table 6, Section 4.3',
+    says=(
+      'Without vanilla layers bits are many more; one on each side is better '
+      'than two on one, and two on each side better still.'
+    ),
+    rows={
+      TEXT: (
+        Row('0@1 4@3 0@1', '(0, 0)', 1.460),
+        Row('0@1 4@3 2@1', '(0, 2)', 1.176),
+        Row('2@1 4@3 0@1', '(2, 0)', 1.189),
+        Row(_BASE, '(1, 1)', 1.171),
+        Row('2@1 4@3 2@1', '(2, 2)', 1.128),
+      ),
+      PHOTOGRAPHS: (
+        Row('0@1 4@3 0@1', '(0, 0)', 3.429),
+        Row('0@1 4@3 2@1', '(0, 2)', 3.108),
+        Row('2@1 4@3 0@1', '(2, 0)', 3.035),
+        Row(_BASE, '(1, 1)', 3.012),
+        Row('2@1 4@3 2@1', '(2, 2)', 2.966),
+      ),
+    },
+    claims=tuple(
+      claim
+      for experiment in (TEXT, PHOTOGRAPHS)
+      for claim in _claims(
+        experiment,
+        (_BASE, '0@1 4@3 0@1'),
+        (_BASE, '0@1 4@3 2@1'),
+        (_BASE, '2@1 4@3 0@1'),
+        ('2@1 4@3 2@1', _BASE),
+      )
+    ),
+  ),
+  'table7': Study(
+    title='Upsampling',
+    source='Table 7, Section 4.4',
+    says=(
+      'Attention upsampling is better than repeating and than a linear map; '
+      "on text best with U(x, x') = x + linear(x'), on images with U = x."
+    ),
+    rows={
+      TEXT: (
+        Row('repeat', 'repeat', 1.148),
+        Row('linear', 'linear', 1.163),
+        Row('attention, U = x', 'attention, U = x', 1.145),
+        Row(_BASE, 'attention, U = x + linear', 1.132),
+      ),
+      PHOTOGRAPHS: (
+        Row('repeat', 'repeat', 3.062),
+        Row('linear', 'linear', 3.020),
+        Row('attention, U = x', 'attention, U = x', 2.967),
+        Row(_BASE, 'attention, U = x + linear', 3.012),
+      ),
+    },
+    claims=(
+      *_claims(
+        TEXT, (_BASE, 'repeat'), (_BASE, 'linear'), (_BASE, 'attention, U = x')
+      ),
+      *_claims(
+        PHOTOGRAPHS,
+        (_BASE, 'repeat'),
+        (_BASE, 'linear'),
+        ('attention, U = x', _BASE),
+      ),
+    ),
+  ),
+  'table8': Study(
+    title='Shortening',
+    source='Table 8, Section 4.5',
+    says=(
+      'On text attention with S = average is best and linear pooling worst; '
+      'on images a linear S or linear pooling is best and the average worst.'
+    ),
+    rows={
+      TEXT: (
+        Row('average pooling', 'average pooling', 1.129),
+        Row(_BASE, 'attention, S = average', 1.124),
+        Row('attention, S = linear', 'attention, S = linear', 1.142),
+        Row('linear pooling', 'linear pooling', 1.159),
+      ),
+      PHOTOGRAPHS: (
+        Row('average pooling', 'average pooling', 3.116),
+        Row(_BASE, 'attention, S = average', 3.012),
+        Row('attention, S = linear', 'attention, S = linear', 2.998),
+        Row('linear pooling', 'linear pooling', 2.998),
+      ),
+    },
+    claims=(
+      *_claims(
+        TEXT,
+        (_BASE, 'average pooling'),
+        (_BASE, 'attention, S = linear'),
+        (_BASE, 'linear pooling'),
+      ),
+      *_claims(
+        PHOTOGRAPHS,
+        (_BASE, 'average pooling'),
+        ('attention, S = linear', _BASE),
+        ('linear pooling', _BASE),
+      ),
+    ),
+  ),
+  'table4': Study(
+    title='Shorten factor dropout',
+    source='Table 4, Section 4.1',
+    says=(
+      'Trained with a factor drawn from {2, 3} in each step, a model is better '
+      'at either than one trained with that alone.'
+    ),
+    rows={
+      TEXT: (
+        Row('k from {2,3}, at 2', '2@1 8@{2,3} 2@1, at 2', 1.104),
+        Row('k = 2', '2@1 8@2 2@1', 1.116),
+        Row('k from {2,3}, at 3', '2@1 8@{2,3} 2@1, at 3', 1.116),
+        Row('k = 3', '2@1 8@3 2@1', 1.124),
+      )
+    },
+    claims=_claims(
+      TEXT, ('k from {2,3}, at 2', 'k = 2'), ('k from {2,3}, at 3', 'k = 3')
+    ),
+  ),
+  'table1': Study(
+    title='Shorten factors and stages',
+    source='Table 1, Section 4.6',
+    says=(
+      'A smaller factor takes fewer bits and costs more; two stages are better '
+      'than one of the same total factor and nearly the same cost.'
+    ),
+    rows={
+      TEXT: (
+        Row('1@1 4@2 1@1', '5@1 8@2 5@1', 1.079),
+        Row(_BASE, '2@1 4@3 2@1', 1.128),
+        Row('1@1 4@4 1@1', '2@1 4@4 2@1', 1.143),
+        Row('1@1 1@2 2@4 1@2 1@1', '2@1 1@2 4@4 1@2 2@1', 1.115),
+      ),
+      LENGTHS: (
+        Row('Hourglass 1@1 4@2 1@1, 2048', '5@1 8@2 5@1', 1.079),
+        Row('Hourglass 1@1 4@3 1@1, 2048', '2@1 4@3 2@1', 1.128),
+        Row('Hourglass 1@1 4@4 1@1, 2048', '2@1 4@4 2@1', 1.143),
+        Row(
+          'Hourglass 1@1 1@2 2@4 1@2 1@1, 2048', '2@1 1@2 4@4 1@2 2@1', 1.115
+        ),
+      ),
+    },
+    claims=(
+      *_claims(
+        TEXT,
+        ('1@1 4@2 1@1', _BASE),
+        (_BASE, '1@1 4@4 1@1'),
+        ('1@1 1@2 2@4 1@2 1@1', '1@1 4@4 1@1'),
+      ),
+      *_claims(
+        LENGTHS,
+        ('Hourglass 1@1 4@2 1@1, 2048', 'Hourglass 1@1 4@3 1@1, 2048'),
+        ('Hourglass 1@1 4@3 1@1, 2048', 'Hourglass 1@1 4@4 1@1, 2048'),
+        ('Hourglass 1@1 1@2 2@4 1@2 1@1, 2048', 'Hourglass 1@1 4@4 1@1, 2048'),
+      ),
+    ),
+  ),
+  'figures6and7': Study(
+    title='Other lengths, and a Reformer inside',
+    source='Figures 6 and 7, Section 3.2',
+    says=(
+      'Shortening lets a larger model have the memory and step time of its '
+      'backbone, a Transformer-XL or a Reformer, and take fewer bits.'
+    ),
+    rows={
+      LENGTHS: tuple(
+        Row(f'{name}, {length}')
+        for length in (512, 2048)
+        for name in (
+          'Transformer-XL 4@1',
+          'Hourglass 1@1 6@3 1@1',
+          'Reformer 4@1',
+          'Reformer Hourglass 1@1 6@3 1@1',
+        )
+      )
+    },
+    claims=tuple(
+      claim
+      for length in (512, 2048)
+      for claim in _claims(
+        LENGTHS,
+        (
+          f'Hourglass 1@1 6@3 1@1, {length}',
+          f'Transformer-XL 4@1, {length}',
+        ),
+        (
+          f'Reformer Hourglass 1@1 6@3 1@1, {length}',
+          f'Reformer 4@1, {length}',
+        ),
+      )
+    ),
+    costs=(LENGTHS,),
+  ),
+  'appendix_a1': Study(
+    title='Why vanilla layers',
+    source='App. A.1',
+    says=(
+      'Of chunks L#L with a random letter L, a model without vanilla layers '
+      'gets at most half right (exactly 1/3 + 2/(3V) of V letters), with one '
+      'vanilla layer two thirds, 2/3 + 1/(3V); attention to as many tokens as '
+      'the shorten factor is enough for it.'
+    ),
+    rows={
+      CHUNKS: (
+        Row('0@1 2@3 0@1'),
+        Row('1@1 2@3 0@1'),
+        Row('0@1 2@3 1@1'),
+        Row('0@1 2@3 1@1, local'),
+      )
+    },
+  ),
+  'figure8': Study(
+    title='Completions',
+    source='Figure 8',
+    says='Given the upper half of an image, the model completes it plausibly.',
+    rows={},
+    others=(COMPLETIONS,),
+  ),
+}
