@@ -5,7 +5,6 @@ import json
 import jax
 import pytest
 
-from tests.commands import fails
 from trax_hourglass import benchmark
 from trax_hourglass.benchmarks import generation, pytorch, table1
 
@@ -192,29 +191,3 @@ def test_measures_generation(capsys, tmp_path, monkeypatch):
     'average and repeat',
   }
   assert 'time per token, late against early' in out
-
-
-@pytest.mark.parametrize(
-  ('argv', 'message'),
-  [
-    (['--dropout=a'], "--dropout: got 'a'"),
-    (['--repeats=0'], 'repeats: got 0'),
-    (['--config_file=quickstart.gin'], '--config_file has no effect here'),
-    (['--config=STEPS = 1'], '--config has no effect here'),
-    (['--safe'], '--safe has no effect here'),
-    (['--hierarchy=2@'], "'2@'"),
-    (['--what=step,back'], "--what: got 'back', expected some of step, grad"),
-    (['--what='], "--what: got ''"),
-    (['--models=ours'], "--models: got 'ours', expected some of trax_hourgla"),
-    (['--table1'], '--length has no effect with --table1'),
-    (['--generation'], '--dropout has no effect with --generation'),
-  ],
-)
-def test_names_what_is_wrong(capsys, argv, message):
-  argv = ['benchmark', *TINY, *argv]
-  assert message in fails(capsys, argv, main=benchmark.main)
-
-
-def test_says_that_a_binding_of_table_1_is_wrong(capsys):
-  argv = ['benchmark', '--table1', '--config=trax_hourglass.HourglassLM.x = 1']
-  assert 'x' in fails(capsys, argv, main=benchmark.main)

@@ -140,55 +140,6 @@ def test_completes_images(image_run, images, capsysbinary, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('argv', 'message'),
-  [
-    ([], 'checkpoint: not given'),
-    (['--output_dir={empty}'], 'no model.pkl.gz in {empty}; train there first'),
-    (['{run}', '--length=41'], 'length: got 41 tokens after a prompt of 0'),
-    (
-      ['{run}', '--prompt=' + 'a' * 40],
-      'prompt: got 40 tokens, expected fewer',
-    ),
-    (['{run}', '--prompt=' + 'a' * 9, '--length=32'], 'expected at most 31'),
-    (['{run}', '--length=0'], 'length: got 0'),
-    (['{run}', '--top_p=0'], 'top_p: got 0.0, expected a number in (0, 1]'),
-    (['{run}', '--top_p=1.5'], 'top_p: got 1.5'),
-    (['{run}', '--top_k=0'], 'top_k: got 0'),
-    (['{run}', '--top_k=a'], 'top_k'),
-    (['{run}', '--temperature=-1'], 'temperature: got -1.0'),
-    (['{run}', '--temperature=inf'], 'temperature: got inf'),
-    (['{run}', '--seed=-1', '--length=2'], 'seed: got -1'),
-    (['{run}', '--prompt=a', '--prompt_file=b'], 'are both given'),
-    (['{run}', '--prompt_file=/nothing'], '/nothing'),
-    (['{run}', '--completions=2'], '--completions has no effect on a model of'),
-    (
-      ['{run}', '--config=trax_hourglass.HourglassLM.d_model = 16'],
-      "expected the model's (256, 16)",
-    ),
-    (
-      ['{run}', '--config=train.model = @trax.models.HourglassLM'],
-      "trax.models.HourglassLM has no mode 'predict'",
-    ),
-    (['{image_run}', '--prompt=a'], '--prompt has no effect on a model of ima'),
-    (['{image_run}', '--length=3'], '--length has no effect'),
-    (['{image_run}', '--images=4'], "--images: got '4', expected numbers from"),
-    (['{image_run}', '--images='], "--images: got ''"),
-    (['{image_run}', '--completions=0'], 'completions: got 0'),
-  ],
-)
-def test_names_what_is_wrong(run, image_run, tmp_path, capsys, argv, message):
-  places = {
-    'run': f'--output_dir={run}',
-    'image_run': f'--output_dir={image_run}',
-    'empty': tmp_path,
-  }
-  argv = [argument.format(**places) for argument in argv]
-  line = fails(capsys, ['generate', *argv], main=generate.main)
-  assert line.startswith('error: ')
-  assert message.format(**places) in line
-
-
-@pytest.mark.parametrize(
   ('vocab_size', 'message'),
   [
     (65, 'prompt: got a token 65, expected tokens from 0 to 64'),

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.commands import arguments, fails
-from trax_hourglass import evaluate, hosts, memory, train
+from tests.commands import arguments
+from trax_hourglass import hosts, load_checkpoint
 from trax_hourglass.training import checkpoints
 
 
@@ -63,42 +62,6 @@ def test_flags_come_before_the_launcher(calls, monkeypatch):
   assert given['num_processes'] == 3
   assert given['process_id'] == 2
   assert given['cluster_detection_method'] == 'deactivate'
-
-
-@pytest.mark.parametrize('main', [train.main, evaluate.main])
-@pytest.mark.parametrize(
-  ('flags', 'message'),
-  [
-    (['--num_processes=2'], '--coordinator_address: not given, expected '),
-    (
-      ['--coordinator_address=first:1', '--num_processes=2'],
-      '--process_id: not given',
-    ),
-    (
-      [
-        '--coordinator_address=first',
-        '--num_processes=2',
-        '--process_id=0',
-      ],
-      "--coordinator_address: got 'first', expected HOST:PORT",
-    ),
-    (
-      [
-        '--coordinator_address=first:1',
-        '--num_processes=2',
-        '--process_id=2',
-      ],
-      '--process_id: got 2, expected one from 0 to 1',
-    ),
-  ],
-)
-def test_refuses_half_of_the_flags(capsys, main, flags, message):
-  assert message in fails(capsys, ['command', *flags], main=main)
-
-
-def test_refuses_flags_where_there_is_one_host(capsys):
-  line = fails(capsys, ['memory', '--num_processes=2'], main=memory.main)
-  assert '--num_processes has no effect here' in line
 
 
 def _port() -> int:
@@ -254,26 +217,51 @@ def _figures(line):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('victim', [0, 1])
-def test_one_host_ends_with_the_other_and_both_resume(text, tmp_path, victim):
-  run, copy = tmp_path / 'run', tmp_path / 'copy'
-  endless = ('train.steps = 1000000', 'train.eval_frequency = 10')
-  processes = _hosts(_argv(text, run, *endless), tmp_path)
+@pytest.mark.parametrize('signum', [signal.SIGKILL, signal.SIGTERM])
+def test_one_host_ends_with_the_other_and_both_resume(
+  text, tmp_path, victim, signum
+):
+  run, whole = tmp_path / 'run', tmp_path / 'whole'
+  frequency = 'train.eval_frequency = 10'
+  endless = _argv(text, run, 'train.steps = 1000000', frequency)
+  processes = _hosts(endless, tmp_path)
+  logs = [tmp_path / f'log{i}' for i in range(2)]
   try:
-    log = tmp_path / 'log0'
-    while 'step 20 ' not in log.read_text():
+    while not any(
+      int(path.name.removeprefix('step_')) >= 20
+      for path in run.glob('checkpoints/step_*')
+    ):
       assert [process.poll() for process in processes] == [None, None]
       time.sleep(0.2)
-    processes[victim].send_signal(signal.SIGKILL)
-    killed = time.monotonic()
-    assert processes[1 - victim].wait(60) != 0
-    assert time.monotonic() - killed < 60
+    processes[victim].send_signal(signum)
+    sent = time.monotonic()
+    codes = [process.wait(60) for process in processes]
+    assert time.monotonic() - sent < 60
   finally:
     _wait(processes)
   step = checkpoints.read_step(str(run / 'model.pkl.gz'))
   assert step >= 20
-  shutil.copytree(run, copy)
+  if signum == signal.SIGTERM:
+    assert codes == [143, 143]
+    for log in logs:
+      assert f'stopped by SIGTERM at step {step}, all saved' in log.read_text()
+  else:
+    assert 0 not in codes
   steps = f'train.steps = {step + 5}'
-  assert _wait(_hosts(_argv(text, run, steps), tmp_path)) == [0, 0]
-  assert _wait([_start(_argv(text, copy, steps), 4, tmp_path / 'log')]) == [0]
-  assert checkpoints.read_step(str(run / 'model.pkl.gz')) == step + 5
-  _compare(run, copy)
+  for output_dir in (run, whole):
+    argv = _argv(text, output_dir, steps, frequency)
+    assert _wait(_hosts(argv, tmp_path)) == [0, 0]
+  _check_same_bits(run, whole)
+
+
+def _check_same_bits(run, other):
+  """Fails unless two runs have come to the same weights, slots and history."""
+  one, two = (load_checkpoint(str(path)) for path in (run, other))
+  assert one['step'] == two['step']
+  for key in ('flat_weights', 'slots_per_task'):
+    for x, y in zip(*map(jax.tree.leaves, (one[key], two[key])), strict=True):
+      np.testing.assert_array_equal(x, y)
+  histories = [content['history']['_values'] for content in (one, two)]
+  for history in histories:
+    del history['train']['training/steps per second']
+  assert histories[0] == histories[1]

@@ -2,10 +2,9 @@
 
 import re
 
-import jax
 import pytest
 
-from tests.commands import TINY, fails
+from tests.commands import TINY
 from trax_hourglass import memory
 from trax_hourglass.benchmarks import device_memory
 
@@ -41,26 +40,3 @@ def test_shared_slots_leave_a_part_on_each():
   *_, total, shared = device_memory.table(mib, 8).splitlines()
   assert total.split()[-2:] == ['21', 'MiB']
   assert shared.split()[-2:] == ['7', 'MiB']
-
-
-@pytest.mark.parametrize(
-  ('flags', 'message'),
-  [
-    (['--devices=0'], '--devices: got 0, expected a whole number of at'),
-    (['--tokens=0'], '--tokens: got 0, expected a whole number of at least 1'),
-    (['--output_dir=x'], '--output_dir has no effect here; leave it out'),
-    (['--init_checkpoint=x'], '--init_checkpoint has no effect here'),
-    (
-      ['--config=train.inputs = @trax_hourglass.image_inputs'],
-      'trax_hourglass.image_inputs.batch_size: got None, expected',
-    ),
-  ],
-)
-def test_refuses(capsys, flags, message):
-  assert message in fails(capsys, [*_ARGUMENTS, *flags], main=memory.main)
-
-
-def test_refuses_a_batch_that_does_not_split(capsys, monkeypatch):
-  monkeypatch.setattr(jax, 'device_count', lambda: 4)
-  line = fails(capsys, [*_ARGUMENTS, '--devices=4'], main=memory.main)
-  assert 'batch_size: got 2, expected a multiple of the 4 devices' in line

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.commands import TINY, fails
 from trax_hourglass import plot_schedule
 
 
@@ -46,17 +45,3 @@ def test_draws_every_step_of_a_short_run_and_not_each_of_a_long_one():
   curve = plot_schedule.learning_rates(float, 1015)
   assert curve[:3] == [(1, 1.0), (10, 10.0), (20, 20.0)]
   assert curve[-2:] == [(1010, 1010.0), (1015, 1015.0)]
-
-
-def test_mistakes_are_one_line(capsys, tmp_path):
-  def mistake(*argv):
-    argv = ['plot_schedule', f'--config_file={TINY}', *argv]
-    return fails(capsys, argv, main=plot_schedule.main)
-
-  assert 'train.steps: got 0' in mistake('--config=train.steps = 0')
-  assert '--output_dir has no effect here' in mistake('--output_dir=x')
-  missing = tmp_path / 'missing' / 'rate.png'
-  assert str(missing) in mistake(f'--output={missing}')
-  assert 'train.lr_schedule_fn is not bound' in mistake(
-    '--config=train.lr_schedule_fn = None'
-  )

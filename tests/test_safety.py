@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.commands import arguments, fails
 from trax_hourglass import command, configurables, safety
 from trax_hourglass.errors import UserError
 
@@ -52,12 +51,3 @@ def _registry():
 )
 def test_admits_our_files(path):
   safety.check_files([str(path)])
-
-
-def test_is_a_flag_of_the_commands(tmp_path, capsys):
-  path = tmp_path / 'config.gin'
-  path.write_text('import this_would_have_run\n')
-  argv = [*arguments('text', tmp_path / 'run'), f'--config_file={path}']
-  line = fails(capsys, [*argv, '--safe'])
-  assert line.startswith('error: --safe: got an import of this_would_have_run')
-  assert 'No module named' in fails(capsys, argv)

@@ -29,7 +29,7 @@ import tensorflow as tf
 import tqdm
 from trax import trainer_flags
 
-from trax_hourglass import command, length_flag
+from trax_hourglass import command, directories, length_flag
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.benchmarks import (
   generation,
@@ -51,6 +51,7 @@ from trax_hourglass.benchmarks.steps import (
   training_step,
 )
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers.checks import check_dropout, check_heads
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
@@ -107,6 +108,11 @@ _NOT_OF_GENERATION = (
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   _read_flags(argv)
+  with directories.writable(_output_dir()):
+    _run()
+
+
+def _run():
   peak = operations.matrix_product_rate()
   print(
     f'{jax.devices()[0].device_kind}: products of 2048 x 2048 matrices at '
@@ -135,19 +141,22 @@ def _read_flags(argv):
   if FLAGS.generation:
     for name in _NOT_OF_GENERATION:
       if FLAGS[name].present:
-        raise UserError(f'--{name} has no effect with --generation')
+        raise UserError(
+          f'--{name} has no effect with --generation; leave it out'
+        )
   if FLAGS.quick:
     for name, value in _QUICK.items():
       if not FLAGS[name].present:
         setattr(FLAGS, name, value)
   FLAGS.length = length_flag.length(_CACHE if FLAGS.generation else _LENGTH)
   check_positive(
-    length=FLAGS.length,
-    batch_size=FLAGS.batch_size,
-    n_heads=FLAGS.n_heads,
-    repeats=FLAGS.repeats,
+    **{
+      f'--{name}': FLAGS[name].value
+      for name in ('length', 'batch_size', 'n_heads', 'd_model', 'repeats')
+    }
   )
   _check_lists()
+  _check_models()
 
 
 def _check_lists():
@@ -158,9 +167,27 @@ def _check_lists():
         raise UserError(f'--{flag}: got {name!r}, expected some of {names}')
   for text in FLAGS.dropout or ['']:
     try:
-      float(text)
+      check_dropout(float(text))
     except ValueError:
-      raise UserError(f'--dropout: got {text!r}, expected rates') from None
+      raise UserError(
+        f'--dropout: got {text!r}, expected rates, at least 0 and below 1, as '
+        '0,0.1'
+      ) from None
+
+
+def _check_models():
+  """Raises `UserError` now, rather than when some models are measured."""
+  check_heads(FLAGS.d_model, FLAGS.n_heads)
+  hierarchy_lib.parse(FLAGS.hierarchy)
+  if hierarchy_lib.parse(FLAGS.baseline).inners:
+    raise UserError(
+      f'--baseline: got {FLAGS.baseline!r}, expected the blocks of a '
+      'Transformer-XL, which shortens nothing, such as 12@1'
+    )
+  if FLAGS.generation:
+    generation.Places.of(FLAGS.length, FLAGS.repeats)
+  if FLAGS.table1:
+    _configure(table1.ROWS[0].hierarchy)
 
 
 @contextlib.contextmanager
@@ -250,8 +277,7 @@ def _table1(peak):
   lengths = set()
 
   def program_of(hierarchy):
-    FLAGS.config_file = [table1.file_name(hierarchy)]
-    command.configure()
+    _configure(hierarchy)
     model = _bound('train.model')
     length = _bound('trax_hourglass.text_inputs.length')
     lengths.add(length)
@@ -278,6 +304,12 @@ def _table1(peak):
     'table1', {'peak': peak, 'settings': settings, 'models': measured}
   )
   table1.plot(measured, title, path + '.png')
+
+
+def _configure(hierarchy):
+  """Reads the gin file of a row of Table 1, and --config."""
+  FLAGS.config_file = [table1.file_name(hierarchy)]
+  command.configure()
 
 
 def _generation(peak):
@@ -319,13 +351,13 @@ def _settings():
   return {name: FLAGS[name].value for name in names}
 
 
+def _output_dir():
+  return os.path.expanduser(FLAGS.output_dir or 'runs/benchmark')
+
+
 def _write(name, results):
   """Writes results as JSON and returns their path without suffix."""
-  directory = (
-    FLAGS.output_dir if FLAGS['output_dir'].present else 'runs/benchmark'
-  )
-  tf.io.gfile.makedirs(directory)
-  path = os.path.join(directory, name)
+  path = os.path.join(_output_dir(), name)
   with tf.io.gfile.GFile(path + '.json', 'w') as file:
     file.write(json.dumps(results, indent=1))
   print(f'\noutput    {path}.json, {path}.png')

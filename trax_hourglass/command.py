@@ -6,7 +6,6 @@ import copy
 import logging as std_logging
 import os
 import sys
-import tokenize
 
 from absl import app, flags, logging
 import gin
@@ -15,7 +14,7 @@ import tensorflow as tf
 from trax import fastmath, trainer, trainer_flags
 from trax.layers import base
 
-from trax_hourglass import hosts, runtime, safety
+from trax_hourglass import gin_errors, hosts, runtime, safety
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers import metrics
 
@@ -52,10 +51,13 @@ _DEAD_FLAGS = (
   'gpu_cluster_host_id',
   'gpu_cluster_n_hosts',
   'gpu_cluster_port',
+  'jax_backend_target',
   'jax_debug_nans',
+  'jax_xla_backend',
   'parallelize_envs',
   'train_batch_size',
   'trajectory_dump_dir',
+  'use_tpu',
   'xm',
 )
 
@@ -76,8 +78,11 @@ def exit_codes():
   try:
     yield
   except UserError as error:
-    print(f'error: {_one_line(error)}', file=sys.stderr)
-    raise SystemExit(2) from error
+    _fail(error, error)
+  except RuntimeError as error:
+    if 'Unable to initialize backend' not in str(error):
+      raise
+    _fail(f'devices: {error}; name one of this machine, such as cpu', error)
   except KeyboardInterrupt as error:
     print(f'\n{str(error) or "interrupted"}', file=sys.stderr)
     raise SystemExit(getattr(error, 'exit_code', 130)) from error
@@ -87,13 +92,18 @@ def exit_codes():
     raise SystemExit(141) from error
 
 
+def _fail(message, error):
+  print(f'error: {" ".join(str(message).split())}', file=sys.stderr)
+  raise SystemExit(2) from error
+
+
 @contextlib.contextmanager
 def building():
   """Raises a `UserError` for whatever a configuration can do wrong.
 
-  That is, for a ValueError or OSError, also inside Trax's `LayerError`, and for
-  arguments that gin found no binding for. Anything else is a bug of ours, and
-  keeps its traceback.
+  That is, for a ValueError or OSError, also inside Trax's `LayerError`, for
+  arguments that gin found no binding for, and for a TypeError where gin called.
+  Anything else is a bug of ours, and keeps its traceback.
   """
   try:
     yield
@@ -101,16 +111,16 @@ def building():
     cause = error
     while isinstance(cause, base.LayerError):
       cause = cause.__context__
-    unbound = (
-      'Required bindings for',
-      'No values supplied by Gin or caller for arguments',
-    )
-    if not isinstance(cause, (ValueError, OSError, tf.errors.OpError)) and not (
-      any(text in str(cause) for text in unbound)
-    ):
+    if gin_errors.is_unbound(cause):
+      message = gin_errors.explained(cause)
+    elif isinstance(cause, (ValueError, OSError, tf.errors.OpError)):
+      message = gin_errors.one_line(cause)
+    else:
+      message = gin_errors.wrong_type(error)
+    if message is None:
       raise
     logging.debug('While building', exc_info=error)
-    raise UserError(_one_line(cause)) from error
+    raise UserError(message) from error
 
 
 def start(argv: Sequence[str], on_hosts: bool = False) -> None:
@@ -130,7 +140,10 @@ def start(argv: Sequence[str], on_hosts: bool = False) -> None:
   except flags.Error as error:
     raise UserError(f'{error}; --helpfull lists the flags') from error
   if arguments:
-    raise UserError(f'argument {arguments[0]!r}: expected flags alone')
+    raise UserError(
+      f'argument {arguments[0]!r}: expected flags alone; write --NAME=VALUE, '
+      'and quotes around it if there are spaces in it'
+    )
   for name in _DEAD_FLAGS:
     if FLAGS[name].present:
       raise UserError(f'--{name} has no effect any more; leave it out')
@@ -177,10 +190,10 @@ def configure() -> None:
       safety.check_files(FLAGS.config_file or [])
     _parse_files_of_trax()
     trainer._gin_parse_configs()
-  except (ValueError, LookupError, OSError, ImportError, SyntaxError) as error:
-    raise UserError(_one_line(error)) from error
-  except tokenize.TokenError as error:
-    raise UserError(f'gin: {error.args[0]}, in the last line') from error
+  except UserError:
+    raise
+  except gin_errors.ERRORS as error:
+    raise UserError(gin_errors.explained(error)) from error
   trainer._jax_and_tf_configure_for_devices()
   for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.
     inputs = str(bound('train.inputs')).lstrip('@')
@@ -264,8 +277,13 @@ def _parse_files_of_trax():
 def _is_of_trax(path):
   if not os.path.isfile(path):
     return False
-  with open(path, encoding='utf-8') as file:
-    text = file.read()
+  try:
+    with open(path, encoding='utf-8') as file:
+      text = file.read()
+  except UnicodeDecodeError as error:
+    raise UserError(
+      f'{path}: got a file that is no text; give a gin file, in UTF-8'
+    ) from error
   return '@trax.models.' in text and 'trax_hourglass' not in text
 
 
@@ -280,11 +298,3 @@ def _keep_compiled_programs():
       os.makedirs(directory, exist_ok=True)
       jax.config.update('jax_compilation_cache_dir', directory)
       jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-
-
-def _one_line(error):
-  """Returns the message, without gin's list of the callers."""
-  message = str(error).partition('\n  In call to configurable')[0]
-  if isinstance(error, SyntaxError) and error.text:
-    message += f': {error.text}'
-  return ' '.join(message.split()) or type(error).__name__

@@ -20,7 +20,7 @@ from trax_hourglass.data import (
 )
 from trax_hourglass.layers import metrics
 from trax_hourglass.reproduction import costs, experiments
-from trax_hourglass.training import loop, schedules
+from trax_hourglass.training import options, schedules
 
 MODULE = 'trax_hourglass'
 
@@ -63,7 +63,7 @@ for _configurable in (
 
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
-gin.register('Loop', module=MODULE)(loop.options)
+gin.register('Loop', module=MODULE)(options.options)
 gin.register('reproduce', module=MODULE)(experiments.Variants)
 
 # An installed package carries the gin files, a clone has them beside it.

@@ -11,7 +11,6 @@ may be one that Trax wrote for `trax.models.HourglassLM`.
 
 from collections.abc import Sequence
 import contextlib
-import copy
 import sys
 
 from absl import flags
@@ -19,7 +18,7 @@ import numpy as np
 from trax import shapes, trainer_flags
 from trax.layers import base
 
-from trax_hourglass import command, hosts, trained
+from trax_hourglass import bindings, command, hosts, trained
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score
 from trax_hourglass.training import checkpoints
@@ -52,7 +51,7 @@ def run(argv: Sequence[str]) -> Score:
         'evaluate_images.images is bound; give for example --config='
         "'trax_hourglass.evaluate.text = @trax_hourglass.wikipedia_sample()'"
       )
-    model = copy.deepcopy(command.bound('train.model'))(mode='eval')
+    model = bindings.model('eval')
     with _explained(evaluate.batch_shape):
       tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
       checkpoints.load_weights(model, path, tokens)

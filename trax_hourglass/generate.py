@@ -24,7 +24,15 @@ import numpy as np
 import tensorflow as tf
 from trax import shapes, trainer_flags
 
-from trax_hourglass import command, completion, length_flag, plotting, trained
+from trax_hourglass import (
+  bindings,
+  command,
+  completion,
+  directories,
+  length_flag,
+  plotting,
+  trained,
+)
 from trax_hourglass.data import files
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.errors import UserError
@@ -137,14 +145,16 @@ def _complete_images(path):
   numbers = _numbers(len(of_split))
   chosen = np.stack([of_split[number] for number in numbers])
   _make_room(chosen[0].size)
-  completed = completion.complete(
-    _sampler(path), chosen, FLAGS.completions, **_how()
-  )
+  directory = FLAGS.output_dir or checkpoints.find_run(path)
+  with directories.writable(os.path.expanduser(directory)):
+    completed = completion.complete(
+      _sampler(path), chosen, FLAGS.completions, **_how()
+    )
   source = f'{images.name}, {split} split'
   for number, bits in zip(numbers, completed.bits, strict=True):
     figures = ' '.join(f'{x:.4f}' for x in bits)
     print(f'image {number}: {figures} bits per dim [{source}]')
-  stem = os.path.join(_output_dir(path), 'completions')
+  stem = os.path.join(os.path.expanduser(directory), 'completions')
   with tf.io.gfile.GFile(stem + '.json', 'w') as file:
     json.dump(
       {
@@ -183,12 +193,6 @@ def _make_room(n_tokens):
       gin.bind_parameter(limit, n_tokens)
 
 
-def _output_dir(path):
-  directory = FLAGS.output_dir or checkpoints.find_run(path)
-  tf.io.gfile.makedirs(directory)
-  return directory
-
-
 def _how():
   names = ('temperature', 'top_k', 'top_p', 'seed')
   return {name: FLAGS[name].value for name in names}
@@ -196,14 +200,13 @@ def _how():
 
 def _sampler(path) -> Sampler:
   """Returns a sampler of the configured model, with a checkpoint's weights."""
-  reference = command.bound('train.model')
-  if 'trax.models.HourglassLM' in str(reference):
+  if 'trax.models.HourglassLM' in str(command.bound('train.model')):
     raise UserError(
       "trax.models.HourglassLM has no mode 'predict'; give a gin file of "
       '@trax_hourglass.HourglassLM, which takes its weights'
     )
   with command.building():
-    model = copy.deepcopy(reference)(mode='predict')
+    model = bindings.model('predict')
     checkpoints.set_weights(model, path, shapes.ShapeDtype((1, 1), np.int32))
   sampler = Sampler(model)
   if (sampler.vocab_size or 0) > 256:

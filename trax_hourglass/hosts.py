@@ -7,7 +7,7 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 
 # Seconds without a sign of life after which a host counts as lost, and for
 # which a host that ends waits for the others. A host that waits in an operation
@@ -19,6 +19,8 @@ _NUMBERS_OF_PROCESSES = (
   'SLURM_STEP_NUM_TASKS',  # srun; absent from the shell of a job.
   'OMPI_COMM_WORLD_SIZE',  # mpirun of Open MPI.
 )
+
+_FLAGS = '--coordinator_address', '--num_processes', '--process_id'
 
 
 def join(
@@ -42,11 +44,8 @@ def join(
     UserError: If some of the arguments are missing or make no sense, or the
       processes do not find each other in time.
   """
-  given = {
-    '--coordinator_address': coordinator_address,
-    '--num_processes': num_processes,
-    '--process_id': process_id,
-  }
+  values = coordinator_address, num_processes, process_id
+  given = dict(zip(_FLAGS, values, strict=True))
   if all(value is None for value in given.values()):
     if not _is_launched():
       return
@@ -55,6 +54,8 @@ def join(
     _check(given)
     arguments = {name.removeprefix('--'): given[name] for name in given}
     arguments['cluster_detection_method'] = 'deactivate'
+  # It would take SIGTERM from whoever waits for it: see `interruption`.
+  jax.config.update('jax_enable_preemption_service', False)
   # On a CPU hosts need a library to talk to each other.
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   try:
@@ -64,14 +65,33 @@ def join(
       shutdown_timeout_seconds=_PATIENCE,
     )
   except (RuntimeError, ValueError) as error:
-    raise UserError(f'hosts: {error}; start all of them at once') from error
+    raise UserError(f'hosts: {error}; {_advice(arguments)}') from error
+
+
+def _advice(arguments):
+  if arguments:
+    return 'start all of them at once'
+  return (
+    'a launcher says that there are several: start all of them with it, or '
+    f'with {", ".join(_FLAGS)}'
+  )
 
 
 def _is_launched() -> bool:
   """Returns whether a launcher has started this process with others."""
-  numbers = [int(os.environ.get(name) or 1) for name in _NUMBERS_OF_PROCESSES]
+  numbers = [_number(name) for name in _NUMBERS_OF_PROCESSES]
   tpu_hosts = os.environ.get('TPU_WORKER_HOSTNAMES', '').split(',')
   return max(*numbers, len(tpu_hosts)) > 1
+
+
+def _number(name):
+  text = os.environ.get(name) or '1'
+  if not text.isdecimal():
+    raise UserError(
+      f'{name}: got {text!r} in the environment, expected a number of '
+      'processes; unset it where no launcher has set it'
+    )
+  return int(text)
 
 
 def _check(given):
@@ -82,11 +102,12 @@ def _check(given):
     )
   address, n, i = given.values()
   host, _, port = address.rpartition(':')
-  if not host or not port.isdigit():
+  if not (host and port.isdecimal() and 0 < int(port) < 2**16):
     raise UserError(
       f'--coordinator_address: got {address!r}, expected HOST:PORT, the same '
       'for all processes'
     )
+  check_positive(**{'--num_processes': n})
   if not 0 <= i < n:
     raise UserError(
       f'--process_id: got {i}, expected one from 0 to {n - 1}, as '

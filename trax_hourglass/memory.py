@@ -14,7 +14,7 @@ import sys
 from absl import flags
 from trax import trainer_flags
 
-from trax_hourglass import command
+from trax_hourglass import bindings, command
 from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.errors import UserError, check_positive
 
@@ -32,12 +32,12 @@ def main(argv: Sequence[str]) -> None:
   device_memory.simulate(FLAGS.devices)
   command.configure()
   with command.building():
-    inputs = str(command.bound('train.inputs')).lstrip('@')
-    batch_size, length = _bound(f'{inputs}.batch_size'), _length()
+    inputs = _inputs()
+    batch_size, length = _bound(f'{inputs}.batch_size'), _length(inputs)
     check_positive(**{f'{inputs}.batch_size': batch_size})
     memory = device_memory.measure(
-      _bound('train.model')(mode='train'),
-      _bound('train.optimizer')(),
+      bindings.model('train'),
+      bindings.function('train.optimizer')(),
       batch_size,
       length,
       _bound('trax_hourglass.Loop.device_batch_size'),
@@ -49,13 +49,26 @@ def main(argv: Sequence[str]) -> None:
   print(device_memory.table(memory, FLAGS.devices))
 
 
-def _length() -> int:
-  length = FLAGS.tokens
+def _inputs() -> str:
+  reference = command.bound('train.inputs')
+  if reference is None:
+    raise UserError(
+      'train.inputs is not bound; bind it, for example to '
+      '@trax_hourglass.text_inputs'
+    )
+  return str(reference).removeprefix('@').removesuffix('()')
+
+
+def _length(inputs) -> int:
+  name, length = '--tokens', FLAGS.tokens
   if length is None:
-    length = _bound('trax_hourglass.text_inputs.length')
+    name = f'{inputs}.length'
+    length = _bound(name)
   if length is None:
-    raise UserError('--tokens: not given, expected those of an image')
-  check_positive(**{'--tokens': length})
+    raise UserError(
+      '--tokens: not given, expected those of an image, such as --tokens=3072'
+    )
+  check_positive(**{name: length})
   return length
 
 

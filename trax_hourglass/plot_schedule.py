@@ -14,7 +14,7 @@ from matplotlib import figure, ticker
 import tensorflow as tf
 from trax import fastmath, trainer_flags
 
-from trax_hourglass import command
+from trax_hourglass import bindings, command
 from trax_hourglass.errors import UserError, check_positive
 
 FLAGS = flags.FLAGS
@@ -31,9 +31,9 @@ def main(argv: Sequence[str]) -> None:
   command.check_used('config', 'config_file', 'log_level', 'safe')
   command.configure()
   with command.building():
-    schedule_fn = _bound('lr_schedule_fn')
-    curve = learning_rates(schedule_fn(), _bound('steps'))
-    _plot(curve, schedule_fn.__name__, FLAGS.output)
+    name = bindings.function('train.lr_schedule_fn').__name__
+    curve = learning_rates(bindings.schedule(), _steps())
+  _plot(curve, name, FLAGS.output)
   peak, last = max(curve, key=lambda point: point[1]), curve[-1]
   for name, (step, rate) in {'peak': peak, 'end': last}.items():
     print(f'{name:10}{rate:.3e} at step {step:,}')
@@ -63,14 +63,14 @@ def learning_rates(schedule, steps: int) -> list[tuple[int, float]]:
     ]
 
 
-def _bound(name):
-  value = copy.deepcopy(command.bound(f'train.{name}'))
-  if value is None:
+def _steps():
+  steps = copy.deepcopy(command.bound('train.steps'))
+  if steps is None:
     raise UserError(
-      f'train.{name} is not bound; give a configuration that binds it, for '
+      'train.steps is not bound; give a configuration that binds it, for '
       'example --config_file=quickstart.gin'
     )
-  return value
+  return steps
 
 
 def _plot(curve, title, path):
@@ -84,8 +84,13 @@ def _plot(curve, title, path):
   axes.set_xlim(left=0)
   axes.set_ylim(bottom=0)
   axes.grid(alpha=0.3)
-  with tf.io.gfile.GFile(path, 'wb') as f:
-    picture.savefig(f, format='png', dpi=150)
+  try:
+    with tf.io.gfile.GFile(path, 'wb') as f:
+      picture.savefig(f, format='png', dpi=150)
+  except (OSError, tf.errors.OpError) as error:
+    raise UserError(
+      f'--output: cannot write to {path!r} ({error}); give another file'
+    ) from error
 
 
 if __name__ == '__main__':

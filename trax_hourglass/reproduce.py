@@ -16,7 +16,7 @@ from absl import flags
 import gin
 from trax import trainer_flags
 
-from trax_hourglass import command, evaluate, generate, train
+from trax_hourglass import command, directories, evaluate, generate, train
 from trax_hourglass.errors import UserError
 from trax_hourglass.reproduction import costs, experiments, page
 from trax_hourglass.reproduction.sections import Results
@@ -48,7 +48,8 @@ _COSTS, _OPERATIONS = 'costs', 'operations'
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   names, directory, config, is_page_alone = _read_flags(argv)
-  os.makedirs(directory, exist_ok=True)
+  with directories.writable(directory):
+    pass  # Told now, rather than when something is trained.
 
   def experiment(name):
     return experiments.Experiment(name, directory, config)

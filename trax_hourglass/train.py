@@ -28,9 +28,16 @@ from trax import jaxboard, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from trax_hourglass import command, evaluation, hosts, plotting
-from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.training import checkpoints, locking
+from trax_hourglass import (
+  bindings,
+  command,
+  directories,
+  evaluation,
+  hosts,
+  plotting,
+)
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import checkpoints, locking, storage
 from trax_hourglass.training.loop import Loop
 
 FLAGS = flags.FLAGS
@@ -83,6 +90,7 @@ def run(argv: Sequence[str]) -> Run:
   with contextlib.ExitStack() as stack:
     with _new_directory(output_dir), command.building():
       if hosts.is_first():
+        _check_folders(output_dir)
         stack.enter_context(locking.locked(output_dir))
       seed = _seed(output_dir)
       evaluate = command.evaluator()
@@ -132,29 +140,33 @@ def _build(output_dir, seed) -> _Loop:
   trax_training.Loop = functools.partial(_Loop, **options)
   try:
     return trainer_lib.train(output_dir=output_dir)
+  except AttributeError as error:
+    bindings.check_inputs(error)
+    raise
   finally:
     trax_training.Loop = original
 
 
 def _check_train_bindings():
   """Raises `UserError` at what Trax's `train` would stumble over later."""
-  if command.bound('train.use_loop') is False:
-    raise UserError('train.use_loop: got False, expected True; leave it out')
-  for name in ('steps', 'eval_steps', 'eval_frequency'):
-    value = copy.deepcopy(command.bound(f'train.{name}'))
-    if value is not None:
-      check_positive(**{f'train.{name}': value})
+  bindings.check_train()
   if FLAGS.init_checkpoint:
     path = checkpoints.find_checkpoint(FLAGS.init_checkpoint)
     with gin.unlock_config():
       gin.bind_parameter('train.init_checkpoint', path)
   path = copy.deepcopy(command.bound('train.init_checkpoint'))
-  if path is not None:
-    # Trax takes any weights, in the order they come.
-    model = copy.deepcopy(command.bound('train.model'))(mode='eval')
-    checkpoints.check_weights(
-      model, checkpoints.find_checkpoint(path), checkpoints.TOKENS
+  if path is None:
+    return
+  if not isinstance(path, str):
+    raise UserError(
+      f'train.init_checkpoint: got {path!r}, expected the name of a checkpoint'
     )
+  # Trax takes any weights, in the order they come.
+  checkpoints.check_weights(
+    bindings.model('eval'),
+    checkpoints.find_checkpoint(path),
+    checkpoints.TOKENS,
+  )
 
 
 def _output_dir():
@@ -173,34 +185,22 @@ def _output_dir():
   return path
 
 
-@contextlib.contextmanager
 def _new_directory(path):
-  """Makes a directory, and takes it away again if the body fails.
+  """Returns the context in which the first of several hosts makes it."""
+  if hosts.is_first():
+    return directories.writable(path)
+  return contextlib.nullcontext()
 
-  The first of several hosts does.
-  """
-  if not hosts.is_first():
-    yield
-    return
-  made, parent = None, path
-  while parent and not tf.io.gfile.exists(parent):
-    made, parent = parent, os.path.dirname(parent)
-  try:
-    try:
-      tf.io.gfile.makedirs(path)
-      probe = os.path.join(path, '.writable')
-      with tf.io.gfile.GFile(probe, 'w') as f:
-        f.write('')
-      tf.io.gfile.remove(probe)
-    except (OSError, tf.errors.OpError) as error:
+
+def _check_folders(path):
+  """Raises `UserError` if a file is where a run makes a folder."""
+  for name in (storage.FOLDER, 'train', 'eval'):
+    folder = os.path.join(path, name)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
       raise UserError(
-        f'--output_dir: cannot write to {path} ({error}); give another one'
-      ) from error
-    yield
-  except BaseException:
-    if made is not None and tf.io.gfile.exists(made):
-      tf.io.gfile.rmtree(made)
-    raise
+        f'--output_dir: {folder} is a file, expected room for a folder; take '
+        'it away or give another directory'
+      )
 
 
 def _seed(output_dir) -> int:

@@ -91,15 +91,16 @@ def test_update_is_compiled_once(found, n_devices):
 
 
 def test_devices_draw_for_themselves(found):
-  drawn, masks, mask, _, _ = found['draws']
+  drawn, masks, mask, *_ = found['draws']
   assert len(set(drawn.tolist())) == 8
   assert len({tuple(row) for row in masks}) == 8
   np.testing.assert_array_equal(mask, masks[0])
 
 
-def test_loss_is_the_mean_and_state_the_first(found):
-  *_, state, loss = found['draws']
+def test_loss_is_the_mean_state_the_first_and_signal_the_highest(found):
+  *_, state, signal, loss = found['draws']
   assert state == 7
+  assert signal == 15
   assert loss == np.mean(np.arange(8))
 
 

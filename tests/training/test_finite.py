@@ -63,6 +63,27 @@ def test_skips_batches(tmp_path, capsys):
   assert 'step 5: loss nan; batch 5 skipped, the 2. of this run' in err
 
 
+def test_ends_the_run_where_all_batches_are_skipped(tmp_path):
+  def loop(bad):
+    return small_loop(
+      tmp_path,
+      stream=batches(bad=bad),
+      skip_nonfinite=True,
+      max_skipped_in_a_row=2,
+      n_steps_per_checkpoint=2,
+    )
+
+  loop({1, 2, 4}).run(4)  # Not in a row.
+  loop({5}).run(1)
+  last = tmp_path / 'checkpoints/step_00000005'
+  # Those before the checkpoint count.
+  with pytest.raises(
+    UserError,
+    match=rf'step 6: loss nan, with batch 6 .*, after 2 .* is {last}; lower',
+  ):
+    loop({6}).run(3)
+
+
 def test_skipped_batches_are_in_the_history_and_not_in_the_mean():
   loop = small_loop(stream=batches(bad={2, 3}), skip_nonfinite=True)
   loop.run(4)
@@ -81,7 +102,13 @@ def test_finite_batches_train_alike_with_skipping():
 
 
 @pytest.mark.parametrize(
-  'options', [{'skip_nonfinite': 1}, {'keep_last': 0}, {'save_every': 0.5}]
+  'options',
+  [
+    {'skip_nonfinite': 1},
+    {'max_skipped_in_a_row': 0},
+    {'keep_last': 0},
+    {'save_every': 0.5},
+  ],
 )
 def test_refuses_options(options):
   with pytest.raises(UserError, match=next(iter(options))):

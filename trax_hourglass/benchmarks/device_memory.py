@@ -33,7 +33,7 @@ def measure(
     optimizer: A `trax.optimizers.Optimizer`.
     batch_size: Sequences in a batch, over all devices.
     length: Tokens in a sequence.
-    device_batch_size: As for `training.loop.options`.
+    device_batch_size: As for `training.options.options`.
 
   Raises:
     UserError: If the batch does not split.

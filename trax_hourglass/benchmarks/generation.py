@@ -15,6 +15,7 @@ from trax_hourglass import generation
 from trax_hourglass.benchmarks import report
 from trax_hourglass.benchmarks.contenders import THEIRS, VOCAB_SIZE, contenders
 from trax_hourglass.benchmarks.steps import take_turns
+from trax_hourglass.errors import UserError
 from trax_hourglass.layers import AveragePooling, NaiveUpsampling
 from trax_hourglass.models import HourglassLM
 
@@ -49,9 +50,13 @@ class Places(NamedTuple):
 
   @classmethod
   def of(cls, cache: int, repeats: int) -> 'Places':
-    """Returns places in the proportions of the examples above."""
+    """Returns places in the proportions of the examples above.
+
+    Raises:
+      UserError: If the cache is too short to time so many repeats.
+    """
     n = max(1, int(cache * _TIMED_SHARE) // (repeats + 1))
-    return cls(
+    places = cls(
       cache=cache,
       small_cache=cache // 8,
       early=cache * 500 // 8192,
@@ -60,6 +65,12 @@ class Places(NamedTuple):
       prompt=cache // 4,
       n=n,
     )
+    if places.early + n * (repeats + 1) > places.small_cache:
+      raise UserError(
+        f'--length: got {cache} tokens to generate, expected enough to time '
+        f'{repeats} repeats; give more, or less --repeats'
+      )
+    return places
 
 
 def measure(

@@ -79,6 +79,8 @@ def read_bytes(path: str | os.PathLike, member: str | None = None) -> bytes:
   Raises:
     UserError: If the file or the member is missing or cannot be read.
   """
+  if not isinstance(path, str | os.PathLike) or not str(path):
+    raise UserError(f'path: got {path!r}, expected the name of a file')
   suffix = os.path.splitext(path)[1].lower()
   opener = _OPENERS.get(suffix, open)
   with reading(path), opener(os.path.expanduser(path), 'rb') as file:
@@ -170,6 +172,10 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
   if os.path.exists(path):
     return
   part_path = f'{path}.part'
+  made, folder = [], os.path.dirname(path)
+  while folder and not os.path.exists(folder):
+    made.append(folder)
+    folder = os.path.dirname(folder)
   try:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # Opened first: a folder that cannot be written must not cost a download.
@@ -187,6 +193,10 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
     raise UserError(
       f'data_dir: cannot write {path} ({e.strerror}); set another data_dir'
     ) from e
+  finally:
+    with contextlib.suppress(OSError):  # There is something in it.
+      for folder in made:
+        os.rmdir(folder)
 
 
 def download(url: str, path: str, check: Callable[[str, str], None]) -> None:

@@ -20,7 +20,7 @@ from trax_hourglass.errors import UserError, check_positive
 _SPLITS = ('train', 'validation', 'test')
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Images:
   """Images in parts, each loaded when it is asked for.
 
@@ -32,6 +32,9 @@ class Images:
 
   name: str
   loaders: Mapping[str, Callable[[], np.ndarray]]
+
+  def __repr__(self):
+    return f'Images({self.name!r})'
 
   @classmethod
   def from_arrays(cls, name: str, **splits: np.ndarray) -> 'Images':

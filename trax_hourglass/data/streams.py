@@ -105,8 +105,10 @@ class Repeated:
 
 
 def check_seed(seed) -> None:
-  if not isinstance(seed, numbers.Integral) or seed < 0:
-    raise UserError(f'seed: got {seed!r}, expected a whole number, at least 0')
+  if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
+    raise UserError(
+      f'seed: got {seed!r}, expected a whole number, at least 0 and below 2**63'
+    )
 
 
 def check_shares(

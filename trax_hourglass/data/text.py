@@ -18,7 +18,7 @@ from trax_hourglass.errors import UserError, check_positive
 _SAMPLE_BYTES = 5_000_000
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Text:
   """A text in three parts, each a 1-D array of uint8."""
 
@@ -26,6 +26,9 @@ class Text:
   train: np.ndarray
   validation: np.ndarray
   test: np.ndarray
+
+  def __repr__(self):
+    return f'Text({self.name!r})'
 
   @classmethod
   def from_bytes(cls, name: str, content: bytes) -> 'Text':

@@ -3,6 +3,8 @@
 import functools
 import numbers
 
+from trax.layers import base
+
 from trax_hourglass.errors import UserError, check_positive
 
 MODES = ('train', 'eval', 'predict')
@@ -43,6 +45,16 @@ def check_heads(d_model, n_heads):
     raise UserError(
       f'd_model {d_model}: expected an even multiple of n_heads {n_heads}'
     )
+
+
+def check_functions(**functions):
+  """Raises `UserError` unless each is a function, which makes a layer."""
+  for name, function in functions.items():
+    if not callable(function) or isinstance(function, base.Layer):
+      raise UserError(
+        f'{name}: got {function!r}, expected the function that makes the '
+        'layer, by its name and without ()'
+      )
 
 
 def unwrapped(function):

@@ -26,7 +26,7 @@ from trax import layers as tl
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.basic import Dense, Dropout, LayerNorm
 from trax_hourglass.layers.blocks import FeedForward
-from trax_hourglass.layers.checks import check_dropout, check_mode
+from trax_hourglass.layers.checks import check_dropout, check_mode, unwrapped
 from trax_hourglass.layers.relative_attention import RelativeCrossAttention
 
 _CALL = (
@@ -66,6 +66,28 @@ def _resampler(layer_fn):
     return layer_fn(shorten_factor, *args, **used)
 
   return resampler
+
+
+def check_directions(shortening, upsampling):
+  """Raises `UserError` where a shortening was given to upsample, or vice versa.
+
+  Args:
+    shortening: By the name of an argument, what it is to shorten with.
+    upsampling: The same to upsample with.
+  """
+  poolings = AveragePooling, LinearPooling
+  upsamplings = LinearUpsampling, NaiveUpsampling, NoUpsampling
+  for given, what, right, wrong in (
+    (shortening, 'shortens', poolings, upsamplings),
+    (upsampling, 'upsamples', upsamplings, poolings),
+  ):
+    for name, function in given.items():
+      if unwrapped(function) in map(unwrapped, wrong):
+        names = ', '.join(one.__name__ for one in right)
+        raise UserError(
+          f'{name}: got {function.__name__}, expected what {what}, such as '
+          f'{names}'
+        )
 
 
 def _groups(x, shorten_factor):

@@ -12,7 +12,12 @@ from trax_hourglass.layers.basic import LayerNorm
 from trax_hourglass.layers.blocks import DecoderBlock
 from trax_hourglass.layers.cached_layers import Limit
 from trax_hourglass.layers.cached_valley import CachedValley
-from trax_hourglass.layers.checks import check_mode, unwrapped
+from trax_hourglass.layers.checks import (
+  check_dropout,
+  check_functions,
+  check_mode,
+  unwrapped,
+)
 from trax_hourglass.layers.relative_attention import (
   RelativeAttention,
   RelativeBiases,
@@ -23,6 +28,7 @@ from trax_hourglass.layers.resampling import (
   AttentionResampling,
   AveragePooling,
   LinearUpsampling,
+  check_directions,
 )
 from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
 
@@ -93,7 +99,18 @@ def Hourglass(
     blocks and the upsampling, as in the published models.
   """
   check_mode(mode)
+  check_dropout(dropout)
   check_positive(d_ff=d_ff, max_inference_length=max_inference_length)
+  shortening = {
+    'downsampling_fn': downsampling_fn,
+    'attention_downsampling_fn': attention_downsampling_fn,
+  }
+  upsampling = {
+    'upsampling_fn': upsampling_fn,
+    'attention_upsampling_fn': attention_upsampling_fn,
+  }
+  check_functions(ff_activation=ff_activation, **shortening, **upsampling)
+  check_directions(shortening, upsampling)
   is_cached = mode == 'predict'
   rematerialize = rematerialize and not is_cached
   # Only caches have a length.
@@ -212,6 +229,11 @@ def Hourglass(
 
 def _pad(x, multiple):
   """Pads axis 1 with zeros at its end to a multiple."""
+  if x.ndim != 3:
+    raise UserError(
+      f'Hourglass: got an input of shape {x.shape}, expected (batch, length, '
+      'd_model); HourglassLM takes tokens'
+    )
   widths = [(0, 0), (0, -x.shape[1] % multiple), (0, 0)]
   return jnp.pad(x, widths)
 

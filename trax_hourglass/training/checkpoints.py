@@ -275,8 +275,12 @@ def _read_pickle(path):
     ) from error
   except Exception as error:  # Unpickling a damaged file may raise anything.
     raise _unreadable(path, error) from error
-  if not isinstance(content, dict) or 'flat_weights' not in content:
-    raise UserError(f'{path}: got another kind of file than a Trax checkpoint')
+  weights = content.get('flat_weights') if isinstance(content, dict) else None
+  if not isinstance(weights, int | list | tuple):
+    raise UserError(
+      f'{path}: got another kind of file than a Trax checkpoint; give the '
+      f'model{SUFFIX} of a run'
+    )
   return content
 
 

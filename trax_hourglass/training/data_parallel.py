@@ -9,9 +9,11 @@ so do checkpoints.
 Weights and the optimizer's slots are on every device, and are updated in place.
 """
 
+from collections.abc import Callable
 import contextlib
 
 import jax
+import numpy as np
 from trax import optimizers, shapes
 from trax.layers import base
 from trax.optimizers import trainer as trax_trainer
@@ -21,6 +23,9 @@ from trax_hourglass import devices, hosts
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import finite
+
+# In the statistics of an update: the number of a signal that a host was sent.
+SIGNAL = 'signal'
 
 
 class Loop(training.Loop):
@@ -72,13 +77,20 @@ class Loop(training.Loop):
     """Lets a trainer compute gradients by a function, see `update_fn`."""
     if self.is_parallel:
       update = update_fn(
-        forward_and_backward, trainer.optimizer, self._skips_nonfinite
+        forward_and_backward,
+        trainer.optimizer,
+        self._skips_nonfinite,
+        self._own_signal if jax.process_count() > 1 else None,
       )
     else:
       update = trax_trainer._accelerate_update_fn(
         forward_and_backward, trainer.optimizer, n_devices=1
       )
     trainer._accelerated_update_fn = update
+
+  def _own_signal(self) -> int:
+    """Returns the number of a signal that this host was sent, 0 for none."""
+    return 0
 
   def _check_supported(self):
     for name, value in {
@@ -157,7 +169,12 @@ def _check_all_devices(n_devices):
     )
 
 
-def update_fn(forward_and_backward, optimizer, skips_nonfinite=False):
+def update_fn(
+  forward_and_backward,
+  optimizer,
+  skips_nonfinite=False,
+  own_signal: Callable[[], int] | None = None,
+):
   """Returns what a `trax.optimizers.Trainer` calls in every step.
 
   That is a function from (weights, slots), step, optimizer parameters, batch,
@@ -170,27 +187,36 @@ def update_fn(forward_and_backward, optimizer, skips_nonfinite=False):
       loss of the batch is the mean of theirs.
     optimizer: A `trax.optimizers.Optimizer`.
     skips_nonfinite: Whether an update that is not finite changes nothing.
+    own_signal: What to call on each of several hosts for a number; the highest
+      is in the statistics of all hosts, as `SIGNAL`.
   """
-  update = compiled_update(forward_and_backward, optimizer, skips_nonfinite)
+  update = compiled_update(
+    forward_and_backward, optimizer, skips_nonfinite, own_signal is not None
+  )
 
   def replicated_update(weights_and_slots, step, opt_params, batch, state, rng):
     whole = weights_and_slots, step, opt_params, rng, state
+    shared = [tuple(batch)]
+    if own_signal is not None:
+      shared.append(np.full(jax.device_count(), own_signal(), np.int32))
     weights_and_slots, state, stats = update(
-      *devices.replicate(whole), devices.share_out(tuple(batch))
+      *devices.replicate(whole), *map(devices.share_out, shared)
     )
     return weights_and_slots, state, devices.local(stats)
 
   return replicated_update
 
 
-def compiled_update(forward_and_backward, optimizer, skips_nonfinite=False):
+def compiled_update(
+  forward_and_backward, optimizer, skips_nonfinite=False, has_signals=False
+):
   """Returns the compiled function within `update_fn`.
 
   Its arguments are (weights, slots), step, optimizer parameters, random key,
-  state and batch.
+  state and batch, and with `has_signals` a number from each device.
   """
 
-  def update(weights_and_slots, step, opt_params, rng, state, batch):
+  def update(weights_and_slots, step, opt_params, rng, state, batch, *signals):
     weights, slots = weights_and_slots
     (loss, new_state), gradients = forward_and_backward(
       batch, weights, state, devices.own_key(rng)
@@ -205,11 +231,15 @@ def compiled_update(forward_and_backward, optimizer, skips_nonfinite=False):
       new, stats = finite.keep_unless_finite(
         [weights_and_slots, state], new, stats
       )
+    for signal in signals:
+      stats[SIGNAL] = jax.lax.pmax(signal.max(), devices.AXIS)
     return *new, stats
 
-  whole, shared = devices.WHOLE, devices.SHARED
+  n_shared = 2 if has_signals else 1  # The batch, the signals.
   return devices.on_each(
-    update, (whole, whole, whole, whole, whole, shared), donate_argnums=(0,)
+    update,
+    (devices.WHOLE,) * 5 + (devices.SHARED,) * n_shared,
+    donate_argnums=(0,),
   )
 
 

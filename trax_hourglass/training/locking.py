@@ -30,7 +30,7 @@ def locked(directory: str):
     yield
     return
   # Of the process: children that it forks do not keep it.
-  with open(os.path.join(path, _NAME), 'a+') as file:
+  with _opened(os.path.join(path, _NAME)) as file:
     try:
       fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
@@ -50,3 +50,13 @@ def locked(directory: str):
       yield
     finally:
       _held.remove(path)
+
+
+def _opened(path):
+  try:
+    return open(path, 'a+')
+  except OSError as error:
+    raise UserError(
+      f'--output_dir: cannot write to {path} ({error.strerror}); take it away '
+      'or give another directory'
+    ) from error

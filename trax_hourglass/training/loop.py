@@ -10,62 +10,28 @@ import jax
 import tqdm
 
 from trax_hourglass import devices
-from trax_hourglass.errors import UserError, check_positive, warn
+from trax_hourglass.errors import UserError, warn
 from trax_hourglass.layers.metrics import Measure
 from trax_hourglass.training import (
   accumulation,
+  data_parallel,
   finite,
   interruption,
+  options,
   reports,
   resumable,
 )
 
 
-def options(
-  device_batch_size=None, keep_last=3, save_every=None, skip_nonfinite=False
-):
-  """Returns what a `Loop` takes beyond the arguments of Trax's, as a dict.
-
-  In gin files it is `trax_hourglass.Loop`.
-
-  Args:
-    device_batch_size: How many sequences of a batch a device takes at once in
-      training, all of its share by default. It divides that share; gradients
-      are accumulated over the parts.
-    keep_last: How many of the newest checkpoints are kept. Others stay if they
-      are permanent, or the best so far by a metric, as Trax's arguments say.
-    save_every: Steps from one checkpoint to the next. By default there is one
-      where Trax has one: at step 1 and at each evaluation.
-    skip_nonfinite: Whether a batch whose loss or gradients are not finite is
-      skipped; else it ends the run.
-
-  Raises:
-    UserError: If one is out of its range.
-  """
-  check_positive(keep_last=keep_last)
-  if save_every is not None:
-    check_positive(save_every=save_every)
-  if not isinstance(skip_nonfinite, bool):
-    raise UserError(
-      f'skip_nonfinite: got {skip_nonfinite!r}, expected True or False'
-    )
-  return {
-    'device_batch_size': device_batch_size,
-    'keep_last': keep_last,
-    'save_every': save_every,
-    'skip_nonfinite': skip_nonfinite,
-  }
-
-
 class Loop(resumable.ResumableLoop):
   """Trains as `trax.supervised.training.Loop` does, with its arguments.
 
-  Those of `options` come beside them. Beyond Trax's, the loop uses all devices
-  of all hosts, goes on from its last checkpoint as if nothing had stopped it,
-  compiles the update function once instead of twice, shows a progress bar and a
-  line per evaluation, and raises a `UserError` where Trax goes on silently: at
-  a loss that is not finite, a target beyond the model's outputs, a checkpoint
-  of another architecture.
+  Those of `options.options` come beside them. Beyond Trax's, the loop uses all
+  devices of all hosts, goes on from its last checkpoint as if nothing had
+  stopped it, compiles the update function once instead of twice, shows a
+  progress bar and a line per evaluation, and raises a `UserError` where Trax
+  goes on silently: at a loss that is not finite, a target beyond the model's
+  outputs, a checkpoint of another architecture.
 
   Attributes:
     measure: What its bits are counted over, and what it prints beside them.
@@ -80,12 +46,22 @@ class Loop(resumable.ResumableLoop):
     keep_last=3,
     save_every=None,
     skip_nonfinite=False,
+    max_skipped_in_a_row=100,
     **kwargs,
   ):
-    options(device_batch_size, keep_last, save_every, skip_nonfinite)
+    options.options(
+      device_batch_size,
+      keep_last,
+      save_every,
+      skip_nonfinite,
+      max_skipped_in_a_row,
+    )
     self._device_batch_size = device_batch_size
     self._skips_nonfinite = skip_nonfinite
+    self._max_skipped_in_a_row = max_skipped_in_a_row
     self._unread = None  # A step whose loss has not been read.
+    self._watch = interruption.Watch()
+    self._common_signum = 0  # Of a signal that some host was sent.
     self._train_report = ''
     self._eval_reports = []
     super().__init__(
@@ -93,12 +69,12 @@ class Loop(resumable.ResumableLoop):
     )
 
   def _init_trainer(self, task):
-    built = super()._init_trainer(task)
     n_parts = accumulation.n_parts(
       task.sample_batch[0].shape[0],
       jax.device_count(),
       self._device_batch_size,
     )
+    built = super()._init_trainer(task)
     if n_parts > 1:
       self._accumulate(built, n_parts)
     if self._skips_nonfinite:
@@ -145,14 +121,15 @@ class Loop(resumable.ResumableLoop):
       reports.progress_bar(
         self.step, self.step + n_steps, is_hidden=not self.is_chief
       ) as self._bar,
-      interruption.watching() as watch,
+      interruption.watching() as self._watch,
       self._saving(),
     ):
       self._start_time = time.time() - self._sums.seconds
+      self._common_signum = 0
       self._evaluate_if_due()  # Stopped before it had.
       for _ in range(n_steps):
         self._train_one_step()
-        if watch.signum is not None:
+        if self._signum is not None:
           break
         self._evaluate_if_due()
         at = self._checkpoint_at, self._permanent_checkpoint_at
@@ -160,13 +137,23 @@ class Loop(resumable.ResumableLoop):
           self._save()
       self._save()
     self._eval_model.weights = self._model.weights
-    if watch.signum is not None:
+    if self._signum is not None:
       saved = ', all saved; the same command goes on from there'
       raise interruption.Interrupted(
-        f'stopped by {signal.Signals(watch.signum).name} at step {self.step}'
+        f'stopped by {signal.Signals(self._signum).name} at step {self.step}'
         f'{saved if self._output_dir else ""}',
-        watch.signum,
+        self._signum,
       )
+
+  @property
+  def _signum(self):
+    """That of the signal to stop at: on several hosts the same at each step."""
+    if jax.process_count() > 1:
+      return self._common_signum or None
+    return self._watch.signum
+
+  def _own_signal(self):
+    return self._watch.signum or 0
 
   def _train_one_step(self):
     before = self._which_task(self._step)
@@ -194,14 +181,14 @@ class Loop(resumable.ResumableLoop):
     (step, n_drawn, stats), self._unread = self._unread, None
     stats = finite.on_host(stats)
     is_shown = self._bar.update()
+    self._common_signum = self._common_signum or int(
+      stats.pop(data_parallel.SIGNAL, 0)
+    )
     culprit = finite.culprit(stats)
     if stats.pop(finite.SKIPPED, False):
-      self._n_skipped += 1
-      warn(
-        f'step {step}: {culprit}; batch {n_drawn} skipped, the '
-        f'{self._n_skipped}. of this run'
-      )
+      self._count_skipped(step, culprit, n_drawn)
       return
+    self._n_skipped_in_a_row = 0
     if culprit:
       raise UserError(
         f'step {step}: {culprit}, with batch {n_drawn} of the stream; '
@@ -215,6 +202,22 @@ class Loop(resumable.ResumableLoop):
     if is_shown:
       loss = reports.format_loss(stats['loss'], self.measure)
       self._bar.set_postfix_str(loss + self.measure.remarks)
+
+  def _count_skipped(self, step, culprit, n_drawn):
+    """Says that a batch was skipped; stops where there is no end to it."""
+    self._n_skipped += 1
+    self._n_skipped_in_a_row += 1
+    if self._n_skipped_in_a_row > self._max_skipped_in_a_row:
+      raise UserError(
+        f'step {step}: {culprit}, with batch {n_drawn} of the stream, after '
+        f'{self._max_skipped_in_a_row} batches in a row were skipped; '
+        f'{self._last_checkpoint()}; lower the learning rate or look at the '
+        'data'
+      )
+    warn(
+      f'step {step}: {culprit}; batch {n_drawn} skipped, the '
+      f'{self._n_skipped}. of this run'
+    )
 
   def _evaluate_if_due(self):
     if not self._sums.is_eval_due:

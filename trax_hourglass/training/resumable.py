@@ -19,6 +19,9 @@ from trax_hourglass.training import (
   storage,
 )
 
+# Of Trax's own: `trax_hourglass.train` puts ours in its place.
+_ARGUMENTS = inspect.signature(training.Loop)
+
 
 @dataclasses.dataclass
 class Sums:
@@ -42,13 +45,13 @@ class ResumableLoop(data_parallel.Loop):
   """
 
   def __init__(self, *args, keep_last=3, save_every=None, **kwargs):
-    """Arguments are those of Trax's loop and of `loop.options`."""
+    """Arguments are those of Trax's loop and of `options.options`."""
     self._keep_last = keep_last
     self._saver = self._saved_step = self._restored = None
     self._sums = Sums()
-    self._n_skipped = 0
+    self._n_skipped = self._n_skipped_in_a_row = 0
     self._is_built = False
-    arguments = inspect.signature(training.Loop).bind(*args, **kwargs).arguments
+    arguments = _ARGUMENTS.bind(*args, **kwargs).arguments
     restoring.check_counters(arguments.get('output_dir'))
     super().__init__(*args, **kwargs)
     if save_every is not None:
@@ -77,6 +80,7 @@ class ResumableLoop(data_parallel.Loop):
         'rng': self._rng,
         'sums': dataclasses.asdict(self._sums),
         'n_skipped': self._n_skipped,
+        'n_skipped_in_a_row': self._n_skipped_in_a_row,
         'n_drawn': [task.labeled_data.n_drawn for task in self._tasks],
         'n_eval_drawn': [
           task.labeled_data.n_drawn for task in self._eval_tasks
@@ -158,6 +162,8 @@ class ResumableLoop(data_parallel.Loop):
     self._rng = extra['rng']
     self._sums = Sums(**extra['sums'])
     self._n_skipped = extra['n_skipped']
+    # Checkpoints of earlier versions have none.
+    self._n_skipped_in_a_row = extra.get('n_skipped_in_a_row', 0)
     tasks = (*self._tasks, *self._eval_tasks)
     n_drawn = (*extra['n_drawn'], *extra['n_eval_drawn'])
     # Evaluations may have come or gone since.

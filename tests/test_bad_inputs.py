@@ -1,0 +1,112 @@
+"""Each mistake in `bad_inputs` is one line, exit code 2, and leaves nothing."""
+
+import collections
+import importlib
+import os
+import string
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from tests import bad_inputs, bad_places
+from trax_hourglass.benchmarks import device_memory
+
+COMMANDS = tuple(bad_inputs.USUAL)
+ALL = [case for cases in bad_inputs.CASES.values() for case in cases]
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  return tmp_path_factory.mktemp('root')
+
+
+@pytest.fixture(scope='module')
+def places(root):
+  return bad_places.make(root)
+
+
+@pytest.fixture(autouse=True)
+def simulated(monkeypatch):
+  """Lets JAX, which has started, have as many devices as are simulated."""
+
+  def simulate(n_devices):
+    monkeypatch.setattr(jax, 'device_count', lambda: n_devices)
+
+  monkeypatch.setattr(device_memory, 'simulate', simulate)
+
+
+def _filled_in(text, places):
+  return string.Template(text).substitute(places)
+
+
+def _content(root):
+  """Returns all files and folders and what is in them, but for locks."""
+  return {
+    path: path.read_bytes() if path.is_file() else None
+    for path in root.rglob('*')
+    if path.name != '.lock'
+  }
+
+
+def _check(case, places, code, err):
+  assert code == 2
+  [line] = err.strip().splitlines()
+  assert line.startswith('error: ')
+  assert _filled_in(case.mistake, places) in line
+  assert _filled_in(case.remedy, places) in line
+  assert 'Traceback' not in line
+
+
+def _name(case):
+  last = case.argv()[-1] if case.arguments else 'nothing'
+  return f'{case.command} {last.removeprefix("--config=")}'[:70]
+
+
+@pytest.mark.parametrize('case', ALL, ids=_name)
+def test_is_one_line_and_leaves_nothing(
+  case, root, places, capsys, monkeypatch
+):
+  monkeypatch.chdir(root / 'cwd')
+  for name, value in (case.environment or {}).items():
+    monkeypatch.setenv(name, value)
+  module = importlib.import_module(f'trax_hourglass.{case.command}')
+  before = _content(root)
+  capsys.readouterr()
+  with pytest.raises(SystemExit) as exit_info:
+    module.main([_filled_in(text, places) for text in case.argv()])
+  out, err = capsys.readouterr()
+  assert not out
+  _check(case, places, exit_info.value.code, err)
+  assert _content(root) == before
+
+
+def test_each_command_is_a_process(root, places):
+  before = _content(root)
+  running = []
+  for case in bad_inputs.PROCESSES:
+    command, *flags = (_filled_in(text, places) for text in case.argv())
+    process = subprocess.Popen(
+      [sys.executable, '-m', f'trax_hourglass.{command}', *flags],
+      env={**os.environ, **(case.environment or {})},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    running.append((case, process))
+  for case, process in running:
+    out, err = process.communicate(timeout=300)
+    assert not out
+    _check(case, places, process.returncode, err)
+  assert _content(root) == before
+
+
+def test_nothing_is_left_out():
+  assert len(ALL) >= 60
+  assert len({tuple(case.argv()) for case in ALL if not case.environment}) >= 60
+  commands = collections.Counter(case.command for case in ALL)
+  assert set(commands) == set(COMMANDS)
+  assert sorted(case.command for case in bad_inputs.PROCESSES) == sorted(
+    COMMANDS
+  )

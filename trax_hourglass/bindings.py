@@ -1,0 +1,157 @@
+"""What has to be bound to the parameters of Trax's `train`.
+
+Trax takes whatever it is, and stumbles over it later.
+"""
+
+from collections.abc import Callable
+import copy
+import inspect
+import math
+import numbers
+
+import gin
+from trax import fastmath
+from trax.layers import base
+
+from trax_hourglass import command
+from trax_hourglass.errors import UserError, check_positive
+
+_EXAMPLES = {
+  'train.model': '@trax_hourglass.HourglassLM',
+  'train.optimizer': '@trax.optimizers.Adam',
+  'train.lr_schedule_fn': '@trax_hourglass.warmup_cosine',
+}
+
+
+def function(parameter: str) -> Callable:
+  """Returns the function that is bound to a parameter of `train`.
+
+  Args:
+    parameter: `'train.model'`, `'train.optimizer'` or `'train.lr_schedule_fn'`.
+
+  Raises:
+    UserError: If it is no function.
+  """
+  reference = command.bound(parameter)
+  value = copy.deepcopy(reference)
+  is_function = inspect.isroutine(value) or inspect.isclass(value)
+  if not is_function or str(reference).endswith('()'):
+    raise UserError(
+      f'{parameter}: got {reference!r}, expected a function by its name, such '
+      f'as {_EXAMPLES[parameter]}, without ()'
+    )
+  return value
+
+
+def model(mode: str) -> base.Layer:
+  """Returns what `train.model` makes in a mode.
+
+  Raises:
+    UserError: If it makes no layer, or the layer cannot be made.
+  """
+  layer = function('train.model')(mode=mode)
+  if not isinstance(layer, base.Layer):
+    raise UserError(
+      f'train.model: got {command.bound("train.model")}, which makes a '
+      f'{type(layer).__name__}, expected one that makes a layer'
+    )
+  return layer
+
+
+def schedule() -> Callable[[int], float]:
+  """Returns the learning rate as a function of the step.
+
+  Raises:
+    UserError: If it gives anything else than numbers.
+  """
+  rate_at = function('train.lr_schedule_fn')()
+  with fastmath.use_backend(fastmath.Backend.NUMPY):  # As in Trax's loop.
+    rate = rate_at(1)
+  if not isinstance(rate, numbers.Real) or not math.isfinite(rate):
+    raise UserError(
+      f'train.lr_schedule_fn: got the rate {rate!r} at step 1, expected a '
+      'number; correct what is bound to '
+      f'{command.bound("train.lr_schedule_fn")}'
+    )
+  return rate_at
+
+
+def check_train() -> None:
+  """Raises `UserError` at what Trax's `train` would stumble over later."""
+  if command.bound('train.use_loop') is False:
+    raise UserError('train.use_loop: got False, expected True; leave it out')
+  for name in ('steps', 'eval_steps', 'eval_frequency'):
+    if _is_bound(name):
+      check_positive(**{f'train.{name}': _value(name)})
+  name = 'permanent_checkpoint_frequency'
+  if _value(name) is not None:
+    check_positive(**{f'train.{name}': _value(name)})
+  for name in ('checkpoints_at', 'permanent_checkpoints_at'):
+    _check_steps(name)
+  _check_seed()
+  function('train.model')
+  if _is_bound('optimizer'):
+    function('train.optimizer')
+  if _is_bound('lr_schedule_fn'):
+    schedule()
+  _check_layers()
+
+
+def check_inputs(error: AttributeError) -> None:
+  """Raises `UserError` if an error is that `train.inputs` has no streams."""
+  if "no attribute 'train_stream'" in str(error):  # gin hides its name.
+    raise UserError(
+      f'train.inputs: got {command.bound("train.inputs")!r}, expected batches, '
+      'such as @trax_hourglass.text_inputs'
+    ) from error
+
+
+def _check_steps(name):
+  steps = _value(name)
+  if steps is None:
+    return
+  if not isinstance(steps, list | tuple):
+    raise UserError(
+      f'train.{name}: got {steps!r}, expected a list of steps, as [100, 1000]'
+    )
+  for step in steps:
+    check_positive(**{f'train.{name}': step})
+
+
+def _check_seed():
+  seed = _value('random_seed')
+  is_whole = isinstance(seed, numbers.Integral)
+  if seed is not None and not (is_whole and 0 <= seed < 2**32):
+    raise UserError(
+      f'train.random_seed: got {seed!r}, expected a whole number, at least 0 '
+      'and below 2**32'
+    )
+
+
+def _check_layers():
+  metrics = _value('metrics')
+  if metrics is not None and not (
+    isinstance(metrics, dict)
+    and all(isinstance(layer, base.Layer) for layer in metrics.values())
+  ):
+    raise UserError(
+      f"train.metrics: got {metrics!r}, expected layers by name, as {{'bits': "
+      '@trax_hourglass.BitsPerByte()}'
+    )
+  if _is_bound('loss_fn') and not isinstance(_value('loss_fn'), base.Layer):
+    raise UserError(
+      f'train.loss_fn: got {_value("loss_fn")!r}, expected a layer, as '
+      '@tl.WeightedCategoryCrossEntropy()'
+    )
+
+
+def _is_bound(name):
+  try:
+    gin.query_parameter(f'train.{name}')
+  except ValueError:
+    return False
+  return True
+
+
+def _value(name):
+  return copy.deepcopy(command.bound(f'train.{name}'))

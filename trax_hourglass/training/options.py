@@ -1,0 +1,46 @@
+"""What our loop takes beyond the arguments of Trax's."""
+
+from trax_hourglass.errors import UserError, check_positive
+
+
+def options(
+  device_batch_size=None,
+  keep_last=3,
+  save_every=None,
+  skip_nonfinite=False,
+  max_skipped_in_a_row=100,
+):
+  """Returns these arguments of `training.Loop` as a dict, checked.
+
+  In gin files it is `trax_hourglass.Loop`.
+
+  Args:
+    device_batch_size: How many sequences of a batch a device takes at once in
+      training, all of its share by default. It divides that share; gradients
+      are accumulated over the parts.
+    keep_last: How many of the newest checkpoints are kept. Others stay if they
+      are permanent, or the best so far by a metric, as Trax's arguments say.
+    save_every: Steps from one checkpoint to the next. By default there is one
+      where Trax has one: at step 1 and at each evaluation.
+    skip_nonfinite: Whether a batch whose loss or gradients are not finite is
+      skipped; else it ends the run.
+    max_skipped_in_a_row: How many, without one between that is not skipped; the
+      next one ends the run.
+
+  Raises:
+    UserError: If one is out of its range.
+  """
+  check_positive(keep_last=keep_last, max_skipped_in_a_row=max_skipped_in_a_row)
+  if save_every is not None:
+    check_positive(save_every=save_every)
+  if not isinstance(skip_nonfinite, bool):
+    raise UserError(
+      f'skip_nonfinite: got {skip_nonfinite!r}, expected True or False'
+    )
+  return {
+    'device_batch_size': device_batch_size,
+    'keep_last': keep_last,
+    'save_every': save_every,
+    'skip_nonfinite': skip_nonfinite,
+    'max_skipped_in_a_row': max_skipped_in_a_row,
+  }
