@@ -145,7 +145,7 @@ def test_page(done):
   assert '![Why vanilla layers](appendix_a1.png)' in page
   assert (done / 'appendix_a1.png').read_bytes().startswith(b'\x89PNG')
   assert '| `0@1 2@3 0@1` | 0.359 |' in page
-  assert '3 of 3 not run' in page  # Of Table 5.
+  assert '4 of 4 not run' in page  # Of Table 5.
   assert '--config_file=table1/2x1_8x3_2x1.gin' in page
 
 

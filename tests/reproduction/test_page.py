@@ -100,7 +100,7 @@ def test_each_study_has_a_section_and_a_row(text):
 
 def test_verdicts(text):
   section = text.partition('## Shortened layers')[2].partition('\n## ')[0]
-  assert '*Ours:* 3 of 3 hold.' in section
+  assert '*Ours:* 4 of 4 hold.' in section
   assert (
     '| `1@1 8@3 1@1` | `1@1 4@3 1@1` | text | +0.400 | 0.020 | holds |'
     in (section)

@@ -38,8 +38,8 @@ def test_every_variant_is_another_model_or_data(name):
     hierarchy.parse(model['hierarchy'])
     if '@' in variant:  # What a variant is called is what it is.
       assert model['hierarchy'] in variant
-    length = [b for b in bindings if b.startswith('LENGTH')]
-    key = model, length
+    others = [b for b in bindings if b.startswith(('LENGTH', 'STEPS'))]
+    key = model, others
     assert key not in seen
     seen.append(key)
 
