@@ -1,4 +1,4 @@
-"""The command, with trainings that are pretended: all but one."""
+"""The command, with trainings that are pretended; the slow ones are not."""
 
 import json
 import shutil
@@ -59,6 +59,7 @@ def done(tmp_path_factory):
   return home / 'found'
 
 
+@pytest.mark.slow
 def test_a_run(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   chunks = Experiment('chunks', str(tmp_path / 'found'), CHUNKS)
