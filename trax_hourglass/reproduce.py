@@ -119,14 +119,8 @@ def _measure(experiment):
     if setting in there:
       continue
     print(f'{experiment.name}  costs  {setting}', flush=True)
-    builds, sizes = {}, set()
-    for name in names:
-      _parse(experiment, [*variants.variants[name], *bindings])
-      builds[name] = _build(_bound('train.model'))
-      inputs = 'trax_hourglass.text_inputs'
-      sizes.add((_bound(f'{inputs}.length'), _bound(f'{inputs}.batch_size')))
-    [(length, batch_size)] = sizes
-    measured = costs.of_steps(builds, length, batch_size, variants.repeats)
+    models = _models(experiment, variants, names, bindings)
+    measured = costs.of_steps(models, variants.repeats)
     experiment.add(
       [
         {'variant': name, 'setting': setting, **cost}
@@ -136,8 +130,19 @@ def _measure(experiment):
     )
 
 
-def _build(model):
-  return lambda mode: model(mode=mode)
+def _models(experiment, variants, names, bindings):
+  """Yields each variant, while gin is bound to what it is."""
+
+  def build(mode):
+    return _bound('train.model')(mode=mode)
+
+  inputs = 'trax_hourglass.text_inputs'
+  for name in names:
+    _parse(experiment, [*variants.variants[name], *bindings])
+    length, batch_size = (
+      _bound(f'{inputs}.{size}') for size in ('length', 'batch_size')
+    )
+    yield name, costs.Model(build, length, batch_size)
 
 
 def _count_operations(experiment):

@@ -4,8 +4,9 @@ Memory and operations are those of the compiled program; times are of programs
 that take turns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import gc
+from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
@@ -21,38 +22,43 @@ from trax_hourglass.benchmarks.steps import (
 from trax_hourglass.layers.local_attention import attend, local_attention
 
 
-def of_steps(
-  builds: Mapping[str, Callable], length: int, batch_size: int, repeats: int
-) -> dict[str, dict]:
+class Model(NamedTuple):
+  """What a training step is of.
+
+  Attributes:
+    build: Function from a mode to the model.
+    length: Tokens in a sequence.
+    batch_size: Sequences in a batch.
+  """
+
+  build: Callable
+  length: int
+  batch_size: int
+
+
+def of_steps(models: Iterable[tuple[str, Model]], repeats: int) -> dict:
   """Returns what a step of each model costs, by name.
 
   Args:
-    builds: Functions from a mode to the model.
-    length: Tokens in a sequence.
-    batch_size: Sequences in a batch.
+    models: Names and models. Each is built before the next one is asked for.
     repeats: How often each is timed.
   """
-  programs = {
-    name: Program(training_step, build, length, batch_size)
-    for name, build in builds.items()
-  }
-  seconds = take_turns(programs, repeats)
-  costs = {
-    name: {
-      'length': length,
-      'batch_size': batch_size,
-      'operations': program.facts['product_operations'],
-      'memory': program.facts['total_memory'],
-      'temporary_memory': program.facts['temporary_memory'],
-      'weights': program.facts['weights'],
-      'seconds': seconds[name],
+  programs, facts = {}, {}
+  for name, model in models:
+    programs[name] = Program(training_step, *model)
+    facts[name] = {
+      'length': model.length,
+      'batch_size': model.batch_size,
+      'operations': programs[name].facts['product_operations'],
+      'memory': programs[name].facts['total_memory'],
+      'temporary_memory': programs[name].facts['temporary_memory'],
+      'weights': programs[name].facts['weights'],
     }
-    for name, program in programs.items()
-  }
+  seconds = take_turns(programs, repeats)
   del programs
   jax.clear_caches()
   gc.collect()  # Layers are in cycles, and with them weights.
-  return costs
+  return {name: {**facts[name], 'seconds': seconds[name]} for name in facts}
 
 
 def level_operations(
