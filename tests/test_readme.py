@@ -62,5 +62,5 @@ def test_gin_files_exist():
 
 def test_files_that_it_links_exist():
   root = pathlib.Path(__file__).parent.parent
-  for path in re.findall(r'\]\((?!http)([^)#]+)\)', README):
+  for path in re.findall(r'(?:\]\(|src=")(?!http)([^)"#]+)[)"]', README):
     assert (root / path).exists(), path
