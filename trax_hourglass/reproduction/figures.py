@@ -88,12 +88,13 @@ def figures_6_and_7(name, study, found):
     sections.bits_table(LENGTHS, study.rows[LENGTHS], found),
     sections.claims_table(verdicts),
   ]
-  of_study = {row.variant for row in study.rows[LENGTHS]}
+  places = [row.variant for row in study.rows[LENGTHS]]
   costs = [
     {**cost, 'model': _model(cost['variant'])}
     for cost in found.costs[LENGTHS]
-    if cost['variant'] in of_study
+    if cost['variant'] in places
   ]
+  costs.sort(key=lambda cost: (places.index(cost['variant']), cost['length']))
   path = None
   if costs:
     parts.append(_costs_of_lengths(costs))

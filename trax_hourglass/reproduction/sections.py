@@ -129,7 +129,13 @@ def claims_table(verdicts: Mapping[Claim, Verdict]) -> str:
 
 
 def _bits_picture(name, study, found):
-  if not any(found.records[experiment] for experiment in study.rows):
+  is_any_there = any(
+    results.values(found.records[experiment], row.variant)
+    for experiment, rows in study.rows.items()
+    for row in rows
+    if row.variant != found.variants[experiment].baseline
+  )
+  if not is_any_there:
     return None
   path = found.picture(name)
   pictures.bits(
