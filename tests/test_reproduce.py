@@ -7,8 +7,16 @@ import types
 import pytest
 
 from tests.commands import fails
-from trax_hourglass import evaluate, evaluation, generate, reproduce, train
+from trax_hourglass import (
+  command,
+  evaluate,
+  evaluation,
+  generate,
+  reproduce,
+  train,
+)
 from trax_hourglass.reproduction.experiments import Commands, Experiment
+from trax_hourglass.training import locking
 
 SMALL = (
   'STEPS = 2',
@@ -21,6 +29,11 @@ SMALL = (
 )
 CHUNKS = (*SMALL, 'trax_hourglass.random_chunks.n_chunks = 400')
 REAL = Commands(train.run, evaluate.run, generate.run)
+
+
+@pytest.fixture(autouse=True)
+def flags():
+  command.start(['reproduce'])
 
 
 def argv(output_dir, *flags, config=CHUNKS):
@@ -79,6 +92,7 @@ def test_a_run(tmp_path, monkeypatch):
   # Checkpoints go when a result is there.
   assert list((tmp_path / 'found' / 'runs' / 'chunks').iterdir()) == []
   assert chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0) == []
+  assert list((tmp_path / 'found' / 'runs' / 'chunks').iterdir()) == []
 
 
 @pytest.mark.slow
@@ -159,6 +173,27 @@ def test_what_is_there_is_not_done_again(done, monkeypatch, capsys):
   assert capsys.readouterr().out == f'output    {done}/REPRODUCTION.md\n'
 
 
+def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(
+    reproduce, '_COMMANDS', REAL._replace(train=pretend_to_train)
+  )
+  original = locking.locked
+
+  def locked(directory):
+    if '1@1_2@3_0@1' in directory:
+      raise locking.InUseError('in use')
+    return original(directory)
+
+  monkeypatch.setattr(locking, 'locked', locked)
+  capsys.readouterr()
+  found = tmp_path / 'found'
+  reproduce.main(argv(found, '--study=appendix_a1'))
+  assert 'left to another process: 1 runs' in capsys.readouterr().out
+  records = json.loads((found / 'chunks.json').read_text())['records']
+  assert len(records) == 3
+
+
 def test_page_alone(done, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   found = tmp_path / 'found'
@@ -183,6 +218,10 @@ def test_other_settings_are_refused(done, monkeypatch, capsys):
     (['--study='], "--study: got '', expected some of figure1"),
     (['--page', '--study=table5'], '--study has no effect with --page'),
     (['--config=STEPS = 2'], 'give another --output_dir'),
+    (
+      ['--config=STEPS = ', '--output_dir=new'],
+      'correct the gin file or --config',
+    ),
     (['--init_checkpoint=a'], '--init_checkpoint has no effect here'),
   ],
 )

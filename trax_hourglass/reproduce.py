@@ -13,6 +13,7 @@ import os
 import sys
 
 from absl import flags
+from absl.testing import flagsaver
 import gin
 from trax import trainer_flags
 
@@ -48,24 +49,34 @@ _COSTS, _OPERATIONS = 'costs', 'operations'
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   names, directory, config, is_page_alone = _read_flags(argv)
-  with directories.writable(directory):
-    pass  # Told now, rather than when something is trained.
 
   def experiment(name):
     return experiments.Experiment(name, directory, config)
 
+  # A mistake is told now, rather than when something is trained.
+  with directories.writable(directory):
+    for name in _TRAINED:
+      _variants(experiment(name))
   if not is_page_alone:
-    _train(names, experiment)
-    for study in map(STUDIES.get, names):
-      for name in study.costs:
-        _measure(experiment(name))
-    if 'section3_1' in names:
-      _count_operations(experiment(LENGTHS))
-    if 'figure8' in names:
-      experiment(COMPLETIONS).complete(
-        _COMMANDS, os.path.join(directory, 'figure8.png')
-      )
+    n_missing = _train(names, experiment)
+    if n_missing:
+      print(f'left to another process: {n_missing} runs, and the costs')
+    else:
+      _do_the_rest(names, experiment, directory)
   print(f'output    {_write_page(directory, experiment)}')
+
+
+def _do_the_rest(names, experiment, directory):
+  """Does what is no run of a variant: steps are timed when no run goes on."""
+  for study in map(STUDIES.get, names):
+    for name in study.costs:
+      _measure(experiment(name))
+  if 'section3_1' in names:
+    _count_operations(experiment(LENGTHS))
+  if 'figure8' in names:
+    experiment(COMPLETIONS).complete(
+      _COMMANDS, os.path.join(directory, 'figure8.png')
+    )
 
 
 def _read_flags(argv):
@@ -89,7 +100,10 @@ def _read_flags(argv):
 
 
 def _train(names, experiment):
-  """Trains what the studies compare, a seed of all before the next."""
+  """Trains what the studies compare, a seed of all before the next.
+
+  Returns how many runs are not there yet, for another process is at them.
+  """
   wanted = {}
   for study in map(STUDIES.get, names):
     for name, rows in study.rows.items():
@@ -109,6 +123,7 @@ def _train(names, experiment):
         f'{record["bits"]:.4f} bits  {record["seconds"]:.0f} s',
         flush=True,
       )
+  return sum(not of.is_there(variant, seed) for seed, of, _, variant in todo)
 
 
 def _measure(experiment):
@@ -175,10 +190,11 @@ def _variants(experiment):
 
 
 def _parse(experiment, bindings):
-  gin.clear_config()
-  with command.building():
-    gin.parse_config_file(experiment.file)
-    gin.parse_config([*bindings, *experiment.config])
+  # Commands that run in this process find the flags as they were.
+  with flagsaver.flagsaver(
+    config_file=[experiment.file], config=[*bindings, *experiment.config]
+  ):
+    command.configure()
 
 
 def _bound(name):

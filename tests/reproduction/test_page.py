@@ -3,7 +3,7 @@
 import gin
 import pytest
 
-from trax_hourglass import reproduce
+from trax_hourglass import command, reproduce
 from trax_hourglass.reproduction import page
 from trax_hourglass.reproduction.experiments import Experiment
 from trax_hourglass.reproduction.sections import Results
@@ -21,6 +21,7 @@ def made_up_bits(variant, seed):
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
   directory = tmp_path_factory.mktemp('page')
+  command.start(['reproduce'])
   variants = {
     name: reproduce._variants(Experiment(name, str(directory)))
     for name in EXPERIMENTS

@@ -1,6 +1,7 @@
 """Gin files with many variants of one experiment, and the runs of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import dataclasses
 import gc
 import os
@@ -130,19 +131,20 @@ class Experiment:
     Returns:
       The new records; none if they are there, or another process is at it.
     """
-    slug = re.sub(r'[^0-9a-zA-Z@]+', '_', name)
-    output_dir = self._output_dir(f'{slug}_seed{seed}')
-    os.makedirs(output_dir, exist_ok=True)
-    try:
-      with locking.locked(output_dir):
-        if results.find(self.records(), name, seed):
-          return []
-        records = self._train(commands, variants, name, seed, output_dir)
-        self.add(records)
-        shutil.rmtree(output_dir)
-        return records
-    except locking.InUseError:
+    if self.is_there(name, seed):
       return []
+    slug = re.sub(r'[^0-9a-zA-Z@]+', '_', name)
+    with self._at_work(f'{slug}_seed{seed}') as output_dir:
+      if output_dir is None or self.is_there(name, seed):
+        return []
+      records = self._train(commands, variants, name, seed, output_dir)
+      self.add(records)
+      shutil.rmtree(output_dir)
+      return records
+
+  def is_there(self, name: str, seed: int) -> bool:
+    """Returns whether a run's record is there."""
+    return results.find(self.records(), name, seed) is not None
 
   def _train(self, commands, variants, name, seed, output_dir):
     bindings = [*variants.variants[name], f'SEED = {seed}']
@@ -179,7 +181,11 @@ class Experiment:
     """
     if self.records():
       return
-    output_dir = self._output_dir('model')
+    with self._at_work('model') as output_dir:
+      if output_dir is not None and not self.records():
+        self._complete(commands, picture, output_dir)
+
+  def _complete(self, commands, picture, output_dir):
     flags = [*self.flags([]), f'--output_dir={output_dir}']
     with flagsaver.flagsaver():
       run = commands.train(['train', *flags])
@@ -201,9 +207,17 @@ class Experiment:
       ]
     )
 
-  def _output_dir(self, name):
-    """Returns where a run is while it goes on."""
-    return os.path.join(self.directory, 'runs', self.name, name)
+  @contextlib.contextmanager
+  def _at_work(self, name):
+    """Yields where a run goes on; `None` if another process is at it."""
+    output_dir = os.path.join(self.directory, 'runs', self.name, name)
+    os.makedirs(output_dir, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+      try:
+        stack.enter_context(locking.locked(output_dir))
+      except locking.InUseError:
+        output_dir = None
+      yield output_dir
 
   def _settings(self):
     return {'file': f'gin/{self.file}', 'config': list(self.config)}

@@ -5,7 +5,7 @@ Each public function is called like `sections.comparison`.
 
 import statistics
 
-from trax_hourglass.benchmarks.report import GIGA, MIB
+from trax_hourglass.benchmarks.report import MIB
 from trax_hourglass.reproduction import analysis, pictures, results, sections
 from trax_hourglass.reproduction.studies import CHUNKS, LENGTHS, TEXT
 
@@ -20,7 +20,7 @@ def figure_1(name, study, found):
   rows = study.rows[TEXT]
   parts = [sections.bits_table(TEXT, rows, found)]
   records = found.records[TEXT]
-  costs = {cost['variant']: cost for cost in found.costs[TEXT]}
+  costs = sections.costs_of(study, TEXT, found)
   there = [
     row.variant
     for row in rows
@@ -37,7 +37,7 @@ def figure_1(name, study, found):
   }
   path = found.picture(name)
   pictures.cost_against_quality(records, families, of_kind, path)
-  parts.append(_costs_table({v: costs[v] for v in there}))
+  parts.append(sections.costs_table({v: costs[v] for v in there}))
   lines = {
     kind: {
       family: analysis.lines_by_seed(records, variants, cost)
@@ -169,21 +169,6 @@ def figure_8(name, study, found):
     f'on {record["source"]}. The completions, drawn at temperature '
     f'{record["temperature"]:g}, have {sections.spread(bits)} bits per dim.',
     found.picture(name),
-  )
-
-
-def _costs_table(costs):
-  return sections.table(
-    ('', 'operations', 'seconds of a step', 'MiB'),
-    [
-      (
-        f'`{variant}`',
-        f'{cost["operations"] / GIGA:.2f} G',
-        sections.spread(cost['seconds']),
-        f'{cost["memory"] / MIB:.0f}',
-      )
-      for variant, cost in costs.items()
-    ],
   )
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import statistics
 
+from trax_hourglass.benchmarks.report import GIGA, MIB
 from trax_hourglass.reproduction import analysis, pictures, results
 from trax_hourglass.reproduction.analysis import Verdict
 from trax_hourglass.reproduction.experiments import Variants
@@ -64,6 +65,9 @@ def comparison(name: str, study: Study, found: Results) -> Section:
   ]
   verdicts = verdicts_of(study, found)
   parts.append(claims_table(verdicts))
+  for experiment in study.costs:
+    costs = costs_of(study, experiment, found)
+    parts += [costs_table(costs)] if costs else []
   picture = _bits_picture(name, study, found)
   return Section(
     analysis.together(list(verdicts.values())), '\n\n'.join(parts), picture
@@ -124,6 +128,32 @@ def claims_table(verdicts: Mapping[Claim, Verdict]) -> str:
         verdict.text,
       )
       for claim, verdict in verdicts.items()
+    ],
+  )
+
+
+def costs_of(study: Study, experiment: str, found: Results) -> dict[str, dict]:
+  """Returns costs by variant: of programs that took turns for this study."""
+  setting, _, _ = study.source.partition(',')
+  return {
+    cost['variant']: cost
+    for cost in found.costs[experiment]
+    if cost['setting'] == setting
+  }
+
+
+def costs_table(costs: Mapping[str, dict]) -> str:
+  """Returns the costs of a step, by variant."""
+  return table(
+    ('', 'operations', 'seconds of a step', 'MiB'),
+    [
+      (
+        f'`{variant}`',
+        f'{cost["operations"] / GIGA:.2f} G',
+        spread(cost['seconds']),
+        f'{cost["memory"] / MIB:.0f}',
+      )
+      for variant, cost in costs.items()
     ],
   )
 

@@ -270,6 +270,7 @@ STUDIES = {
         ),
       ),
     },
+    costs=(TEXT, LENGTHS),
     claims=(
       *_claims(
         TEXT,
