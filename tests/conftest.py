@@ -3,6 +3,10 @@
 from importlib import metadata
 import os
 from pathlib import Path
+import subprocess
+import sys
+
+import pytest
 
 # Compiled programs are kept between runs, and compiled fast, not to be fast.
 _XLA_FLAGS = [
@@ -25,3 +29,27 @@ os.environ.update(
 )
 
 import trax_hourglass  # noqa: E402, F401 (before anything of Trax)
+
+_SEVERAL_DEVICES = (
+  'import sys, trax_hourglass; from tests.training import data_parallel_child;'
+  'data_parallel_child.main(*sys.argv[1:])'
+)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def several_devices(request, tmp_path_factory):
+  """A process that trains on 1, 2 and 8 devices, and where it writes to.
+
+  It takes a minute, beside the tests that come before its own.
+  """
+  items = request.session.items
+  if not any('test_data_parallel' in item.nodeid for item in items):
+    yield
+    return
+  path = tmp_path_factory.mktemp('parallel') / 'found'
+  with subprocess.Popen(
+    [sys.executable, '-c', _SEVERAL_DEVICES, path, '1', '2', '8'],
+    stdout=subprocess.DEVNULL,
+  ) as process:
+    yield process, path
+    process.kill()

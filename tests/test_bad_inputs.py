@@ -1,8 +1,10 @@
 """Each mistake in `bad_inputs` is one line, exit code 2, and leaves nothing."""
 
 import collections
+import contextlib
 import importlib
 import os
+import shutil
 import string
 import subprocess
 import sys
@@ -25,6 +27,32 @@ def root(tmp_path_factory):
 @pytest.fixture(scope='module')
 def places(root):
   return bad_places.make(root)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def processes(root, places, tmp_path_factory):
+  """A mistake for each command, in processes beside the tests, and where."""
+  copy = tmp_path_factory.mktemp('processes') / 'root'
+  shutil.copytree(root, copy, symlinks=True)
+  there = {name: copy / path.relative_to(root) for name, path in places.items()}
+  before = _content(copy)
+  with contextlib.ExitStack() as stack:
+    started = [
+      (case, stack.enter_context(_started(case, there)))
+      for case in bad_inputs.PROCESSES
+    ]
+    yield started, there, lambda: _content(copy) == before
+
+
+def _started(case, places):
+  command, *flags = (_filled_in(text, places) for text in case.argv())
+  return subprocess.Popen(
+    [sys.executable, '-m', f'trax_hourglass.{command}', *flags],
+    env={**os.environ, **(case.environment or {})},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
 
 
 @pytest.fixture(autouse=True)
@@ -82,24 +110,13 @@ def test_is_one_line_and_leaves_nothing(
   assert _content(root) == before
 
 
-def test_each_command_is_a_process(root, places):
-  before = _content(root)
-  running = []
-  for case in bad_inputs.PROCESSES:
-    command, *flags = (_filled_in(text, places) for text in case.argv())
-    process = subprocess.Popen(
-      [sys.executable, '-m', f'trax_hourglass.{command}', *flags],
-      env={**os.environ, **(case.environment or {})},
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    running.append((case, process))
-  for case, process in running:
+def test_each_command_is_a_process(processes):
+  started, there, is_unchanged = processes
+  for case, process in started:
     out, err = process.communicate(timeout=300)
     assert not out
-    _check(case, places, process.returncode, err)
-  assert _content(root) == before
+    _check(case, there, process.returncode, err)
+  assert is_unchanged()
 
 
 def test_nothing_is_left_out():

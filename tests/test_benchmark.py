@@ -133,13 +133,16 @@ class FakeProgram:
 
 
 def test_table_1_takes_its_models_from_gin_files(capsys, tmp_path, monkeypatch):
+  names = ['12@1', '5@1 8@2 5@1']
+  rows = [row for row in table1.ROWS if row.hierarchy in names]
+  monkeypatch.setattr(table1, 'ROWS', rows)
   monkeypatch.setattr(benchmark, 'Program', FakeProgram)
   out, results = run(
     capsys, tmp_path, '--table1', '--batch_size=3', '--repeats=1', name='table1'
   )
-  assert list(results['models']) == [row.hierarchy for row in table1.ROWS]
+  assert list(results['models']) == names
   assert results['settings'] == {'lengths': [2048], 'batch_size': 3}
-  assert results['models']['6@1']['total_memory'] == 2048 * 3
+  assert results['models']['12@1']['total_memory'] == 2048 * 3
   assert 'length 2048, batch 3' in out
 
 

@@ -1,33 +1,18 @@
 """Several devices train and evaluate as one does: on 2 and 8 simulated ones."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from tests.training import data_parallel_child
 
-_CHILD = (
-  'import sys, trax_hourglass; from tests.training import data_parallel_child;'
-  'data_parallel_child.main(*sys.argv[1:])'
-)
-
 
 @pytest.fixture(scope='module')
-def path(tmp_path_factory):
-  return tmp_path_factory.mktemp('parallel') / 'found'
-
-
-@pytest.fixture(scope='module')
-def found(path):
+def found(several_devices):
   """What one process found on 1, 2 and 8 devices."""
-  subprocess.run(
-    [sys.executable, '-c', _CHILD, path, '1', '2', '8'],
-    check=True,
-    stdout=subprocess.DEVNULL,
-  )
+  process, path = several_devices
+  assert process.wait() == 0
   return pickle.loads(path.read_bytes())
 
 
@@ -67,7 +52,8 @@ def test_skips_what_is_not_finite(found, n_devices):
     np.testing.assert_allclose(third, one, rtol=1e-5, atol=1e-6)
 
 
-def test_one_device_goes_on_from_eight(found, path):
+def test_one_device_goes_on_from_eight(found, several_devices):
+  _, path = several_devices
   loop = data_parallel_child.loop_of(
     data_parallel_child.tiny(), output_dir=f'{path}_8'
   )
