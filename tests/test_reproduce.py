@@ -15,6 +15,7 @@ from trax_hourglass import (
   reproduce,
   train,
 )
+from trax_hourglass.reproduction import costs
 from trax_hourglass.reproduction.experiments import Commands, Experiment
 from trax_hourglass.training import locking
 
@@ -134,12 +135,40 @@ def test_costs(tmp_path, monkeypatch):
   )
   text = Experiment('text', str(tmp_path / 'found'), config)
   reproduce._measure(text)
-  costs = {record['variant']: record for record in text.records('costs')}
-  assert set(costs) == {'2@1', '1@1 1@3 1@1'}
-  for cost in costs.values():
+  found = {record['variant']: record for record in text.records('costs')}
+  assert set(found) == {'2@1', '1@1 1@3 1@1'}
+  for cost in found.values():
     assert (cost['length'], cost['batch_size']) == (240, 2)
     assert len(cost['seconds']) == 1
-  assert costs['2@1']['operations'] < costs['1@1 1@3 1@1']['operations']
+  assert found['2@1']['operations'] < found['1@1 1@3 1@1']['operations']
+
+
+def test_costs_of_a_setting_are_measured_together(tmp_path, monkeypatch):
+  """Again if one is missing, for steps are timed in turns."""
+  measured = []
+
+  def of_steps(models, repeats):
+    del repeats
+    measured.append([name for name, _ in models])
+    return {name: {} for name in measured[-1]}
+
+  monkeypatch.setattr(costs, 'of_steps', of_steps)
+  text = Experiment('text', str(tmp_path))
+  reproduce._measure(text)
+  first = list(measured)
+  assert [len(names) for names in first] == [13, 4]
+  reproduce._measure(text)
+  assert measured == first
+  path = tmp_path / 'text_costs.json'
+  content = json.loads(path.read_text())
+  content['records'] = [
+    r
+    for r in content['records']
+    if (r['variant'], r['setting']) != ('6@1', 'Figure 1')
+  ]
+  path.write_text(json.dumps(content))
+  reproduce._measure(text)
+  assert measured == [*first, first[0]]
 
 
 def test_records(done):

@@ -129,10 +129,13 @@ def _train(names, experiment):
 def _measure(experiment):
   """Measures what steps of an experiment cost."""
   variants = _variants(experiment)
-  there = {record['setting'] for record in experiment.records(_COSTS)}
+  there = {
+    (record['setting'], record['variant'])
+    for record in experiment.records(_COSTS)
+  }
   for setting, (bindings, names) in variants.costs.items():
-    if setting in there:
-      continue
+    if there.issuperset((setting, name) for name in names):
+      continue  # Else all of them, for they take turns.
     print(f'{experiment.name}  costs  {setting}', flush=True)
     models = _models(experiment, variants, names, bindings)
     measured = costs.of_steps(models, variants.repeats)

@@ -112,6 +112,9 @@ def test_verdicts(text):
 def test_slopes_and_powers(text):
   section = text.partition('## Cost against quality')[2].partition('\n## ')[0]
   assert 'bits for ten times the cost' in section
+  assert '| seconds of a step | Transformer-XL | ' in section
+  assert '*Ours:* Hourglass: ' in section
+  assert '; Hourglass, linear pooling: ' in section
   section = text.partition('## Operations of a level')[2].partition('\n## ')[0]
   assert '*Ours:* holds.' in section
   assert '| full attention alone | 1,000 M | 250 M | 111 M | 62 M | 2.00 |' in (

@@ -7,10 +7,15 @@ import statistics
 
 from trax_hourglass.benchmarks.report import MIB
 from trax_hourglass.reproduction import analysis, pictures, results, sections
-from trax_hourglass.reproduction.studies import CHUNKS, LENGTHS, TEXT
+from trax_hourglass.reproduction.studies import (
+  CHUNKS,
+  LENGTHS,
+  TEXT,
+  TRANSFORMER_XL,
+)
 
 _AS_PREDICTED = 'as predicted'
-_KINDS = {
+_COSTS = {
   'operations of a step': lambda cost: cost['operations'],
   'seconds of a step': lambda cost: statistics.median(cost['seconds']),
 }
@@ -21,27 +26,24 @@ def figure_1(name, study, found):
   parts = [sections.bits_table(TEXT, rows, found)]
   records = found.records[TEXT]
   costs = sections.costs_of(study, TEXT, found)
-  there = [
-    row.variant
+  families = _families(
+    row
     for row in rows
     if row.variant in costs and results.values(records, row.variant)
-  ]
-  families = {
-    'Transformer-XL': [v for v in there if ' ' not in v],
-    'Hourglass': [v for v in there if ' ' in v],
-  }
-  if any(len(variants) < 2 for variants in families.values()):
+  )
+  if TRANSFORMER_XL not in families or len(families) < 2:
     return sections.Section(analysis.NOT_RUN, '\n\n'.join(parts))
+  there = [row.variant for of_family in families.values() for row in of_family]
   of_kind = {
-    kind: {v: value(costs[v]) for v in there} for kind, value in _KINDS.items()
+    kind: {v: value(costs[v]) for v in there} for kind, value in _COSTS.items()
   }
   path = found.picture(name)
   pictures.cost_against_quality(records, families, of_kind, path)
   parts.append(sections.costs_table({v: costs[v] for v in there}))
   lines = {
     kind: {
-      family: analysis.lines_by_seed(records, variants, cost)
-      for family, variants in families.items()
+      family: analysis.lines_by_seed(records, [r.variant for r in rows], cost)
+      for family, rows in families.items()
     }
     for kind, cost in of_kind.items()
   }
@@ -51,10 +53,23 @@ def figure_1(name, study, found):
     'seed: mean (range). All models saw the same number of bytes.'
   )
   verdict = '; '.join(
-    f'{_sure(_gaps(of_family))} at equal {kind.split()[0]}'
-    for kind, of_family in lines.items()
+    f'{family}: '
+    + ', '.join(
+      f'{_sure(_gaps(of_family, family))} at equal {kind.split()[0]}'
+      for kind, of_family in lines.items()
+    )
+    for family in families
+    if family != TRANSFORMER_XL
   )
   return sections.Section(verdict, '\n\n'.join(parts), path)
+
+
+def _families(rows):
+  """Returns rows by their family, if a line can be drawn through them."""
+  families = {}
+  for row in rows:
+    families.setdefault(row.family, []).append(row)
+  return {name: of for name, of in families.items() if len(of) > 1}
 
 
 def section_3_1(name, study, found):
@@ -173,26 +188,25 @@ def figure_8(name, study, found):
 
 
 def _fits_table(lines):
-  families = next(iter(lines.values()))
   return sections.table(
-    (
-      'cost',
-      *(f'{family}: bits for ten times the cost' for family in families),
-      'Hourglass lower by, at equal cost',
-    ),
+    ('cost', '', 'bits for ten times the cost', 'bits fewer at equal cost'),
     [
       (
         kind,
-        *(sections.spread([x.slope for x in of[f]]) for f in families),
-        sections.spread(_gaps(of)),
+        family,
+        sections.spread([line.slope for line in of_seeds]),
+        '-'
+        if family == TRANSFORMER_XL
+        else sections.spread(_gaps(of_family, family)),
       )
-      for kind, of in lines.items()
+      for kind, of_family in lines.items()
+      for family, of_seeds in of_family.items()
     ],
   )
 
 
-def _gaps(lines):
-  return analysis.gaps(lines['Hourglass'], lines['Transformer-XL'])
+def _gaps(lines, family):
+  return analysis.gaps(lines[family], lines[TRANSFORMER_XL])
 
 
 def _sure(gaps):

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 import statistics
 
-from matplotlib import figure
+from matplotlib import figure, ticker
 
 from trax_hourglass.benchmarks import report
 from trax_hourglass.reproduction import analysis, results
+from trax_hourglass.reproduction.studies import Row
 
 
 def bits(
@@ -57,7 +58,7 @@ def unit(experiment: str) -> str:
 
 def cost_against_quality(
   records: Sequence[dict],
-  families: Mapping[str, Sequence[str]],
+  families: Mapping[str, Sequence[Row]],
   costs: Mapping[str, Mapping[str, float]],
   path: str,
 ) -> None:
@@ -65,37 +66,49 @@ def cost_against_quality(
 
   Args:
     records: Of the runs.
-    families: The variants of each kind of model.
+    families: Each kind of model.
     costs: For each kind of cost, that of each variant.
     path: Where to write it.
   """
-  picture = figure.Figure(figsize=(10, 4.2), layout='constrained')
+  picture = figure.Figure(figsize=(10, 4.6), layout='constrained')
   for axes, (label, cost) in zip(
     picture.subplots(1, len(costs), sharey=True), costs.items(), strict=True
   ):
-    for i, (family, variants) in enumerate(families.items()):
-      points = {
-        variant: results.values(records, variant) for variant in variants
-      }
-      x = [cost[v] for v, values in points.items() for _ in values]
-      y = [value for values in points.values() for value in values]
-      axes.plot(x, y, 'o', color=f'C{i}', alpha=0.6, label=family)
-      line = analysis.fit(x, y)
-      axes.plot(line.costs, [line.at(c) for c in line.costs], color=f'C{i}')
-      for variant, values in points.items():
+    for i, (family, rows) in enumerate(families.items()):
+      color = f'C{i}'
+      x, y = [], []
+      for row in rows:
+        values = results.values(records, row.variant)
+        place = cost[row.variant]
+        x += [place] * len(values)
+        y += values
+        axes.plot([place] * 2, [min(values), max(values)], color=color)
         axes.annotate(
-          variant,
-          (cost[variant], min(values)),
-          xytext=(0, -11),
+          row.label or row.variant,
+          (place, min(values)),
+          xytext=(0, -10),
           textcoords='offset points',
           ha='center',
           fontsize='xx-small',
-          color=f'C{i}',
+          color=color,
         )
-    axes.set_xscale('log')
-    axes.set_xlabel(label)
-    axes.grid(alpha=0.3, which='both')
-    axes.legend()
+      axes.plot(x, y, 'o', color=color, ms=4, label=family)
+      line = analysis.fit(x, y)
+      axes.plot(
+        line.costs,
+        [line.at(c) for c in line.costs],
+        color=color,
+        alpha=0.5,
+        linestyle='--',
+      )
+    axes.set(xscale='log', xlabel=label)
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5)))
+    unit_of_cost = 's' if label.startswith('seconds') else ''
+    axes.xaxis.set_major_formatter(ticker.EngFormatter(unit_of_cost))
+    axes.minorticks_off()
+    axes.margins(x=0.12)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize='x-small')
   picture.axes[0].set_ylabel('bits per byte, validation')
   report.save(picture, path)
 

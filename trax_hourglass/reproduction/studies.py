@@ -19,11 +19,15 @@ class Row:
     variant: As in the gin file.
     theirs: What the counterpart is called.
     bits: Of the counterpart, per byte or dim; `None` if the paper has none.
+    label: In pictures of cost against quality; the variant by default.
+    family: The kind of model, where kinds are compared by what they cost.
   """
 
   variant: str
   theirs: str | None = None
   bits: float | None = None
+  label: str | None = None
+  family: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +71,12 @@ def _claims(experiment, *pairs):
   return tuple(Claim(experiment, better, worse) for better, worse in pairs)
 
 
+def _family(name, *rows):
+  return tuple(dataclasses.replace(row, family=name) for row in rows)
+
+
 _BASE = '1@1 4@3 1@1'
+TRANSFORMER_XL = 'Transformer-XL'
 
 STUDIES = {
   'figure1': Study(
@@ -79,15 +88,28 @@ STUDIES = {
     ),
     rows={
       TEXT: (
-        Row('2@1', '6@1', 1.182),
-        Row('3@1', '8@1', 1.151),
-        Row('4@1', '10@1', 1.128),
-        Row('6@1', '12@1', 1.115),
-        Row('1@1 1@3 1@1', '2@1 1@3 2@1', 1.163),
-        Row('1@1 2@3 1@1'),
-        Row(_BASE, '2@1 4@3 2@1', 1.128),
-        Row('1@1 8@3 1@1', '2@1 8@3 2@1', 1.111),
-        Row('2@1 4@3 2@1'),
+        *_family(
+          TRANSFORMER_XL,
+          Row('2@1', '6@1', 1.182),
+          Row('3@1', '8@1', 1.151),
+          Row('4@1', '10@1', 1.128),
+          Row('6@1', '12@1', 1.115),
+        ),
+        *_family(
+          'Hourglass',
+          Row('1@1 1@3 1@1', '2@1 1@3 2@1', 1.163),
+          Row('1@1 2@3 1@1'),
+          Row(_BASE, '2@1 4@3 2@1', 1.128),
+          Row('1@1 8@3 1@1', '2@1 8@3 2@1', 1.111),
+          Row('2@1 4@3 2@1'),
+        ),
+        *_family(
+          'Hourglass, linear pooling',
+          Row('1@1 1@3 1@1, linear pooling', label='1@1 1@3 1@1'),
+          Row('linear pooling', label=_BASE),
+          Row('1@1 8@3 1@1, linear pooling', label='1@1 8@3 1@1'),
+          Row('2@1 4@3 2@1, linear pooling', label='2@1 4@3 2@1'),
+        ),
       )
     },
     costs=(TEXT,),
