@@ -79,7 +79,6 @@ def test_a_run(tmp_path, monkeypatch):
   chunks = Experiment('chunks', str(tmp_path / 'found'), CHUNKS)
   variants = reproduce._variants(chunks)
   [record] = chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0)
-  assert record.pop('seconds') > 0
   assert 2 < record.pop('bits') < 12
   assert 0 <= record.pop('accuracy') < 0.7
   del record['standard_error']  # nan of so short a text.

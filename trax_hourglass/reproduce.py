@@ -120,7 +120,7 @@ def _train(names, experiment):
     for record in of.run(_COMMANDS, variants, variant, seed):
       print(
         f'{of.name}  {record["variant"]}  seed {seed}  '
-        f'{record["bits"]:.4f} bits  {record["seconds"]:.0f} s',
+        f'{record["bits"]:.4f} bits',
         flush=True,
       )
   return sum(not of.is_there(variant, seed) for seed, of, _, variant in todo)

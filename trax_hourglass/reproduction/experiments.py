@@ -156,7 +156,6 @@ class Experiment:
       'seed': seed,
       'weights': sum(w.size for w in jax.tree.leaves(run.loop.model.weights)),
       'steps': run.loop.step,
-      'seconds': run.seconds,
       'accuracy': float(accuracy[-1][1]),
     }
     records = [{'variant': name, **_of_score(run.score), **of_run}]

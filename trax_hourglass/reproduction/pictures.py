@@ -22,13 +22,13 @@ def bits(
   Args:
     panels: Records of each experiment.
     variants: Which to show of it.
-    baselines: The variant whose runs are shown as a band.
+    baselines: The variant whose runs are shown as a band, if it is among them.
     title: Of the picture.
     path: Where to write it.
   """
-  rows = max(map(len, variants.values()))
+  rows = max(len(variants[name]) for name in panels)
   picture = figure.Figure(
-    figsize=(5.2 * len(panels), 1.3 + 0.4 * rows), layout='constrained'
+    figsize=(5.2 * len(panels), 1.5 + 0.4 * rows), layout='constrained'
   )
   grid = picture.subplots(1, len(panels), squeeze=False)
   for axes, (name, records) in zip(grid[0], panels.items(), strict=True):
@@ -37,16 +37,14 @@ def bits(
       axes.plot(values, [place] * len(values), 'o', color='C0', alpha=0.5)
       if values:
         axes.plot(statistics.fmean(values), place, '|', color='C0', ms=16)
-    reruns = results.values(records, baselines[name])
-    if reruns:
-      axes.axvspan(min(reruns), max(reruns), color='C1', alpha=0.2)
+      if values and variant == baselines[name]:
+        axes.axvspan(min(values), max(values), color='C1', alpha=0.2)
     axes.set_yticks(range(len(variants[name])), variants[name])
-    axes.invert_yaxis()
-    axes.margins(y=0.1)
+    axes.set_ylim(len(variants[name]) - 0.5, -0.5)
     axes.set_xlabel(f'{unit(name)}, {name}')
     axes.grid(axis='x', alpha=0.3)
   picture.suptitle(
-    f"{title}: each run, mean, and the range of the baseline's runs",
+    f"{title}\neach run, mean, and the range of the baseline's runs",
     fontsize='medium',
   )
   report.save(picture, path)
@@ -101,16 +99,21 @@ def cost_against_quality(
         alpha=0.5,
         linestyle='--',
       )
-    axes.set(xscale='log', xlabel=label)
-    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5)))
-    unit_of_cost = 's' if label.startswith('seconds') else ''
-    axes.xaxis.set_major_formatter(ticker.EngFormatter(unit_of_cost))
-    axes.minorticks_off()
+    _scale_of_cost(axes, label)
     axes.margins(x=0.12)
     axes.grid(alpha=0.3)
     axes.legend(fontsize='x-small')
   picture.axes[0].set_ylabel('bits per byte, validation')
   report.save(picture, path)
+
+
+def _scale_of_cost(axes, label):
+  """Gives an axis of costs a logarithmic scale with readable numbers."""
+  axes.set(xscale='log', xlabel=label)
+  axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+  unit_of_cost = 's' if label.startswith('seconds') else ''
+  axes.xaxis.set_major_formatter(ticker.EngFormatter(unit_of_cost))
+  axes.minorticks_off()
 
 
 def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
@@ -154,7 +157,8 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
     above.set_xticks(sorted({cost['length'] for cost in costs}))
     above.xaxis.set_major_formatter('{x:.0f}')
     above.minorticks_off()
-    below.set(xscale='log', xlabel=label, ylabel='bits per byte, validation')
+    _scale_of_cost(below, label)
+    below.set_ylabel('bits per byte, validation')
     for axes in (above, below):
       axes.grid(alpha=0.3)
     above.legend(fontsize='x-small')

@@ -159,19 +159,23 @@ def costs_table(costs: Mapping[str, dict]) -> str:
 
 
 def _bits_picture(name, study, found):
-  is_any_there = any(
-    results.values(found.records[experiment], row.variant)
+  """Draws the data of which there is more than the baseline."""
+  shown = {
+    experiment: [row.variant for row in rows]
     for experiment, rows in study.rows.items()
-    for row in rows
-    if row.variant != found.variants[experiment].baseline
-  )
-  if not is_any_there:
+    if any(
+      results.values(found.records[experiment], row.variant)
+      for row in rows
+      if row.variant != found.variants[experiment].baseline
+    )
+  }
+  if not shown:
     return None
   path = found.picture(name)
   pictures.bits(
-    {experiment: found.records[experiment] for experiment in study.rows},
-    {e: [row.variant for row in rows] for e, rows in study.rows.items()},
-    {e: found.variants[e].baseline for e in study.rows},
+    {experiment: found.records[experiment] for experiment in shown},
+    shown,
+    {experiment: found.variants[experiment].baseline for experiment in shown},
     study.title,
     path,
   )
