@@ -111,7 +111,7 @@ def _train(names, experiment):
   todo = []
   for name, rows in wanted.items():
     variants = _variants(experiment(name))
-    trained = dict.fromkeys([variants.baseline, *map(variants.trained, rows)])
+    trained = dict.fromkeys(map(variants.trained, rows))
     todo += [
       (seed, experiment(name), variants, variant)
       for seed, variant in itertools.product(range(variants.seeds), trained)
@@ -178,7 +178,6 @@ def _write_page(directory, experiment):
     costs={name: experiment(name).records(_COSTS) for name in _TRAINED},
     operations=experiment(LENGTHS).records(_OPERATIONS),
     completions=experiment(COMPLETIONS).records(),
-    variants={name: _variants(experiment(name)) for name in _TRAINED},
   )
   is_elsewhere = directory != _RESULTS
   path = os.path.join(directory, _PAGE) if is_elsewhere else _PAGE

@@ -4,7 +4,7 @@ import pytest
 from trax_hourglass.reproduction import analysis
 from trax_hourglass.reproduction.studies import Claim
 
-CLAIM = Claim('text', 'better', 'worse')
+CLAIM = Claim('text', 'better', 'worse', baseline='base')
 
 
 def runs(**bits):
@@ -28,12 +28,12 @@ def runs(**bits):
 )
 def test_verdict(better, worse, base, text):
   records = runs(better=better, worse=worse, base=base)
-  assert analysis.verdict(CLAIM, records, 'base').text == text
+  assert analysis.verdict(CLAIM, records).text == text
 
 
 def test_verdict_says_by_how_much():
   records = runs(better=[2.0, 2.1, 2.2], worse=[2.5] * 3, base=[3.0, 3.1, 3.3])
-  found = analysis.verdict(CLAIM, records, 'base')
+  found = analysis.verdict(CLAIM, records)
   np.testing.assert_allclose((found.difference, found.spread), (0.4, 0.3))
   assert found.word == 'holds'
 

@@ -33,9 +33,7 @@ class Verdict:
     return self.text.partition(':')[0]
 
 
-def verdict(
-  claim: Claim, records: Sequence[dict], baseline: str, what: str = 'bits'
-) -> Verdict:
+def verdict(claim: Claim, records: Sequence[dict]) -> Verdict:
   """Judges a claim by the means over seeds.
 
   Where the runs of the baseline differ by as much as the means do, nothing is
@@ -44,12 +42,11 @@ def verdict(
   Args:
     claim: The claim.
     records: Of its experiment.
-    baseline: The variant whose runs show by how much seeds alone differ.
-    what: Which figure of the records.
   """
-  better = results.values(records, claim.better, what)
-  worse = results.values(records, claim.worse, what)
-  reruns = results.values(records, baseline, what)
+  better, worse, reruns = (
+    results.values(records, variant)
+    for variant in (claim.better, claim.worse, claim.baseline)
+  )
   if not better or not worse:
     return Verdict(NOT_RUN)
   difference = statistics.fmean(worse) - statistics.fmean(better)

@@ -23,7 +23,7 @@ class Variants:
 
   Attributes:
     variants: For each name the bindings that make the variant, on top of the
-      file's. The first, which has none, is the baseline.
+      file's.
     evaluations: For each name a variant whose models are scored once more, and
       the bindings on top of its own with which they are.
     seeds: How many runs of each variant, with seeds 0, 1, ....
@@ -32,7 +32,7 @@ class Variants:
     repeats: How many steps of each are timed.
 
   Raises:
-    UserError: If the variants are none, or not of such a form.
+    UserError: If there are no variants, seeds or repeats.
   """
 
   variants: Mapping[str, Sequence[str]]
@@ -47,15 +47,11 @@ class Variants:
 
   def __post_init__(self):
     check_positive(seeds=self.seeds, repeats=self.repeats)
-    if not self.variants or any(self.variants[self.baseline]):
+    if not self.variants:
       raise UserError(
-        f'trax_hourglass.reproduce.variants: got {self.variants!r}, expected '
-        'names with lists of bindings, first the baseline with none'
+        'trax_hourglass.reproduce.variants: got none, expected names with '
+        'lists of bindings'
       )
-
-  @property
-  def baseline(self) -> str:
-    return next(iter(self.variants))
 
   def trained(self, name: str) -> str:
     """Returns the variant that is trained for what is called so."""

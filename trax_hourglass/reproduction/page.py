@@ -21,8 +21,9 @@ What is in `results` is not done again, and what was stopped goes on; another
 `--output_dir` begins anew, and has a page of its own. The models are so much
 smaller than the paper's that no more than the sign of a difference can be
 compared. It is *not resolved* unless three runs of either side are there, and
-their means differ by more than three runs of the baseline do, which have
-nothing but other seeds (the paper's App. D.1)."""
+their means differ by more than three runs of a baseline do, which have nothing
+but other seeds (the paper's App. D.1): one of the same data, length and steps,
+which each row names."""
 
 _NOT_RUN = """\
 ## Not run here

@@ -1,6 +1,6 @@
 """Pictures of results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import statistics
 
 from matplotlib import figure, ticker
@@ -13,7 +13,7 @@ from trax_hourglass.reproduction.studies import Row
 def bits(
   panels: Mapping[str, Sequence[dict]],
   variants: Mapping[str, Sequence[str]],
-  baselines: Mapping[str, str],
+  baselines: Mapping[str, Collection[str]],
   title: str,
   path: str,
 ) -> None:
@@ -22,7 +22,7 @@ def bits(
   Args:
     panels: Records of each experiment.
     variants: Which to show of it.
-    baselines: The variant whose runs are shown as a band, if it is among them.
+    baselines: Those of them whose runs are shown as a band.
     title: Of the picture.
     path: Where to write it.
   """
@@ -37,7 +37,7 @@ def bits(
       axes.plot(values, [place] * len(values), 'o', color='C0', alpha=0.5)
       if values:
         axes.plot(statistics.fmean(values), place, '|', color='C0', ms=16)
-      if values and variant == baselines[name]:
+      if values and variant in baselines[name]:
         axes.axvspan(min(values), max(values), color='C1', alpha=0.2)
     axes.set_yticks(range(len(variants[name])), variants[name])
     axes.set_ylim(len(variants[name]) - 0.5, -0.5)
@@ -83,10 +83,11 @@ def cost_against_quality(
         axes.plot([place] * 2, [min(values), max(values)], color=color)
         axes.annotate(
           row.label or row.variant,
-          (place, min(values)),
-          xytext=(0, -10),
+          (place, max(values)),
+          xytext=(0, 5),
           textcoords='offset points',
           ha='center',
+          rotation=90,
           fontsize='xx-small',
           color=color,
         )
@@ -100,7 +101,7 @@ def cost_against_quality(
         linestyle='--',
       )
     _scale_of_cost(axes, label)
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.14)
     axes.grid(alpha=0.3)
     axes.legend(fontsize='x-small')
   picture.axes[0].set_ylabel('bits per byte, validation')

@@ -8,7 +8,6 @@ import statistics
 from trax_hourglass.benchmarks.report import GIGA, MIB
 from trax_hourglass.reproduction import analysis, pictures, results
 from trax_hourglass.reproduction.analysis import Verdict
-from trax_hourglass.reproduction.experiments import Variants
 from trax_hourglass.reproduction.studies import Claim, Row, Study
 
 
@@ -22,7 +21,6 @@ class Results:
     costs: What steps cost, by experiment.
     operations: Of a level, for each kind and factor.
     completions: What was completed, if anything was.
-    variants: By experiment.
   """
 
   directory: str
@@ -30,7 +28,6 @@ class Results:
   costs: Mapping[str, Sequence[dict]]
   operations: Sequence[dict]
   completions: Sequence[dict]
-  variants: Mapping[str, Variants]
 
   def picture(self, name: str) -> str:
     return os.path.join(self.directory, f'{name}.png')
@@ -76,11 +73,7 @@ def comparison(name: str, study: Study, found: Results) -> Section:
 
 def verdicts_of(study: Study, found: Results) -> dict[Claim, Verdict]:
   return {
-    claim: analysis.verdict(
-      claim,
-      found.records[claim.experiment],
-      found.variants[claim.experiment].baseline,
-    )
+    claim: analysis.verdict(claim, found.records[claim.experiment])
     for claim in study.claims
   }
 
@@ -124,7 +117,9 @@ def claims_table(verdicts: Mapping[Claim, Verdict]) -> str:
         f'`{claim.worse}`',
         claim.experiment,
         _signed(verdict.difference),
-        '-' if verdict.spread is None else f'{verdict.spread:.3f}',
+        '-'
+        if verdict.spread is None
+        else f'{verdict.spread:.3f}, `{claim.baseline}`',
         verdict.text,
       )
       for claim, verdict in verdicts.items()
@@ -159,14 +154,20 @@ def costs_table(costs: Mapping[str, dict]) -> str:
 
 
 def _bits_picture(name, study, found):
-  """Draws the data of which there is more than the baseline."""
+  """Draws the data of which there is more than the baselines."""
+  baselines = {
+    experiment: {
+      claim.baseline for claim in study.claims if claim.experiment == experiment
+    }
+    for experiment in study.rows
+  }
   shown = {
     experiment: [row.variant for row in rows]
     for experiment, rows in study.rows.items()
     if any(
       results.values(found.records[experiment], row.variant)
       for row in rows
-      if row.variant != found.variants[experiment].baseline
+      if row.variant not in baselines[experiment]
     )
   }
   if not shown:
@@ -175,7 +176,7 @@ def _bits_picture(name, study, found):
   pictures.bits(
     {experiment: found.records[experiment] for experiment in shown},
     shown,
-    {experiment: found.variants[experiment].baseline for experiment in shown},
+    baselines,
     study.title,
     path,
   )
