@@ -6,16 +6,17 @@ import types
 
 import pytest
 
-from tests.commands import fails
+from tests.commands import TINY, fails
 from trax_hourglass import (
   command,
+  configurables,
   evaluate,
   evaluation,
   generate,
   reproduce,
   train,
 )
-from trax_hourglass.reproduction import costs
+from trax_hourglass.reproduction import costs, prepared
 from trax_hourglass.reproduction.experiments import Commands, Experiment
 from trax_hourglass.training import locking
 
@@ -168,6 +169,27 @@ def test_costs_of_a_setting_are_measured_together(tmp_path, monkeypatch):
   path.write_text(json.dumps(content))
   reproduce._measure(text)
   assert measured == [*first, first[0]]
+
+
+def test_operations_of_trainings_are_counted_once(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(tmp_path)
+  row = prepared.Prepared('a', 'b', 'tin*.gin')
+  monkeypatch.setattr(configurables, 'GIN_DIRECTORY', TINY.parent)
+  monkeypatch.setattr(prepared, 'COUNTED', [row])
+  flags = argv(tmp_path / 'found', '--study=tables2and3', config=())
+  reproduce.main(flags)
+  path = tmp_path / 'found' / 'trainings.json'
+  [record] = json.loads(path.read_text())['records']
+  assert record['variant'] == 'tin*.gin'
+  # 16 tokens, d_model 8, 256 logits, 2 sequences, 4 steps; no block at all.
+  assert record['operations'] == 3 * 2 * 16 * 8 * 256 * 2 * 4
+  assert 'operations of ' in capsys.readouterr().out
+  before = path.read_text()
+  reproduce.main(flags)
+  assert path.read_text() == before
+  assert 'operations of ' not in capsys.readouterr().out
 
 
 def test_records(done):

@@ -17,9 +17,22 @@ from absl.testing import flagsaver
 import gin
 from trax import trainer_flags
 
-from trax_hourglass import command, directories, evaluate, generate, train
+from trax_hourglass import (
+  command,
+  configurables,
+  directories,
+  evaluate,
+  generate,
+  train,
+)
 from trax_hourglass.errors import UserError
-from trax_hourglass.reproduction import costs, experiments, page
+from trax_hourglass.reproduction import (
+  costs,
+  experiments,
+  page,
+  prepared,
+  results,
+)
 from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import (
   CHUNKS,
@@ -73,6 +86,8 @@ def _do_the_rest(names, experiment, directory):
       _measure(experiment(name))
   if 'section3_1' in names:
     _count_operations(experiment(LENGTHS))
+  if 'tables2and3' in names:
+    _count_trainings(directory)
   if 'figure8' in names:
     experiment(COMPLETIONS).complete(
       _COMMANDS, os.path.join(directory, 'figure8.png')
@@ -150,17 +165,23 @@ def _measure(experiment):
 
 def _models(experiment, variants, names, bindings):
   """Yields each variant, while gin is bound to what it is."""
+  for name in names:
+    _parse(experiment, [*variants.variants[name], *bindings])
+    yield name, _bound_model()
+
+
+def _bound_model(length=None):
+  """Returns what gin is bound to; it holds for as long as that is so."""
 
   def build(mode):
     return _bound('train.model')(mode=mode)
 
-  inputs = 'trax_hourglass.text_inputs'
-  for name in names:
-    _parse(experiment, [*variants.variants[name], *bindings])
-    length, batch_size = (
-      _bound(f'{inputs}.{size}') for size in ('length', 'batch_size')
-    )
-    yield name, costs.Model(build, length, batch_size)
+  inputs = str(command.bound('train.inputs')).removeprefix('@')
+  return costs.Model(
+    build,
+    length or _bound(f'{inputs}.length'),
+    _bound(f'{inputs}.batch_size'),
+  )
 
 
 def _count_operations(experiment):
@@ -168,6 +189,29 @@ def _count_operations(experiment):
     _parse(experiment, [])
     count = gin.get_configurable('trax_hourglass.level_operations')
     experiment.add(count(), _OPERATIONS)
+
+
+def _count_trainings(directory):
+  """Counts the operations of trainings that are prepared."""
+  if results.read(_trainings(directory), {}):
+    return
+  records = []
+  for row in prepared.COUNTED:
+    files = sorted(configurables.GIN_DIRECTORY.glob(row.files))
+    print(f'operations of {row.files}: {len(files)} files', flush=True)
+    record = {'variant': row.files, 'setting': '', 'operations': 0}
+    for file in files:
+      _configure(str(file))
+      with command.building():
+        record['operations'] += costs.training_operations(
+          _bound_model(row.tokens), _bound('train.steps')
+        )
+    records.append(record)
+  results.add(_trainings(directory), {}, records)
+
+
+def _trainings(directory):
+  return os.path.join(directory, 'trainings.json')
 
 
 def _write_page(directory, experiment):
@@ -178,6 +222,7 @@ def _write_page(directory, experiment):
     costs={name: experiment(name).records(_COSTS) for name in _TRAINED},
     operations=experiment(LENGTHS).records(_OPERATIONS),
     completions=experiment(COMPLETIONS).records(),
+    trainings=results.read(_trainings(directory), {}),
   )
   is_elsewhere = directory != _RESULTS
   path = os.path.join(directory, _PAGE) if is_elsewhere else _PAGE
@@ -192,10 +237,12 @@ def _variants(experiment):
 
 
 def _parse(experiment, bindings):
+  _configure(experiment.file, [*bindings, *experiment.config])
+
+
+def _configure(file, bindings=()):
   # Commands that run in this process find the flags as they were.
-  with flagsaver.flagsaver(
-    config_file=[experiment.file], config=[*bindings, *experiment.config]
-  ):
+  with flagsaver.flagsaver(config_file=[file], config=list(bindings)):
     command.configure()
 
 

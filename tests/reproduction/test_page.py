@@ -4,7 +4,7 @@ import gin
 import pytest
 
 from trax_hourglass import command, reproduce
-from trax_hourglass.reproduction import page
+from trax_hourglass.reproduction import page, prepared
 from trax_hourglass.reproduction.experiments import Experiment
 from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import STUDIES
@@ -76,7 +76,13 @@ def found(tmp_path_factory):
       'bits_per_dim': [[4.0, 4.2], [4.4, 4.6]],
     }
   ]
-  return Results(str(directory), records, costs, operations, completions)
+  trainings = [
+    {'variant': 'enwik8.gin', 'operations': 4.28e18},
+    {'variant': 'table1/12x1.gin', 'operations': 1.3e18},
+  ]
+  return Results(
+    str(directory), records, costs, operations, completions, trainings
+  )
 
 
 @pytest.fixture(scope='module')
@@ -92,9 +98,10 @@ def test_each_study_has_a_section_and_a_row(text):
     assert f'\n## {study.title}\n' in text
     assert f'--study={name}`' in text
     assert f'| [{study.source}](#' in text
-  assert 'not run' not in text.partition('## Not run here')[0].replace(
-    'not run here', ''
-  )
+  before, heading, _ = text.partition('\n## Not run here\n')
+  assert heading
+  [row] = [line for line in before.splitlines() if 'not run' in line]
+  assert row.startswith('| [Tables 2 and 3](#not-run-here) |')
 
 
 def test_verdicts(text):
@@ -118,6 +125,17 @@ def test_slopes_and_powers(text):
   assert '| full attention alone | 1,000 M | 250 M | 111 M | 62 M | 2.00 |' in (
     section
   )
+
+
+def test_what_is_not_run_would_take(text):
+  section = text.partition('\n## Not run here\n')[2]
+  # From the paper: 200,000 steps, 0.47 a second.
+  assert ' | 1.3e+18 | 118 | `python -m trax_hourglass.train ' in section
+  assert ' | 4.3e+18 | about 390 | `python -m trax_hourglass.train ' in section
+  assert '| 3.74 bits per dim | - | - | `python -m ' in section
+  for row in prepared.EXPERIMENTS:
+    assert f'| `{row.command}` |' in section
+  assert '`for FILE in gin/table6/enwik8_*.gin; do python -m ' in section
 
 
 def test_predicted_accuracy(text):

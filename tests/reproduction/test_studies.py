@@ -3,7 +3,7 @@
 import gin
 import pytest
 
-from trax_hourglass import hierarchy
+from trax_hourglass import configurables, hierarchy
 from trax_hourglass.errors import UserError
 from trax_hourglass.reproduction import prepared
 from trax_hourglass.reproduction.experiments import Variants
@@ -64,10 +64,15 @@ def test_studies_compare_what_there_is(name):
     assert set(names) <= there
 
 
-def test_commands_that_are_prepared_have_their_files():
-  for row in prepared.EXPERIMENTS:
-    gin.clear_config()
-    gin.parse_config_file(row.file)
+def test_every_experiment_of_the_paper_is_prepared_once():
+  root = configurables.GIN_DIRECTORY
+  found = [
+    file for row in prepared.EXPERIMENTS for file in root.glob(row.files)
+  ]
+  of_tables = [*root.glob('table*/*.gin'), *root.glob('figure*/*.gin')]
+  main = [root / 'enwik8.gin', root / 'imagenet32.gin', root / 'imagenet64.gin']
+  there = [*main, *(file for file in of_tables if file.name != 'base.gin')]
+  assert sorted(found) == sorted(there)
 
 
 def test_no_variants_are_refused():

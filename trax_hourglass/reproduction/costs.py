@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
+import numpy as np
 from trax import layers as tl
 from trax import shapes
 
 from trax_hourglass import layers
+from trax_hourglass.benchmarks.operations import product_operations
 from trax_hourglass.benchmarks.steps import (
   Program,
   take_turns,
@@ -59,6 +61,21 @@ def of_steps(models: Iterable[tuple[str, Model]], repeats: int) -> dict:
   jax.clear_caches()
   gc.collect()  # Layers are in cycles, and with them weights.
   return {name: {**facts[name], 'seconds': seconds[name]} for name in facts}
+
+
+def training_operations(model: Model, steps: int) -> int:
+  """Returns the operations of the matrix products of a whole training.
+
+  Nothing is allocated, compiled or run.
+  """
+  tokens = np.zeros((1, model.length), np.int32)
+  batch = tokens, tokens, tokens.astype(np.float32)
+  layer = tl.Serial(model.build('train'), tl.WeightedCategoryCrossEntropy())
+  rng = layer.rng  # Made when first read: not within a trace.
+  weights, state = layer.weights_and_state_signature(shapes.signature(batch))
+  gradient = jax.value_and_grad(layer.pure_fn, argnums=1, has_aux=True)
+  traced = jax.make_jaxpr(gradient)(batch, weights, state, rng)
+  return product_operations(traced.jaxpr) * model.batch_size * steps
 
 
 def level_operations(

@@ -105,6 +105,10 @@ def figures_6_and_7(name, study, found):
     sections.bits_table(LENGTHS, study.rows[LENGTHS], found),
     sections.claims_table(verdicts),
   ]
+  summary = {
+    claim: f'{claim.better}: {verdict.text}'
+    for claim, verdict in verdicts.items()
+  }
   places = [row.variant for row in study.rows[LENGTHS]]
   costs = [
     {**cost, 'model': _model(cost['variant'])}
@@ -115,20 +119,22 @@ def figures_6_and_7(name, study, found):
   path = None
   if costs:
     parts.append(_costs_of_lengths(costs))
+    for claim in summary:
+      summary[claim] += _at_what_cost(claim, costs)
     records = [
       {
         **record,
         'model': _model(record['variant']),
-        'length': int(record['variant'].rpartition(', ')[2]),
+        'length': _length(record['variant']),
       }
       for record in found.records[LENGTHS]
     ]
     path = found.picture(name)
     pictures.lengths(costs, records, path)
-    parts.append('The claims are of bits alone; what they cost is above.')
-  verdict = analysis.together(list(verdicts.values()))
   return sections.Section(
-    f'fewer bits, at any cost: {verdict}', '\n\n'.join(parts), path
+    'fewer bits than its backbone: ' + '; '.join(summary.values()),
+    '\n\n'.join(parts),
+    path,
   )
 
 
@@ -239,5 +245,29 @@ def _costs_of_lengths(costs):
   )
 
 
+def _at_what_cost(claim, costs):
+  """Returns what a model costs of the other one, at the length of both."""
+  of_both = [
+    cost
+    for variant in (claim.better, claim.worse)
+    for cost in costs
+    if (cost['model'], cost['length']) == (_model(variant), _length(variant))
+  ]
+  if len(of_both) != 2:
+    return ''
+  memory, seconds = (
+    better / worse
+    for better, worse in (
+      (cost['memory'] for cost in of_both),
+      (statistics.median(cost['seconds']) for cost in of_both),
+    )
+  )
+  return f' at {memory:.2f} of the memory and {seconds:.2f} of the step time'
+
+
 def _model(variant):
   return variant.rpartition(', ')[0]
+
+
+def _length(variant):
+  return int(variant.rpartition(', ')[2])

@@ -25,19 +25,13 @@ their means differ by more than three runs of a baseline do, which have nothing
 but other seeds (the paper's App. D.1): one of the same data, length and steps,
 which each row names."""
 
-_NOT_RUN = """\
-## Not run here
-
-The paper's own experiments, with the command that is prepared for each. Hours
-follow from the steps and, where the paper has them (Table 1), its steps per
-second on four Titan V: *from the paper*, as are the results."""
-
 _SPECIAL = {
   'figure1': figures.figure_1,
   'section3_1': figures.section_3_1,
   'figures6and7': figures.figures_6_and_7,
   'appendix_a1': figures.appendix_a1,
   'figure8': figures.figure_8,
+  'tables2and3': prepared.section,
 }
 
 
@@ -55,7 +49,6 @@ def write(found: sections.Results, path: str) -> None:
   folder = os.path.dirname(os.path.abspath(path))
   parts = [_HEADER, _summary(made)]
   parts += [_section(name, made[name], folder) for name in made]
-  parts += [_NOT_RUN, _prepared()]
   with open(path, 'w', encoding='utf-8') as file:
     file.write('\n\n'.join(parts) + '\n')
 
@@ -86,26 +79,11 @@ def _section(name, section, folder):
     parts.append(f'![{study.title}]({place})')
   if section.body:
     parts.append(section.body)
-  files = ', '.join(f'`gin/reproduction/{e}.gin`' for e in study.files)
-  parts.append(f'`python -m trax_hourglass.reproduce --study={name}`, {files}')
+  made_by = [f'python -m trax_hourglass.reproduce --study={name}']
+  made_by += [f'gin/reproduction/{file}.gin' for file in study.files]
+  parts.append(', '.join(f'`{what}`' for what in made_by))
   return '\n\n'.join(parts)
 
 
 def _anchor(title):
   return title.lower().replace(',', '').replace(' ', '-')
-
-
-def _prepared():
-  return sections.table(
-    ('', 'result', 'hardware and hours', 'command'),
-    [
-      (
-        row.what,
-        row.result,
-        row.takes,
-        f'`python -m trax_hourglass.train --config_file={row.file} '
-        f'--output_dir=runs/{row.file[:-4]}`',
-      )
-      for row in prepared.EXPERIMENTS
-    ],
-  )

@@ -1,47 +1,137 @@
 """The paper's own experiments: prepared, and not run here."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from trax_hourglass.benchmarks import table1
+from trax_hourglass.reproduction import analysis, sections
+from trax_hourglass.reproduction.studies import Study
 
 
 class Prepared(NamedTuple):
-  """An experiment of the paper that nobody could run here."""
+  """Experiments of the paper that nobody could run here.
+
+  Attributes:
+    what: In the paper.
+    result: From the paper.
+    files: In `gin`, a pattern.
+    hours: On four Titan V, from the paper's steps per second, if it has them.
+    tokens: In a sequence, where the files leave that to the data.
+  """
 
   what: str
   result: str
-  takes: str
-  file: str
+  files: str
+  hours: float | None = None
+  tokens: int | None = None
 
-
-_TITANS = 'four Titan V'
-
-EXPERIMENTS = (
-  Prepared(
-    'enwik8, Table 2',
-    '0.98 bits per byte, test',
-    '350k steps at batch 8; hours not stated',
-    'enwik8.gin',
-  ),
-  Prepared(
-    'ImageNet32, Table 3',
-    '3.74 bits per dim',
-    '470k steps at batch 64; hours not stated',
-    'imagenet32.gin',
-  ),
-  Prepared(
-    'ImageNet64, Table 3',
-    '3.44 bits per dim',
-    '300k steps at batch 64; hours not stated',
-    'imagenet64.gin',
-  ),
-  *(
-    Prepared(
-      f'Table 1, `{row.hierarchy}`',
-      f'{row.bits:.3f} bits per byte, validation',
-      f'{200_000 / row.steps_per_second / 3600:.0f} hours, {_TITANS}',
-      table1.file_name(row.hierarchy),
+  @property
+  def command(self) -> str:
+    train = 'python -m trax_hourglass.train'
+    if '*' not in self.files:
+      output_dir = f'runs/{self.files.removesuffix(".gin")}'
+      return f'{train} --config_file={self.files} --output_dir={output_dir}'
+    return (
+      f'for FILE in gin/{self.files}; do {train} --config_file=$FILE '
+      '--output_dir=runs/${FILE%.gin}; done'
     )
-    for row in table1.ROWS
+
+
+_BITS = 'bits per byte, validation'
+_TABLE_1_STEPS = 200_000
+_CIFAR10 = {'tokens': 3072}
+
+_MAIN = (
+  Prepared('enwik8, Table 2', '0.98 bits per byte, test', 'enwik8.gin'),
+  Prepared(
+    'ImageNet32, Table 3', '3.74 bits per dim', 'imagenet32.gin', tokens=3072
+  ),
+  Prepared(
+    'ImageNet64, Table 3', '3.44 bits per dim', 'imagenet64.gin', tokens=12288
   ),
 )
+_TABLE_1 = tuple(
+  Prepared(
+    f'Table 1, `{row.hierarchy}`',
+    f'{row.bits:.3f} {_BITS}',
+    table1.file_name(row.hierarchy),
+    hours=_TABLE_1_STEPS / row.steps_per_second / 3600,
+  )
+  for row in table1.ROWS
+)
+_ABLATIONS = (
+  Prepared('Table 4', f'1.082 to 1.124 {_BITS}', 'table4/[0-9]*.gin'),
+  Prepared('Table 5', f'1.096 to 1.164 {_BITS}', 'table5/enwik8_*.gin'),
+  Prepared('Table 6', f'1.128 to 1.460 {_BITS}', 'table6/enwik8_*.gin'),
+  Prepared('Table 7', f'1.132 to 1.163 {_BITS}', 'table7/enwik8_*.gin'),
+  Prepared('Table 8', f'1.124 to 1.159 {_BITS}', 'table8/enwik8_*.gin'),
+  Prepared(
+    'Table 5, CIFAR-10',
+    '3.03 to 3.28 bits per dim',
+    'table5/cifar10_*.gin',
+    **_CIFAR10,
+  ),
+  Prepared(
+    'Table 6, CIFAR-10',
+    '2.966 to 3.429 bits per dim',
+    'table6/cifar10_*.gin',
+    **_CIFAR10,
+  ),
+  Prepared(
+    'Table 7, CIFAR-10',
+    '2.967 to 3.062 bits per dim',
+    'table7/cifar10_*.gin',
+    **_CIFAR10,
+  ),
+  Prepared(
+    'Table 8, CIFAR-10',
+    '2.998 to 3.116 bits per dim',
+    'table8/cifar10_*.gin',
+    **_CIFAR10,
+  ),
+  Prepared('Figure 6', 'a picture', 'figure6/*_*.gin'),
+  Prepared('Figure 7', 'a picture', 'figure7/*_*.gin'),
+)
+EXPERIMENTS = (*_MAIN, *_TABLE_1, *_ABLATIONS)
+_TIMED = next(
+  row for row in _TABLE_1 if row.files == table1.file_name(table1.BASELINE)
+)
+# Those whose operations tell how long the paper's machine takes for them.
+COUNTED = (*_MAIN, _TIMED, *_ABLATIONS)
+
+
+def section(name: str, study: Study, found: sections.Results):
+  """Returns the section of what is not run, and what it would take."""
+  del name, study
+  operations = {r['variant']: r['operations'] for r in found.trainings}
+  return sections.Section(
+    analysis.NOT_RUN,
+    'Results, and hours of Table 1, are *from the paper*: hours follow from '
+    'its steps per second on four Titan V. Other hours are estimated: from the '
+    'operations of the training, counted here, if the same cards do as many '
+    'per second as with the `12@1` of Table 1. Where a row has several files, '
+    'both are of all of them. The README says where the data comes from; '
+    'memory of a device: `python -m trax_hourglass.memory`.\n\n'
+    + sections.table(
+      ('', 'result', 'operations', 'hours, four Titan V', 'command'),
+      [
+        (
+          row.what,
+          row.result,
+          f'{operations[row.files]:.1e}' if row.files in operations else '-',
+          _hours(row, operations),
+          f'`{row.command}`',
+        )
+        for row in EXPERIMENTS
+      ],
+    ),
+  )
+
+
+def _hours(row: Prepared, operations: Mapping[str, float]) -> str:
+  if row.hours is not None:
+    return f'{row.hours:.0f}'
+  if not {row.files, _TIMED.files} <= set(operations):
+    return '-'
+  hours = operations[row.files] / operations[_TIMED.files] * _TIMED.hours
+  return f'about {float(f"{hours:.2g}"):,.0f}'

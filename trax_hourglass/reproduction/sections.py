@@ -21,6 +21,7 @@ class Results:
     costs: What steps cost, by experiment.
     operations: Of a level, for each kind and factor.
     completions: What was completed, if anything was.
+    trainings: Operations of the paper's own experiments.
   """
 
   directory: str
@@ -28,6 +29,7 @@ class Results:
   costs: Mapping[str, Sequence[dict]]
   operations: Sequence[dict]
   completions: Sequence[dict]
+  trainings: Sequence[dict]
 
   def picture(self, name: str) -> str:
     return os.path.join(self.directory, f'{name}.png')

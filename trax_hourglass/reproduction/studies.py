@@ -386,4 +386,13 @@ STUDIES = {
     rows={},
     others=(COMPLETIONS,),
   ),
+  'tables2and3': Study(
+    title='Not run here',
+    source='Tables 2 and 3',
+    says=(
+      'An Hourglass takes 0.98 bits per byte of enwik8, 3.74 bits per dim of '
+      'ImageNet32 and 3.44 of ImageNet64.'
+    ),
+    rows={},
+  ),
 }
