@@ -7,11 +7,11 @@ from trax_hourglass.reproduction.studies import Claim
 CLAIM = Claim('text', 'better', 'worse', baseline='base')
 
 
-def runs(**bits):
+def runs(first_seed=0, **bits):
   return [
     {'variant': variant, 'seed': seed, 'bits': value}
     for variant, values in bits.items()
-    for seed, value in enumerate(values)
+    for seed, value in enumerate(values, first_seed)
   ]
 
 
@@ -19,6 +19,9 @@ def runs(**bits):
   'better, worse, base, text',
   [
     ([2.0, 2.1, 2.2], [2.5, 2.5, 2.5], [2.0, 2.1, 2.2], 'holds'),
+    ([2.0, 2.0, 2.5], [2.6, 2.6, 2.6], [2.1] * 3, 'not resolved'),
+    ([2.1] * 3, [2.5, 2.5, 3.0], [2.1] * 3, 'holds'),
+    ([2.1] * 3, [2.4, 2.4, 3.0], [2.1] * 3, 'not resolved'),
     ([2.5, 2.5, 2.5], [2.0, 2.1, 2.2], [2.0, 2.1, 2.2], 'does not hold'),
     ([2.0, 2.1, 2.2], [2.2, 2.2, 2.2], [2.0, 2.1, 2.2], 'not resolved'),
     ([2.0], [2.5] * 3, [2.0] * 3, 'not resolved: 1 of 3 seeds'),
@@ -34,7 +37,10 @@ def test_verdict(better, worse, base, text):
 def test_verdict_says_by_how_much():
   records = runs(better=[2.0, 2.1, 2.2], worse=[2.5] * 3, base=[3.0, 3.1, 3.3])
   found = analysis.verdict(CLAIM, records)
-  np.testing.assert_allclose((found.difference, found.spread), (0.4, 0.3))
+  np.testing.assert_allclose(
+    (found.difference, found.baseline, found.largest), (0.4, 0.3, 0.3)
+  )
+  np.testing.assert_allclose(found.of_seeds, (0.5, 0.4, 0.3))
   assert found.word == 'holds'
 
 
@@ -50,19 +56,39 @@ def test_together():
 
 
 def test_lines_and_their_gap():
-  costs = {'a': 10.0, 'b': 100.0, 'c': 100.0, 'd': 1000.0}
+  costs = {'a': [10.0], 'b': [100.0], 'c': [100.0], 'd': [1000.0]}
   records = runs(a=[5.0, 6.0], b=[4.0, 4.0], c=[4.5, 5.0], d=[3.5, 3.0])
-  ours = analysis.lines_by_seed(records, ['a', 'b'], costs)
-  theirs = analysis.lines_by_seed(records, ['c', 'd'], costs)
-  np.testing.assert_allclose([line.slope for line in ours], [-1, -2])
+  ours = analysis.lines_by_run(records, ['a', 'b'], costs)
+  theirs = analysis.lines_by_run(records, ['c', 'd'], costs)
+  assert list(ours) == [(0, 0), (1, 0)]
+  np.testing.assert_allclose([line.slope for line in ours.values()], [-1, -2])
   # Both were fitted at 100.
   np.testing.assert_allclose(analysis.gaps(ours, theirs), [0.5, 1.0])
 
 
+def test_lines_of_each_time_that_costs_were_measured():
+  costs = {'a': [10.0, 10.0], 'b': [100.0, 1000.0]}
+  lines = analysis.lines_by_run(runs(a=[5.0], b=[3.0]), ['a', 'b'], costs)
+  assert list(lines) == [(0, 0), (0, 1)]
+  np.testing.assert_allclose([line.slope for line in lines.values()], [-2, -1])
+
+
 def test_a_seed_that_is_not_complete_has_no_line():
-  records = runs(a=[5.0, 6.0], b=[4.0])
-  lines = analysis.lines_by_seed(records, ['a', 'b'], {'a': 1.0, 'b': 10.0})
-  assert len(lines) == 1
+  costs = {'a': [1.0], 'b': [10.0]}
+  lines = analysis.lines_by_run(runs(a=[5.0, 6.0], b=[4.0]), 'ab', costs)
+  assert list(lines) == [(0, 0)]
+
+
+def test_gaps_are_of_the_same_seeds():
+  costs = {name: [10.0**i] for i, name in enumerate('abcd')}
+  ours = runs(a=[5.0, 6.0], b=[4.0, 4.0])
+  theirs = runs(first_seed=1, c=[5.0], d=[4.0])
+  [gap] = analysis.gaps(
+    analysis.lines_by_run(ours, 'ab', costs),
+    analysis.lines_by_run(theirs, 'cd', costs),
+  )
+  # At the middle of what was fitted, 10**1.5: 6 - 1 against 5.5.
+  np.testing.assert_allclose(gap, 5.5 - 3.0)
 
 
 def test_exponent():

@@ -1,12 +1,15 @@
 """The studies and the gin files that they take their variants from."""
 
+import copy
+
 import gin
 import pytest
 
-from trax_hourglass import configurables, hierarchy
+from trax_hourglass import command, configurables, hierarchy
 from trax_hourglass.errors import UserError
 from trax_hourglass.reproduction import prepared
 from trax_hourglass.reproduction.experiments import Variants
+from trax_hourglass.reproduction.studies import EXPERIMENTS as TRAINED_ON
 from trax_hourglass.reproduction.studies import STUDIES
 
 MODEL = 'trax_hourglass.HourglassLM'
@@ -62,6 +65,27 @@ def test_studies_compare_what_there_is(name):
   assert compared == there  # None is trained for nothing.
   for _, names in variants.costs.values():
     assert set(names) <= there
+
+
+@pytest.mark.parametrize('name', TRAINED_ON)
+def test_what_is_said_of_experiments(name):
+  command.start(['reproduce', f'--config_file=reproduction/{name}.gin'])
+  command.configure()
+
+  def bound(parameter):
+    return copy.deepcopy(command.bound(f'trax_hourglass.{parameter}'))
+
+  said = TRAINED_ON[name]
+  size, length = bound('photo_patches.size'), bound('text_inputs.length')
+  inputs = 'text_inputs' if size is None else 'image_inputs'
+  steps = copy.deepcopy(command.bound('train.steps'))
+  assert f'{steps:,} steps of {bound(f"{inputs}.batch_size")} ' in said
+  if size is None:
+    assert f'windows of {length} bytes' in said
+  else:
+    assert f'of {size}x{size} ' in said or 'as `photographs`' in said
+  model = [bound(f'HourglassLM.{x}') for x in ('d_model', 'n_heads', 'dropout')]
+  assert model == [64, 2, 0.0]
 
 
 def test_every_experiment_of_the_paper_is_prepared_once():

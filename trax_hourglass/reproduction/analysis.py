@@ -21,12 +21,16 @@ class Verdict:
   Attributes:
     text: One of the words above, perhaps with the reason.
     difference: Bits by which the better variant is better; `None` if not run.
-    spread: Between the baseline's runs, which differ by their seeds.
+    of_seeds: The same for each seed that both were run with.
+    baseline: The range of the baseline's runs, which differ by their seeds.
+    largest: The largest such range, of both sides and the baseline.
   """
 
   text: str
   difference: float | None = None
-  spread: float | None = None
+  of_seeds: tuple[float, ...] = ()
+  baseline: float | None = None
+  largest: float | None = None
 
   @property
   def word(self) -> str:
@@ -36,26 +40,39 @@ class Verdict:
 def verdict(claim: Claim, records: Sequence[dict]) -> Verdict:
   """Judges a claim by the means over seeds.
 
-  Where the runs of the baseline differ by as much as the means do, nothing is
-  resolved (the paper's App. D.1 has three such runs, too).
+  Where the runs of either side, or of the baseline, differ by as much as the
+  means do, nothing is resolved. Of two models that are equal, with three runs
+  of each and bits that are normally distributed, that says something in 5 of
+  100 cases.
 
   Args:
     claim: The claim.
     records: Of its experiment.
   """
-  better, worse, reruns = (
-    results.values(records, variant)
+  better, worse, baseline = (
+    results.by_seed(records, variant)
     for variant in (claim.better, claim.worse, claim.baseline)
   )
   if not better or not worse:
     return Verdict(NOT_RUN)
-  difference = statistics.fmean(worse) - statistics.fmean(better)
-  n = min(map(len, (better, worse, reruns)))
+  difference = statistics.fmean(worse.values()) - statistics.fmean(
+    better.values()
+  )
+  of_seeds = tuple(
+    worse[seed] - better[seed] for seed in sorted(better.keys() & worse)
+  )
+  n = min(map(len, (better, worse, baseline)))
   if n < SEEDS:
     text = f'{NOT_RESOLVED}: {n} of {SEEDS} seeds'
-    return Verdict(text, difference)
-  spread = max(reruns) - min(reruns)
-  return Verdict(judge(difference, spread), difference, spread)
+    return Verdict(text, difference, of_seeds)
+  ranges = [
+    max(runs.values()) - min(runs.values())
+    for runs in (baseline, better, worse)
+  ]
+  largest = max(ranges)
+  return Verdict(
+    judge(difference, largest), difference, of_seeds, ranges[0], largest
+  )
 
 
 def judge(difference: float, spread: float) -> str:
@@ -105,27 +122,41 @@ def fit(costs: Sequence[float], bits: Sequence[float]) -> Line:
   return Line(float(slope), float(intercept), (min(costs), max(costs)))
 
 
-def lines_by_seed(
-  records: Sequence[dict], variants: Sequence[str], costs: Mapping[str, float]
-) -> list[Line]:
-  """Returns a line for each seed that all of the variants were run with."""
-  lines = []
-  for seed in sorted({record['seed'] for record in records}):
-    of_seed = [results.find(records, variant, seed) for variant in variants]
-    if all(of_seed):
-      lines.append(
-        fit([costs[v] for v in variants], [r['bits'] for r in of_seed])
-      )
-  return lines
+def lines_by_run(
+  records: Sequence[dict],
+  variants: Sequence[str],
+  costs: Mapping[str, Sequence[float]],
+) -> dict[tuple[int, int], Line]:
+  """Returns a line for each seed and each turn in which costs were measured.
+
+  Args:
+    records: Of runs; of seeds that not all variants have there is no line.
+    variants: What to fit it to.
+    costs: Of each, as often as measured.
+  """
+  bits = [results.by_seed(records, variant) for variant in variants]
+  seeds = sorted(set.intersection(*map(set, bits)))
+  turns = range(min(len(costs[variant]) for variant in variants))
+  return {
+    (seed, turn): fit(
+      [costs[variant][turn] for variant in variants],
+      [of_seed[seed] for of_seed in bits],
+    )
+    for seed in seeds
+    for turn in turns
+  }
 
 
-def gaps(ours: Sequence[Line], theirs: Sequence[Line]) -> list[float]:
-  """Returns for each seed by how many bits ours lie below theirs.
+def gaps(
+  ours: Mapping[tuple[int, int], Line], theirs: Mapping[tuple[int, int], Line]
+) -> list[float]:
+  """Returns for each seed and turn by how many bits ours lie below theirs.
 
   On average over those costs, on a logarithmic scale, that both were fitted to.
   """
   found = []
-  for line, other in zip(ours, theirs, strict=False):
+  for run in sorted(ours.keys() & theirs):
+    line, other = ours[run], theirs[run]
     both = (
       max(line.costs[0], other.costs[0]),
       min(line.costs[1], other.costs[1]),
@@ -136,7 +167,7 @@ def gaps(ours: Sequence[Line], theirs: Sequence[Line]) -> list[float]:
 
 
 def exponent(factors: Sequence[int], operations: Sequence[float]) -> float:
-  """Returns p of operations that fall with factor**p, by least squares."""
+  """Returns p of operations that fall as factor**-p, by least squares."""
   return -float(np.polyfit(np.log(factors), np.log(operations), 1)[0])
 
 

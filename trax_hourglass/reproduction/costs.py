@@ -88,8 +88,9 @@ def level_operations(
   """Returns XLA's count of the operations of a level, for each shorten factor.
 
   'full attention' and 'local attention' are a block of attention and
-  feed-forward, in evaluation; 'attention alone' and 'local alone' what follows
-  on their projections. XLA counts loops once, and none of these has any.
+  feed-forward, in evaluation; 'full attention alone' and 'local attention
+  alone' what follows on their projections. XLA counts loops once, and none of
+  these has any.
 
   Args:
     length: Tokens, a multiple of the factors.

@@ -16,7 +16,7 @@ class Prepared(NamedTuple):
     result: From the paper.
     files: In `gin`, a pattern.
     hours: On four Titan V, from the paper's steps per second, if it has them.
-    tokens: In a sequence, where the files leave that to the data.
+    tokens: In a sequence of images; `None` of enwik8.
   """
 
   what: str
@@ -27,13 +27,19 @@ class Prepared(NamedTuple):
 
   @property
   def command(self) -> str:
-    train = 'python -m trax_hourglass.train'
-    if '*' not in self.files:
-      output_dir = f'runs/{self.files.removesuffix(".gin")}'
-      return f'{train} --config_file={self.files} --output_dir={output_dir}'
+    is_one = '*' not in self.files
+    name = self.files.removesuffix('.gin') if is_one else '$NAME'
+    train = (
+      f'python -m trax_hourglass.train --config_file={name}.gin '
+      f'--output_dir=runs/{name}'
+    )
+    if self.tokens is None:
+      train += " --config='trax_hourglass.enwik8.download = True'"
+    if is_one:
+      return train
     return (
-      f'for FILE in gin/{self.files}; do {train} --config_file=$FILE '
-      '--output_dir=runs/${FILE%.gin}; done'
+      f'for FILE in gin/{self.files}; do NAME=${{FILE#gin/}}; '
+      f'NAME=${{NAME%.gin}}; {train}; done'
     )
 
 
@@ -109,9 +115,10 @@ def section(name: str, study: Study, found: sections.Results):
     'Results, and hours of Table 1, are *from the paper*: hours follow from '
     'its steps per second on four Titan V. Other hours are estimated: from the '
     'operations of the training, counted here, if the same cards do as many '
-    'per second as with the `12@1` of Table 1. Where a row has several files, '
-    'both are of all of them. The README says where the data comes from; '
-    'memory of a device: `python -m trax_hourglass.memory`.\n\n'
+    'per second as with the `12@1` of Table 1. Where a row covers several '
+    'files, operations and hours are totals over them. enwik8 is downloaded; '
+    'the README says where the images come from, and how much memory a device '
+    'needs (`python -m trax_hourglass.memory`).\n\n'
     + sections.table(
       ('', 'result', 'operations', 'hours, four Titan V', 'command'),
       [

@@ -67,6 +67,11 @@ def values(
   return [r[what] for r in records if r['variant'] == variant]
 
 
+def by_seed(records: Sequence[dict], variant: str) -> dict[int, float]:
+  """Returns the bits of all runs of a variant, by their seeds."""
+  return {r['seed']: r['bits'] for r in records if r['variant'] == variant}
+
+
 def _key(record):
   """Returns what a record is of; costs have a setting in place of a seed."""
   return record['variant'], record.get('seed', record.get('setting'))

@@ -1,6 +1,6 @@
 """The sections of REPRODUCTION.md, one for each study, and what is in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import os
 import statistics
@@ -58,15 +58,22 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def comparison(name: str, study: Study, found: Results) -> Section:
   """Returns the section of a study that compares bits, its picture written."""
-  parts = [
-    bits_table(experiment, rows, found)
-    for experiment, rows in study.rows.items()
-  ]
   verdicts = verdicts_of(study, found)
-  parts.append(claims_table(verdicts))
-  for experiment in study.costs:
+  parts = []
+  for experiment, rows in study.rows.items():
+    of_experiment = {
+      claim: verdict
+      for claim, verdict in verdicts.items()
+      if claim.experiment == experiment
+    }
+    parts += [
+      bits_table(experiment, rows, found),
+      claims_table(experiment, of_experiment),
+    ]
     costs = costs_of(study, experiment, found)
-    parts += [costs_table(costs)] if costs else []
+    if experiment in study.costs and costs:
+      parts.append(costs_table(costs))
+  parts += [study.note] if study.note else []
   picture = _bits_picture(name, study, found)
   return Section(
     analysis.together(list(verdicts.values())), '\n\n'.join(parts), picture
@@ -110,18 +117,30 @@ def bits_table(experiment: str, rows: Sequence[Row], found: Results) -> str:
   )
 
 
-def claims_table(verdicts: Mapping[Claim, Verdict]) -> str:
+def claims_table(experiment: str, verdicts: Mapping[Claim, Verdict]) -> str:
+  """Returns what came of claims on one experiment."""
+
+  def number(x, form):
+    return '-' if x is None else format(x, form)
+
   return table(
-    ('fewer bits', 'than', 'on', 'by', "baseline's range", ''),
+    (
+      f'fewer bits, {experiment}',
+      'than',
+      'by',
+      'each seed',
+      "baseline's range",
+      'largest range',
+      '',
+    ),
     [
       (
         f'`{claim.better}`',
         f'`{claim.worse}`',
-        claim.experiment,
-        _signed(verdict.difference),
-        '-'
-        if verdict.spread is None
-        else f'{verdict.spread:.3f}, `{claim.baseline}`',
+        number(verdict.difference, '+.3f'),
+        ', '.join(f'{x:+.3f}' for x in verdict.of_seeds) or '-',
+        f'{number(verdict.baseline, ".3f")}, `{claim.baseline}`',
+        number(verdict.largest, '.3f'),
         verdict.text,
       )
       for claim, verdict in verdicts.items()
@@ -142,12 +161,12 @@ def costs_of(study: Study, experiment: str, found: Results) -> dict[str, dict]:
 def costs_table(costs: Mapping[str, dict]) -> str:
   """Returns the costs of a step, by variant."""
   return table(
-    ('', 'operations', 'seconds of a step', 'MiB'),
+    ('', 'operations', 'seconds of a step: median (range)', 'MiB'),
     [
       (
         f'`{variant}`',
         f'{cost["operations"] / GIGA:.2f} G',
-        spread(cost['seconds']),
+        spread(cost['seconds'], statistics.median),
         f'{cost["memory"] / MIB:.0f}',
       )
       for variant, cost in costs.items()
@@ -189,15 +208,13 @@ def mean(values: Sequence[float]) -> str:
   return f'{statistics.fmean(values):.3f}' if values else '-'
 
 
-def _signed(number):
-  return '-' if number is None else f'{number:+.3f}'
-
-
-def spread(values: Sequence[float]) -> str:
-  """Returns mean and range."""
+def spread(
+  values: Sequence[float], middle_of: Callable = statistics.fmean
+) -> str:
+  """Returns mean, or another middle, and range."""
   if not values:
     return '-'
-  middle = statistics.fmean(values)
+  middle = middle_of(values)
   if len(values) == 1:
     return f'{middle:.3g}'
   return f'{middle:.3g} ({min(values):.3g} to {max(values):.3g})'

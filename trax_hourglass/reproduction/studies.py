@@ -10,6 +10,18 @@ TEXT, PHOTOGRAPHS = 'text', 'photographs'
 LENGTHS, CHUNKS = 'lengths', 'chunks'
 COMPLETIONS = 'completions'
 
+# What each is trained on.
+EXPERIMENTS = {
+  TEXT: 'the sample of Wikipedia: 3,000 steps of 2 windows of 240 bytes',
+  LENGTHS: (
+    'the sample of Wikipedia: 600 steps of 4 windows of 512 bytes, or of 1 of '
+    '2,048'
+  ),
+  PHOTOGRAPHS: 'patches of 16x16 of the photographs: 800 steps of 2 patches',
+  CHUNKS: 'chunks L#L of 26 letters: 1,000 steps of 16 windows of 48 bytes',
+  COMPLETIONS: 'as `photographs`: 4,000 steps of 2 patches',
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -59,6 +71,7 @@ class Study:
     claims: What should come out.
     costs: Experiments whose costs are measured for it.
     others: Experiments of another kind than training variants.
+    note: What a reader of its figures should know.
   """
 
   title: str
@@ -68,6 +81,7 @@ class Study:
   claims: tuple[Claim, ...] = ()
   costs: tuple[str, ...] = ()
   others: tuple[str, ...] = ()
+  note: str = ''
 
   @property
   def files(self) -> tuple[str, ...]:
@@ -80,6 +94,12 @@ def _family(name, *rows):
 
 
 _BASE = '1@1 4@3 1@1'
+# layers/blockwise.py; a length of 2048 is padded to 2049, if the factor is 3.
+_MEMORY_NOTE = (
+  'On a CPU blocks of up to 2^20 logits are computed for all heads at once, '
+  'larger ones head by head, in less memory. At length 2048 models without a '
+  'factor of 3 have just so many, those with it a few more.'
+)
 TRANSFORMER_XL = 'Transformer-XL'
 
 
@@ -291,18 +311,20 @@ STUDIES = {
     title='Shorten factors and stages',
     source='Table 1, Section 4.6',
     says=(
-      'A smaller factor takes fewer bits and costs more; two stages are better '
-      'than one of the same total factor and nearly the same cost.'
+      'A factor of 3 takes fewer bits than 4 and costs more; so does 2, beside '
+      '3, in Table 4 (1.116 and 1.124). Two stages take fewer bits than one of '
+      'the same total factor and as many weights (1.115 and 1.128), in slower '
+      'steps.'
     ),
     rows={
       TEXT: (
-        Row('1@1 4@2 1@1', '5@1 8@2 5@1', 1.079),
+        Row('1@1 4@2 1@1', '2@1 8@2 2@1, Table 4', 1.116),
         Row(_BASE, '2@1 4@3 2@1', 1.128),
         Row('1@1 4@4 1@1', '2@1 4@4 2@1', 1.143),
         Row('1@1 1@2 2@4 1@2 1@1', '2@1 1@2 4@4 1@2 2@1', 1.115),
       ),
       LENGTHS: (
-        Row('Hourglass 1@1 4@2 1@1, 2048', '5@1 8@2 5@1', 1.079),
+        Row('Hourglass 1@1 4@2 1@1, 2048', '2@1 8@2 2@1, Table 4', 1.116),
         Row('Hourglass 1@1 4@3 1@1, 2048', '2@1 4@3 2@1', 1.128),
         Row('Hourglass 1@1 4@4 1@1, 2048', '2@1 4@4 2@1', 1.143),
         Row(
@@ -326,6 +348,11 @@ STUDIES = {
         baseline='Hourglass 1@1 4@3 1@1, 2048',
       ),
     ),
+    note=(
+      'The two stages have as many blocks as the one they are compared with, '
+      'and two resamplers more. '
+    )
+    + _MEMORY_NOTE,
   ),
   'figures6and7': Study(
     title='Other lengths, and a Reformer inside',
@@ -360,6 +387,12 @@ STUDIES = {
       )
     ),
     costs=(LENGTHS,),
+    note=_MEMORY_NOTE
+    + (
+      ' LSH attention sorts the whole sequence into its chunks, later tokens '
+      'too: bits of a Reformer are not those of a strictly autoregressive '
+      'model.'
+    ),
   ),
   'appendix_a1': Study(
     title='Why vanilla layers',
