@@ -160,7 +160,7 @@ def test_prints_the_words_of_the_architecture():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple'),
+    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even number'),
     ({'hierarchy': '2@2 4@3 2@2'}, '3 is not a multiple of the 2'),
     ({'mode': 'test'}, "mode: got 'test'"),
     ({'dropout': -0.1}, 'dropout: got -0.1'),
