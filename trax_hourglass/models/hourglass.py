@@ -181,6 +181,10 @@ def Hourglass(
     return resample(upsampling_fn, k, level, True, attention_upsampling_fn)
 
   def valley(level, inner):
+    """ShiftRight(k - 1), Shortening, the shorter level, Upsampling.
+
+    Algorithm 1 between its vanilla layers, but for the sum with x.
+    """
     k = inner.total_shorten_factor // level.total_shorten_factor
     if is_cached:
       return CachedValley(
@@ -196,6 +200,7 @@ def Hourglass(
     )
 
   def stack(level):
+    """One call of HOURGLASS in Algorithm 1; innermost, the ShortenedLayers."""
     if not level.inners:
       return blocks(level.n_pre, level)
     if len(level.inners) == 1:
