@@ -172,6 +172,8 @@ def Hourglass(
       resampling_fn=resampling_fn,
       **limit,
     )
+    if isinstance(layer, list | tuple):  # As Trax's AttentionResampling.
+      layer = tl.Serial(layer, name='Resampling')
     return Rematerialized(layer) if rematerialize else layer
 
   def shorten(k, level):
