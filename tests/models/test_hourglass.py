@@ -173,6 +173,18 @@ def test_prints_the_words_of_the_architecture():
       {'mode': 'predict', 'downsampling_fn': resampling.AttentionResampling},
       "Trax's AttentionResampling, which keeps no cache",
     ),
+    (
+      {'downsampling_fn': functools.partial(th.NaiveUpsampling)},
+      'downsampling_fn: got NaiveUpsampling, expected what shortens',
+    ),
+    (
+      {'attention_downsampling_fn': th.AttentionResampling},
+      'attention_downsampling_fn: got AttentionResampling, expected what makes',
+    ),
+    (
+      {'attention_upsampling_fn': resampling.AttentionResampling},
+      'attention_upsampling_fn: got AttentionResampling, expected what makes',
+    ),
   ],
 )
 def test_names_what_is_wrong(arguments, message):

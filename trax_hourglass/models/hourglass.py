@@ -111,6 +111,10 @@ def Hourglass(
   }
   check_functions(ff_activation=ff_activation, **shortening, **upsampling)
   check_directions(shortening, upsampling)
+  _check_make_queries(
+    attention_downsampling_fn=attention_downsampling_fn,
+    attention_upsampling_fn=attention_upsampling_fn,
+  )
   is_cached = mode == 'predict'
   rematerialize = rematerialize and not is_cached
   # Only caches have a length.
@@ -245,8 +249,21 @@ def _pad(x, multiple):
   return jnp.pad(x, widths)
 
 
+_TRAX_ATTENTION_RESAMPLING = unwrapped(trax_resampling.AttentionResampling)
+
+
+def _check_make_queries(**resamplers):
+  kinds = unwrapped(AttentionResampling), _TRAX_ATTENTION_RESAMPLING
+  for name, resampler in resamplers.items():
+    if unwrapped(resampler) in kinds:
+      raise UserError(
+        f'{name}: got AttentionResampling, expected what makes its queries, '
+        'such as AveragePooling to shorten, LinearUpsampling to upsample'
+      )
+
+
 def _check_keeps_cache(resampler):
-  if unwrapped(resampler) is unwrapped(trax_resampling.AttentionResampling):
+  if unwrapped(resampler) is _TRAX_ATTENTION_RESAMPLING:
     raise UserError(
       "mode 'predict': got Trax's AttentionResampling, which keeps no cache, "
       'expected trax_hourglass.AttentionResampling, which has the same weights'
