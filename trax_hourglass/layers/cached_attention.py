@@ -129,7 +129,7 @@ class Call(typing.NamedTuple):
 def attend(cache, call, steps, excludes_self=False):
   """Returns what the queries find, like them, and the cache with the call.
 
-  NaN where there is no room for the keys that a query should see.
+  Every output of a call that goes beyond the room for keys is NaN.
 
   Args:
     cache: `Cache`.

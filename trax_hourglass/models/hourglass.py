@@ -89,8 +89,8 @@ def Hourglass(
       is `AttentionResampling`.
     rematerialize: Whether the backward pass computes each block and resampler
       again, rather than keep what is inside it in memory.
-    max_inference_length: How many vectors mode `'predict'` has room for; any
-      output beyond is NaN.
+    max_inference_length: How many vectors mode `'predict'` has room for; every
+      output of a call that goes beyond is NaN.
 
   Raises:
     UserError: If an argument is out of its range.
