@@ -151,6 +151,13 @@ def test_leaves_the_model_alone_and_takes_its_new_weights(model):
     model.weights = weights
 
 
+def test_a_top_k_of_any_size_keeps_all(sampler):
+  """Of more than 32 bits, too."""
+  found = sampler.sample(length=5, top_k=3_000_000_000)
+  expected = sampler.sample(length=5)
+  np.testing.assert_array_equal(found.tokens, expected.tokens)
+
+
 def test_bytes_and_bits():
   sample = th.generation.Sample(
     np.array([[72, 105], [255, 0]]), np.log([[0.5, 0.125], [1, 1]])

@@ -84,6 +84,7 @@ def test_multiple_is_divided_by_every_level(text, multiple):
     ('2@1 8@x 2@1', None, "level '8@x' is not of the form N@f"),
     ('2@1 -8@3 2@1', None, "level '-8@3' is not"),
     ('2@1 8@3 2@1 1@1', None, 'got 4 levels, expected an odd number'),
+    ('1@2 1@2', None, 'got 2 levels, expected an odd number'),
     ('2@0', None, "level '2@0' has total shorten factor 0"),
     ('1@2 4@4', None, "level '1@2' faces '4@4'"),
     ('1@2 4@4 2@2', None, "level '1@2' faces '2@2'"),

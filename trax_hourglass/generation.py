@@ -20,6 +20,7 @@ from trax_hourglass.layers.metrics import nats_to_bits
 
 UNKNOWN = -1  # A token that is to be drawn.
 START = 0  # The token that precedes every sequence, as in Trax.
+_MOST = 2**31 - 1  # More than any vocabulary has tokens; JAX counts in int32.
 # A prompt of at least so many tokens is worth a program of its own.
 ONE_PASS = 64
 
@@ -151,7 +152,7 @@ class Sampler:
     fed = self._fed(prompt, length, n_samples)
     how = {
       'temperature': float(temperature),
-      'top_k': top_k,
+      'top_k': None if top_k is None else min(top_k, _MOST),
       'top_p': None if top_p is None else float(top_p),
     }
     return self._chunks(fed, length, chunk, jax.random.key(seed), how)

@@ -2,9 +2,10 @@
 
 Section 3 of arXiv:2110.13711 writes an architecture as `N@f` entries, each `N`
 Transformer blocks on a sequence shortened `f` times in total:
-`'2@1 8@3 2@1'` is two blocks on all tokens, eight on every third, two on all
-tokens again. A set of factors at the innermost level, `'2@1 8@{2,3} 2@1'`, is
-shorten factor dropout (Section 4.1): each training step draws one of them.
+`'2@1 8@3 2@1'` is two blocks on all tokens, eight on a sequence three times
+shorter, two on all tokens again. A set of factors at the innermost level,
+`'2@1 8@{2,3} 2@1'`, is shorten factor dropout (Section 4.1): each training step
+draws one of them.
 """
 
 from __future__ import annotations
@@ -164,8 +165,8 @@ def _nest(entries, hierarchy) -> Level:
   n_outer, is_odd = divmod(len(entries), 2)
   if not is_odd:
     raise UserError(
-      f'hierarchy {hierarchy!r}: got {len(entries)} levels, expected an odd '
-      'number: down to the innermost one and up again'
+      f'hierarchy {hierarchy!r}: got {len(hierarchy.split())} levels, expected '
+      'an odd number: down to the innermost one and up again'
     )
   _check_sets(entries, n_outer, hierarchy)
   n_layers, factors = entries[n_outer]
@@ -187,7 +188,7 @@ def _nest(entries, hierarchy) -> Level:
 
 def _check_sets(entries, n_outer, hierarchy):
   for i, entry in enumerate(entries):
-    if len(entry.factors) > 1 and (i != n_outer or not n_outer):
+    if len(entry.factors) > 1 and i != n_outer:
       raise UserError(
         f"hierarchy {hierarchy!r}: level '{entry}' has several total shorten "
         'factors, which only the innermost of several levels may have'

@@ -250,7 +250,7 @@ def test_names_what_keeps_no_cache(attention_type, message):
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple'),
+    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even number'),
     ({'d_model': 0}, 'd_model: got 0'),
     ({'d_model': 8, 'dropout': 1.5}, 'dropout: got 1.5'),
     ({'d_model': 8, 'mode': 'test'}, "mode: got 'test'"),

@@ -95,6 +95,7 @@ def test_dropout_acts_in_training_alone():
     ({'window': 0}, 'window: got 0'),
     ({'window': 2.5}, 'window: got 2.5'),
     ({'n_heads': 8}, 'd_model 8: expected an even multiple of n_heads 8'),
+    ({'dropout': 1.0}, 'dropout: got 1.0'),
     ({'mode': 'test'}, "mode: got 'test'"),
   ],
 )

@@ -89,7 +89,7 @@ def test_equal_sequences_of_a_batch_have_equal_outputs():
     ({'n_buckets': 3}, 'n_buckets: got 3, expected an even number'),
     ({'n_buckets': [4, 3]}, r'n_buckets: got \[4, 3\]'),
     ({'n_buckets': '4'}, "n_buckets: got '4'"),
-    ({'n_heads': 3}, 'd_model 8: expected an even multiple of n_heads 3'),
+    ({'n_heads': 3}, 'd_model 8: expected an even number that n_heads 3'),
     ({'dropout': -1}, 'dropout: got -1'),
     ({'mode': 'test'}, "mode: got 'test'"),
   ],

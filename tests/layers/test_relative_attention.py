@@ -65,8 +65,8 @@ def test_lengths_that_do_not_divide_are_named():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'d_model': 10, 'n_heads': 3}, 'd_model 10: expected an even multiple'),
-    ({'d_model': 9, 'n_heads': 3}, 'd_model 9: expected an even multiple'),
+    ({'d_model': 10, 'n_heads': 3}, 'd_model 10: expected an even number'),
+    ({'d_model': 9, 'n_heads': 3}, 'd_model 9: expected an even number'),
     ({'d_model': 8, 'n_heads': 0}, 'n_heads: got 0'),
     ({'d_model': 8, 'dropout': 1.0}, 'dropout: got 1.0'),
     ({'d_model': 8, 'mode': 'test'}, "mode: got 'test'"),

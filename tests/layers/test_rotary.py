@@ -128,7 +128,7 @@ def test_keeps_the_precision_of_its_input():
   ('arguments', 'message'),
   [
     ({'d_model': 12, 'n_heads': 4}, 'd_model 12: expected an even multiple of'),
-    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple of'),
+    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even number that'),
     ({'d_model': 8, 'dropout': 1.0}, 'dropout: got 1.0'),
     ({'d_model': 8, 'mode': 'test'}, "mode: got 'test'"),
   ],

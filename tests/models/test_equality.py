@@ -127,6 +127,40 @@ def test_takes_the_attention_and_resamplers_of_trax():
   )
 
 
+@pytest.mark.parametrize(
+  'arguments',
+  [
+    pytest.param({'hierarchy': '0@1 0@3 0@1', 'rematerialize': True}, id='rem'),
+    pytest.param({'hierarchy': '0@1 0@{3,2} 0@1'}, id='drawn'),
+  ],
+)
+def test_takes_resamplers_that_return_several_layers(arguments):
+  """As Trax's does, in a list: where models need a single layer, too."""
+  theirs, ours = (
+    trax_tools.Jitted(
+      trax_hourglass.HourglassLM(
+        **cases.WIDTHS,
+        downsampling_fn=resampler,
+        upsampling_fn=resampler,
+        attention_upsampling_fn=trax_hourglass.NaiveUpsampling,
+        mode='eval',
+        **arguments,
+      ),
+      trax_tools.tokens_signature(6),
+    )
+    for resampler in (
+      trax_resampling.AttentionResampling,
+      trax_hourglass.AttentionResampling,
+    )
+  )
+  assert theirs.shapes == ours.shapes
+  weights = ours.random_weights()
+  tokens = np.arange(6, dtype=np.int32)[None]
+  np.testing.assert_allclose(
+    theirs(weights, tokens), ours(weights, tokens), atol=1e-4, rtol=0
+  )
+
+
 def test_reads_the_checkpoint_of_trax(tmp_path):
   """One that Trax's model and Trax's Loop wrote."""
 

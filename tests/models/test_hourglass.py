@@ -160,7 +160,7 @@ def test_prints_the_words_of_the_architecture():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even multiple'),
+    ({'d_model': 10, 'n_heads': 4}, 'd_model 10: expected an even number'),
     ({'hierarchy': '2@2 4@3 2@2'}, '3 is not a multiple of the 2'),
     ({'mode': 'test'}, "mode: got 'test'"),
     ({'dropout': -0.1}, 'dropout: got -0.1'),
@@ -172,6 +172,18 @@ def test_prints_the_words_of_the_architecture():
     (
       {'mode': 'predict', 'downsampling_fn': resampling.AttentionResampling},
       "Trax's AttentionResampling, which keeps no cache",
+    ),
+    (
+      {'downsampling_fn': functools.partial(th.NaiveUpsampling)},
+      'downsampling_fn: got NaiveUpsampling, expected what shortens',
+    ),
+    (
+      {'attention_downsampling_fn': th.AttentionResampling},
+      'attention_downsampling_fn: got AttentionResampling, expected what makes',
+    ),
+    (
+      {'attention_upsampling_fn': resampling.AttentionResampling},
+      'attention_upsampling_fn: got AttentionResampling, expected what makes',
     ),
   ],
 )

@@ -75,6 +75,15 @@ def test_every_product_has_bfloat16_factors(model):
     assert {x.aval.dtype for x in equation.invars} == {jnp.dtype('bfloat16')}
 
 
+def test_every_product_of_the_gradient_has_bfloat16_factors(model):
+  gradient = jax.grad(lambda weights: _loss(model, weights))
+  jaxpr = jax.make_jaxpr(gradient)(model.weights)
+  products = list(_equations(jaxpr.jaxpr, 'dot_general'))
+  assert len(products) > 90
+  for equation in products:
+    assert {x.aval.dtype for x in equation.invars} == {jnp.dtype('bfloat16')}
+
+
 def test_softmax_is_float32(model):
   jaxpr = jax.make_jaxpr(lambda weights: _loss(model, weights))(model.weights)
   exponentials = list(_equations(jaxpr.jaxpr, 'exp'))
@@ -104,6 +113,16 @@ def test_logits_are_close_to_those_in_float32():
   expected = exact(weights, TOKENS)
   error = np.abs(rounded(weights, TOKENS) - expected).max()
   assert 0 < error < 0.05 * np.abs(expected).max()
+
+
+def test_logits_are_not_rounded_to_bfloat16():
+  signature = trax_tools.tokens_signature(LENGTH)
+  model = trax_tools.Jitted(
+    _model('eval', activation_dtype='bfloat16'), signature
+  )
+  logits = model(model.random_weights(), TOKENS)
+  rounded = logits.astype(jnp.bfloat16).astype(jnp.float32)
+  assert np.mean(logits != rounded) > 0.9
 
 
 def test_caches_are_bfloat16_and_follow_eval():

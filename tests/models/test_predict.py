@@ -165,6 +165,30 @@ def test_beyond_the_limit_all_is_nan():
 
 
 @pytest.mark.parametrize(
+  'attention_type', [tl.CausalAttention, tl.SelfAttention, th.RelativeAttention]
+)
+def test_a_call_that_crosses_the_limit_is_nan(attention_type):
+  """All of it, while one that just fills the room is what it should be."""
+  evaluated, model = predicting.pair(
+    LENGTH,
+    max_inference_length=7,
+    hierarchy='1@1',
+    vanilla_attn_type=attention_type,
+  )
+  weights = evaluated.random_weights()
+  tokens = predicting.tokens(LENGTH)
+  fed = predicting.fed(tokens)
+  expected = evaluated(weights, tokens)
+  first, state = model.call(weights, model.start, fed[:, :4])
+  rest, _ = model.call(weights, state, fed[:, 4:7])
+  np.testing.assert_allclose(
+    np.concatenate([first, rest], axis=1), expected[:, :7], rtol=0, atol=1e-4
+  )
+  crossing, _ = model.call(weights, state, fed[:, 4:8])
+  assert np.isnan(crossing).all()
+
+
+@pytest.mark.parametrize(
   'arguments',
   [
     pytest.param({'hierarchy': '1@1 1@3 1@1'}, id='attention'),

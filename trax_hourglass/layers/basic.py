@@ -5,6 +5,7 @@ float32. Activations in bfloat16, which Trax would promote to float32, remain
 bfloat16; weights are kept, and norms computed, in float32.
 """
 
+import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
@@ -21,11 +22,38 @@ class Dense(tl.Dense):
   """
 
   def forward(self, x):
-    weights = self.weights if self._use_bias else (self.weights,)
-    kernel, *bias = (w.astype(x.dtype) for w in weights)
-    y = x.reshape(-1, x.shape[-1]) @ kernel
+    return self._affine(x, jnp.matmul)
+
+  def _affine(self, x, multiply):
+    kernel, *bias = self.weights if self._use_bias else (self.weights,)
+    y = multiply(x.reshape(-1, x.shape[-1]), kernel.astype(x.dtype))
     y = y.reshape(*x.shape[:-1], y.shape[-1])
-    return y + bias[0] if bias else y
+    return y + bias[0].astype(y.dtype) if bias else y
+
+
+class DenseToFloat32(Dense):
+  """`Dense` that sums to float32 what it multiplies in the precision of x."""
+
+  def forward(self, x):
+    return self._affine(x, _product_in_float32)
+
+
+@jax.custom_vjp
+def _product_in_float32(x, kernel):
+  return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+
+
+def _product_forward(x, kernel):
+  return _product_in_float32(x, kernel), (x, kernel)
+
+
+def _product_backward(factors, dy):
+  # Those of the backward products are as precise as the forward one's.
+  _, pull_back = jax.vjp(jnp.matmul, *factors)
+  return pull_back(dy.astype(factors[0].dtype))
+
+
+_product_in_float32.defvjp(_product_forward, _product_backward)
 
 
 class LayerNorm(tl.LayerNorm):

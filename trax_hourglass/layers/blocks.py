@@ -25,7 +25,7 @@ def DecoderBlock(
     d_ff: Width inside the feed-forward layer.
     dropout: Share of activations dropped in training, in [0, 1).
     dropout_shared_axes: Axes along which one dropout mask is shared.
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
     ff_activation: Function without arguments that returns the activation layer.
 
   Raises:

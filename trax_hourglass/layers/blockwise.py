@@ -24,7 +24,7 @@ from trax_hourglass.errors import UserError
 from trax_hourglass.layers import heads as heads_lib
 from trax_hourglass.layers import random_masks, row_blocks
 from trax_hourglass.layers.basic import stored
-from trax_hourglass.layers.row_blocks import product, turned
+from trax_hourglass.layers.row_blocks import product, transposed
 
 _CACHED = 2**20  # Logits that a CPU computes at once.
 
@@ -213,10 +213,10 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
 def _head_forward(operands, key, dropout):
   """Returns `(phases, rows, d_head)` and log sums, `(phases, rows, 1)`."""
   operands = row_blocks.with_later_distances(operands)
-  turned_operands = operands.turned()
+  transposed_operands = operands.transposed()
 
   def of_block(carry, block):
-    logits = block.logits(operands, turned_operands)
+    logits = block.logits(operands, transposed_operands)
     largest = jnp.max(logits, axis=-1, keepdims=True)
     weights = jnp.exp(logits - largest)
     total = jnp.sum(weights, axis=-1, keepdims=True)
@@ -244,12 +244,12 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
   n_distances = operands.keys.shape[0]
   operands = row_blocks.with_later_distances(operands)
   _, keys, values, _, distances = operands
-  turned_operands = operands.turned()
-  queries_t, _, values_t, located_t, _ = turned_operands
-  dy_t = turned(dy)
+  transposed_operands = operands.transposed()
+  queries_t, _, values_t, located_t, _ = transposed_operands
+  dy_t = transposed(dy)
 
   def of_block(sums, block):
-    logits = block.logits(operands, turned_operands)
+    logits = block.logits(operands, transposed_operands)
     weights = jnp.exp(logits - block.rows(log_sums))
     kept = _drop(weights, key, block, dropout)
     d_kept = product('pid,dj->pij', block.rows(dy), block.keys(values_t, -1))
@@ -273,10 +273,10 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
   # Summed as (..., d_head, keys): so XLA multiplies twice as fast on a CPU.
   sums = jax.tree.map(
     lambda x: jnp.zeros(x.shape, jnp.float32),
-    turned_operands._replace(queries=None, located=None),
+    transposed_operands._replace(queries=None, located=None),
   )
   sums, (d_queries, d_located) = row_blocks.each_block(of_block, sums, operands)
-  sums = sums.turned()
+  sums = sums.transposed()
   if distances is not None:
     sums = sums._replace(distances=sums.distances[:, :n_distances])
   return sums._replace(queries=d_queries, located=d_located)

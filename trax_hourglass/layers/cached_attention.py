@@ -1,11 +1,11 @@
 """Attention in mode `'predict'`: to what earlier calls left in a cache.
 
 A call appends its keys, values and distances, and its queries attend to all
-that is there. Names are those of `relative_attention`: a row of keys is seen by
-`key_step` queries, its `phases`, and a query sees `query_step` keys more than
-the one before; one of the two is 1. Within a level, where both are, the query
-that sees `n` keys meets key j at the distance numbered n - 1 - j: numbered by
-how late it is first needed, which is when it is appended. So distances are kept
+that is there. Names are those of `relative_attention`: the `key_step` queries
+of a group, its `phases`, see the same keys, and those of the next group
+`query_step` keys more; one of the two is 1. Within a level, where both are, the
+query that sees `n` keys meets key j at the distance numbered n - 1 - j: by how
+late it is first needed, which is when it is appended. So distances are kept
 with the farthest first, as keys are, and lie beside them but for a shift. Those
 across two levels are not kept, see `cached_distances`.
 """
@@ -129,7 +129,7 @@ class Call(typing.NamedTuple):
 def attend(cache, call, steps, excludes_self=False):
   """Returns what the queries find, like them, and the cache with the call.
 
-  NaN where there is no room for the keys that a query should see.
+  Every output of a call that goes beyond the room for keys is NaN.
 
   Args:
     cache: `Cache`.

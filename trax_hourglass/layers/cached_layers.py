@@ -77,9 +77,11 @@ class OneByOne(base.Layer):
 
 
 class Limit(base.Layer):
-  """Maps (y, x) to y, `(batch, length, d)`: NaN from position `n` on.
+  """Maps (y, x) to y, `(batch, length, d)`, where calls have room for `n`.
 
-  Attention types whose cache is full would go on without a word.
+  Every output of a call that goes beyond is NaN: attention types whose cache is
+  full would go on without a word, and give the call's first vectors, which
+  there is room for, other keys than theirs.
   """
 
   def __init__(self, n):
@@ -101,6 +103,5 @@ class Limit(base.Layer):
         f"mode 'predict': got {length} vectors in one call, expected at most "
         f'{self._n}; raise max_inference_length'
       )
-    position = self.state + jnp.arange(length)[:, None]
     self.state += length
-    return jnp.where(position < self._n, y, jnp.nan).astype(y.dtype)
+    return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)

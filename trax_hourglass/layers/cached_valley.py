@@ -1,4 +1,8 @@
-"""The inside of a level in mode `'predict'`: only when a group is complete."""
+"""The valley of a level in mode `'predict'`: run when a group is complete.
+
+That is what Algorithm 1 of arXiv:2110.13711 has between its vanilla layers:
+ShiftRight(k - 1), Shortening, the shorter level and Upsampling.
+"""
 
 import jax
 from jax import numpy as jnp

@@ -43,7 +43,8 @@ def check_heads(d_model, n_heads):
   check_positive(d_model=d_model, n_heads=n_heads)
   if d_model % n_heads or d_model % 2:
     raise UserError(
-      f'd_model {d_model}: expected an even multiple of n_heads {n_heads}'
+      f'd_model {d_model}: expected an even number that n_heads {n_heads} '
+      'divides'
     )
 
 

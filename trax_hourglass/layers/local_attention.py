@@ -8,6 +8,7 @@ from trax.layers import base
 
 from trax_hourglass.errors import check_positive
 from trax_hourglass.layers import random_masks
+from trax_hourglass.layers.checks import check_dropout
 from trax_hourglass.layers.rotary import (
   DotProductAttention,
   RotarySelfAttention,
@@ -51,6 +52,7 @@ def LocalAttention(
   """
   del context_bias_layer, location_bias_layer, total_pooling
   del max_inference_length
+  check_dropout(dropout)
   check_positive(window=window)
   if mode == 'predict':
     attention = CachedLocalAttention(window)
@@ -58,12 +60,7 @@ def LocalAttention(
     attention_fn = functools.partial(local_attention, window=window)
     attention = DotProductAttention(attention_fn, dropout, mode)
   return RotarySelfAttention(
-    attention,
-    d_model,
-    n_heads,
-    dropout,
-    mode,
-    name='LocalAttention',
+    attention, d_model, n_heads, mode, name='LocalAttention'
   )
 
 

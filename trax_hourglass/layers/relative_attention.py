@@ -1,8 +1,8 @@
 """Transformer-XL's relative attention, within a level and across two.
 
 Query and key sequences may differ in length by a whole factor, as they do when
-attention shortens or upsamples. With `q` query rows and `k` keys, the finer
-sequence has `max(q, k)` positions, a query row advances by
+attention shortens or upsamples. With `q` queries and `k` keys, the finer
+sequence has `max(q, k)` positions, a query advances by
 `query_step = max(k // q, 1)` of them and a key by `key_step = max(q // k, 1)`.
 Then, for every case alike:
 

@@ -9,7 +9,8 @@ A model calls every resampler alike, with the keywords of
             total_pooling=..., resampling_fn=...)
 
 so any function that takes these can stand in for the ones below. Each of those
-names only what it uses; `@_resampler` keeps the rest from it.
+names only what it uses; `@_resampler` keeps the rest from it. The one inside
+`AttentionResampling` is called with less, see there.
 
 In mode `'predict'` a model passes `max_inference_length` too, and hands on
 groups as they are completed, see `cached_valley`: shortening maps some whole
@@ -85,8 +86,8 @@ def check_directions(shortening, upsampling):
       if unwrapped(function) in map(unwrapped, wrong):
         names = ', '.join(one.__name__ for one in right)
         raise UserError(
-          f'{name}: got {function.__name__}, expected what {what}, such as '
-          f'{names}'
+          f'{name}: got {unwrapped(function).__name__}, expected what {what}, '
+          f'such as {names}'
         )
 
 
@@ -237,7 +238,9 @@ def AttentionResampling(
   x' = S(x) + Attention(Q = S(x), K = V = x). Upsampling maps (x', x), the
   shortened activations and those from before the shortening, to (y, x):
   y = U(x, x') + Attention(Q = U(x, x'), K = V = x') with
-  U(x, x') = x + u(x'). A feed-forward with its residual follows either.
+  U(x, x') = x + u(x'). A feed-forward with its residual follows either. Norms
+  are left out here: S(x) stands for LN(S(LN(x))), u(x') for LN(u(LN(x'))), and
+  keys and values are LN(x) or LN(x').
 
   Args:
     shorten_factor: k, which divides the length of x.
@@ -253,7 +256,9 @@ def AttentionResampling(
     location_bias_layer: As for `RelativeAttention`.
     total_pooling: Total shorten factor of x.
     resampling_fn: S or u, a resampler: by default `AveragePooling` for S and
-      `LinearUpsampling` for u, as in `trax.models.HourglassLM`.
+      `LinearUpsampling` for u, as in `trax.models.HourglassLM`. It is called
+      with `shorten_factor`, `d_model`, `dropout` and `mode` alone, and maps one
+      array to one.
     max_inference_length: As for `RelativeAttention`.
 
   Raises:

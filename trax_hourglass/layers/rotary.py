@@ -44,6 +44,7 @@ def RotaryAttention(
   Source: arXiv:2104.09864, Section 3.2, each head rotated by itself.
   """
   del context_bias_layer, location_bias_layer
+  check_dropout(dropout)
   if mode == 'predict':
     attention = CachedAttention(
       cache_length(max_inference_length, total_pooling)
@@ -51,11 +52,11 @@ def RotaryAttention(
   else:
     attention = DotProductAttention(causal_attention, dropout, mode)
   return RotarySelfAttention(
-    attention, d_model, n_heads, dropout, mode, name='RotaryAttention'
+    attention, d_model, n_heads, mode, name='RotaryAttention'
   )
 
 
-def RotarySelfAttention(attention, d_model, n_heads, dropout, mode, name):
+def RotarySelfAttention(attention, d_model, n_heads, mode, name):
   """Returns self-attention that leaves the choice of keys to a layer.
 
   Args:
@@ -63,7 +64,6 @@ def RotarySelfAttention(attention, d_model, n_heads, dropout, mode, name):
       `(batch * heads, length, d_head)`, to that shape.
     d_model: As for `RotaryAttention`, like what follows.
     n_heads: Number of attention heads.
-    dropout: Share of the attention weights dropped.
     mode: `'train'`, `'eval'` or `'predict'`.
     name: Of the layer.
 
@@ -71,7 +71,6 @@ def RotarySelfAttention(attention, d_model, n_heads, dropout, mode, name):
     UserError: If an argument is out of its range.
   """
   check_mode(mode)
-  check_dropout(dropout)
   check_heads(d_model, n_heads)
   if d_model // n_heads % 2:
     raise UserError(

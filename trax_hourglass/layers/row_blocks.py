@@ -37,13 +37,13 @@ class Operands(typing.NamedTuple):
   located: jax.Array | None
   distances: jax.Array | None
 
-  def turned(self):
+  def transposed(self):
     """Returns the factors with their last two axes exchanged.
 
     A product on a CPU wants its first factor's sums along rows, its second's
     along columns, and copies one that is otherwise, for every block.
     """
-    return jax.tree.map(turned, self)
+    return jax.tree.map(transposed, self)
 
 
 class Block(typing.NamedTuple):
@@ -89,23 +89,23 @@ class Block(typing.NamedTuple):
       sums, old + x, self.window_start, axis=-1
     )
 
-  def logits(self, operands, turned):
+  def logits(self, operands, transposed):
     """Returns `(phases, size, n_keys)` in float32, masked.
 
     Args:
       operands: Of a head.
-      turned: The same, turned.
+      transposed: The same, transposed.
     """
     logits = product(
       'pid,dj->pij',
       self.rows(operands.queries),
-      self.keys(turned.keys, axis=-1),
+      self.keys(transposed.keys, axis=-1),
     )
     if operands.distances is not None:
       by_distance = product(
         'pid,pdn->pin',
         self.rows(operands.located),
-        self.window(turned.distances, axis=-1),
+        self.window(transposed.distances, axis=-1),
       )
       logits += distance_to_key(by_distance, self.step)
     row = self.start + jnp.arange(self.size)[:, None]
@@ -113,7 +113,7 @@ class Block(typing.NamedTuple):
     return jnp.where(visible, logits, MASKED)
 
 
-def turned(x):
+def transposed(x):
   """Returns an array with its last two axes exchanged."""
   return x.swapaxes(-1, -2)
 

@@ -19,7 +19,7 @@ def ShortenFactorDropout(layers, mode='train'):
   Args:
     layers: Layers of the same inputs, outputs and weights; those of the first
       are used for all.
-    mode: `'train'` or `'eval'`.
+    mode: `'train'`, `'eval'` or `'predict'`.
   """
   check_mode(mode)
   return tl.Serial(

@@ -89,8 +89,8 @@ def Hourglass(
       is `AttentionResampling`.
     rematerialize: Whether the backward pass computes each block and resampler
       again, rather than keep what is inside it in memory.
-    max_inference_length: How many vectors mode `'predict'` has room for; any
-      output beyond is NaN.
+    max_inference_length: How many vectors mode `'predict'` has room for; every
+      output of a call that goes beyond is NaN.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -111,6 +111,10 @@ def Hourglass(
   }
   check_functions(ff_activation=ff_activation, **shortening, **upsampling)
   check_directions(shortening, upsampling)
+  _check_make_queries(
+    attention_downsampling_fn=attention_downsampling_fn,
+    attention_upsampling_fn=attention_upsampling_fn,
+  )
   is_cached = mode == 'predict'
   rematerialize = rematerialize and not is_cached
   # Only caches have a length.
@@ -172,6 +176,8 @@ def Hourglass(
       resampling_fn=resampling_fn,
       **limit,
     )
+    if isinstance(layer, list | tuple):  # As Trax's AttentionResampling.
+      layer = tl.Serial(layer, name='Resampling')
     return Rematerialized(layer) if rematerialize else layer
 
   def shorten(k, level):
@@ -181,6 +187,10 @@ def Hourglass(
     return resample(upsampling_fn, k, level, True, attention_upsampling_fn)
 
   def valley(level, inner):
+    """ShiftRight(k - 1), Shortening, the shorter level, Upsampling.
+
+    Algorithm 1 between its vanilla layers, but for the sum with x.
+    """
     k = inner.total_shorten_factor // level.total_shorten_factor
     if is_cached:
       return CachedValley(
@@ -196,6 +206,7 @@ def Hourglass(
     )
 
   def stack(level):
+    """One call of HOURGLASS in Algorithm 1; innermost, the ShortenedLayers."""
     if not level.inners:
       return blocks(level.n_pre, level)
     if len(level.inners) == 1:
@@ -238,8 +249,21 @@ def _pad(x, multiple):
   return jnp.pad(x, widths)
 
 
+_TRAX_ATTENTION_RESAMPLING = unwrapped(trax_resampling.AttentionResampling)
+
+
+def _check_make_queries(**resamplers):
+  kinds = unwrapped(AttentionResampling), _TRAX_ATTENTION_RESAMPLING
+  for name, resampler in resamplers.items():
+    if unwrapped(resampler) in kinds:
+      raise UserError(
+        f'{name}: got AttentionResampling, expected what makes its queries, '
+        'such as AveragePooling to shorten, LinearUpsampling to upsample'
+      )
+
+
 def _check_keeps_cache(resampler):
-  if unwrapped(resampler) is unwrapped(trax_resampling.AttentionResampling):
+  if unwrapped(resampler) is _TRAX_ATTENTION_RESAMPLING:
     raise UserError(
       "mode 'predict': got Trax's AttentionResampling, which keeps no cache, "
       'expected trax_hourglass.AttentionResampling, which has the same weights'

@@ -3,7 +3,7 @@
 from trax import layers as tl
 
 from trax_hourglass.errors import check_positive
-from trax_hourglass.layers.basic import Cast, Dense, Dropout
+from trax_hourglass.layers.basic import Cast, DenseToFloat32, Dropout
 from trax_hourglass.layers.checks import check_dtype
 from trax_hourglass.layers.relative_attention import RelativeAttention
 from trax_hourglass.layers.resampling import (
@@ -97,7 +97,6 @@ def HourglassLM(
     Cast(activation_dtype),
     Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     hourglass,
-    Dense(vocab_size),
-    Cast('float32'),
+    DenseToFloat32(vocab_size),
     name='HourglassLM',
   )
