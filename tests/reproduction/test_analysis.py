@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trax_hourglass.reproduction import analysis
-from trax_hourglass.reproduction.studies import Claim
+from trax_hourglass.reproduction.claims import Claim
 
 CLAIM = Claim('text', 'better', 'worse', baseline='base')
 

@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 
 from trax_hourglass.reproduction import results
-from trax_hourglass.reproduction.studies import Claim
+from trax_hourglass.reproduction.claims import Claim
 
 HOLDS, FAILS = 'holds', 'does not hold'
 NOT_RESOLVED, NOT_RUN = 'not resolved', 'not run'

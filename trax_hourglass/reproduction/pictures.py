@@ -7,7 +7,7 @@ from matplotlib import figure, ticker
 
 from trax_hourglass.benchmarks import report
 from trax_hourglass.reproduction import analysis, results
-from trax_hourglass.reproduction.studies import Row
+from trax_hourglass.reproduction.claims import Row
 
 
 def bits(

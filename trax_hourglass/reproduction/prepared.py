@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from trax_hourglass.benchmarks import table1
 from trax_hourglass.reproduction import analysis, sections
-from trax_hourglass.reproduction.studies import Study
+from trax_hourglass.reproduction.claims import Study
 
 
 class Prepared(NamedTuple):

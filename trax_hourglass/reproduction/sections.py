@@ -8,7 +8,7 @@ import statistics
 from trax_hourglass.benchmarks.report import GIGA, MIB
 from trax_hourglass.reproduction import analysis, pictures, results
 from trax_hourglass.reproduction.analysis import Verdict
-from trax_hourglass.reproduction.studies import Claim, Row, Study
+from trax_hourglass.reproduction.claims import Claim, Row, Study
 
 
 @dataclasses.dataclass(frozen=True)

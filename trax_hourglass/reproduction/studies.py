@@ -3,8 +3,9 @@
 All numbers here are from the paper, arXiv:2110.13711.
 """
 
-from collections.abc import Mapping
 import dataclasses
+
+from trax_hourglass.reproduction.claims import Claim, Row, Study
 
 TEXT, PHOTOGRAPHS = 'text', 'photographs'
 LENGTHS, CHUNKS = 'lengths', 'chunks'
@@ -21,72 +22,6 @@ EXPERIMENTS = {
   CHUNKS: 'chunks L#L of 26 letters: 1,000 steps of 16 windows of 48 bytes',
   COMPLETIONS: 'as `photographs`: 4,000 steps of 2 patches',
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-  """A variant of ours, and the paper's counterpart.
-
-  Attributes:
-    variant: As in the gin file.
-    theirs: What the counterpart is called.
-    bits: Of the counterpart, per byte or dim; `None` if the paper has none.
-    label: In pictures of cost against quality; the variant by default.
-    family: The kind of model, where kinds are compared by what they cost.
-  """
-
-  variant: str
-  theirs: str | None = None
-  bits: float | None = None
-  label: str | None = None
-  family: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-  """That one variant takes fewer bits than another, both in one experiment.
-
-  Attributes:
-    experiment: That of the variants.
-    better: The variant with fewer bits.
-    worse: The one it is compared with.
-    baseline: The variant whose runs show by how much seeds alone differ.
-  """
-
-  experiment: str
-  better: str
-  worse: str
-  baseline: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-  """Some claims of the paper and the runs that test them.
-
-  Attributes:
-    title: What it is about.
-    source: Where the paper has it.
-    says: What the paper says.
-    rows: What is compared, by experiment.
-    claims: What should come out.
-    costs: Experiments whose costs are measured for it.
-    others: Experiments of another kind than training variants.
-    note: What a reader of its figures should know.
-  """
-
-  title: str
-  source: str
-  says: str
-  rows: Mapping[str, tuple[Row, ...]]
-  claims: tuple[Claim, ...] = ()
-  costs: tuple[str, ...] = ()
-  others: tuple[str, ...] = ()
-  note: str = ''
-
-  @property
-  def files(self) -> tuple[str, ...]:
-    """The experiments it takes, which are called like their gin files."""
-    return (*self.rows, *self.others)
 
 
 def _family(name, *rows):
