@@ -48,9 +48,11 @@ def _product_forward(x, kernel):
 
 
 def _product_backward(factors, dy):
-  # Those of the backward products are as precise as the forward one's.
-  _, pull_back = jax.vjp(jnp.matmul, *factors)
-  return pull_back(dy.astype(factors[0].dtype))
+  x, kernel = factors
+  dy = dy.astype(x.dtype)  # The backward products' factors, as the forward's.
+  (dx,) = jax.linear_transpose(lambda x: x @ kernel, x)(dy)
+  (d_kernel,) = jax.linear_transpose(lambda kernel: x @ kernel, kernel)(dy)
+  return dx, d_kernel
 
 
 _product_in_float32.defvjp(_product_forward, _product_backward)
