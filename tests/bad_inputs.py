@@ -202,7 +202,12 @@ ARGUMENTS = [
   Case('benchmark', '--length=0', '--length: got 0', _WHOLE),
   Case('benchmark', '--repeats=0', '--repeats: got 0', _WHOLE),
   Case('benchmark', '--d_model=-8', '--d_model: got -8', _WHOLE),
-  Case('benchmark', '--n_heads=3', 'd_model 8', 'multiple of n_heads 3'),
+  Case(
+    'benchmark',
+    '--n_heads=3',
+    'd_model 8',
+    'an even number that n_heads 3 divides',
+  ),
   Case('benchmark', '--dropout=a', "--dropout: got 'a'", 'expected rates'),
   Case('benchmark', '--dropout=0,1.5', "--dropout: got '1.5'", 'below 1'),
   Case('benchmark', '--hierarchy=2@', "'2@'", 'of the form N@f'),
@@ -392,7 +397,12 @@ GIN = [
     'total shorten factor 3',
     'not a multiple of the 2 around it',
   ),
-  Case('train', f'{_MODEL}.n_heads = 3', 'd_model 8', 'multiple of n_heads 3'),
+  Case(
+    'train',
+    f'{_MODEL}.n_heads = 3',
+    'd_model 8',
+    'an even number that n_heads 3 divides',
+  ),
   Case('train', f'{_MODEL}.d_ff = 8.5', 'd_ff: got 8.5', _WHOLE),
   Case('train', f'{_MODEL}.dropout = 1.0', 'dropout: got 1.0', 'below 1'),
   Case(
