@@ -111,7 +111,7 @@ def cost_against_quality(
 def _scale_of_cost(axes, label):
   """Gives an axis of costs a logarithmic scale with readable numbers."""
   axes.set(xscale='log', xlabel=label)
-  axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+  axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5, 7)))
   unit_of_cost = 's' if label.startswith('seconds') else ''
   axes.xaxis.set_major_formatter(ticker.EngFormatter(unit_of_cost))
   axes.minorticks_off()
