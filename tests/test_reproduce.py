@@ -4,6 +4,7 @@ import json
 import shutil
 import types
 
+import gin
 import pytest
 
 from tests.commands import TINY, fails
@@ -36,6 +37,8 @@ REAL = Commands(train.run, evaluate.run, generate.run)
 @pytest.fixture(autouse=True)
 def flags():
   command.start(['reproduce'])
+  yield
+  gin.clear_config()
 
 
 def argv(output_dir, *flags, config=CHUNKS):
