@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from tests.training.small_loop import assert_same, batches, small_loop
-from trax_hourglass.training import interruption
+from trax_hourglass.training import data_parallel, interruption
 
 
 def _signal_at(step, signum):
@@ -41,6 +42,18 @@ def test_finishes_the_step_and_saves(tmp_path, signum, step, capsys):
   assert handlers == [
     signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)
   ]
+
+
+def test_the_number_of_a_signal_is_no_metric(tmp_path):
+  """Nor in the step that was under way when another one brought it."""
+  loop = small_loop(tmp_path)
+  loop.run(1)
+  for step in (2, 3):
+    stats = {'loss': np.float32(1.0), data_parallel.SIGNAL: np.int32(15)}
+    loop._unread = step, step, stats
+    loop._read_losses()
+  assert data_parallel.SIGNAL not in loop._sums.metrics
+  assert loop._common_signum == 15
 
 
 def test_second_interrupt_stops_at_once():

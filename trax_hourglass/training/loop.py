@@ -181,9 +181,8 @@ class Loop(resumable.ResumableLoop):
     (step, n_drawn, stats), self._unread = self._unread, None
     stats = finite.on_host(stats)
     is_shown = self._bar.update()
-    self._common_signum = self._common_signum or int(
-      stats.pop(data_parallel.SIGNAL, 0)
-    )
+    signum = int(stats.pop(data_parallel.SIGNAL, 0))
+    self._common_signum = self._common_signum or signum
     culprit = finite.culprit(stats)
     if stats.pop(finite.SKIPPED, False):
       self._count_skipped(step, culprit, n_drawn)
