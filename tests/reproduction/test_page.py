@@ -4,7 +4,8 @@ import gin
 import pytest
 
 from trax_hourglass import command, reproduce
-from trax_hourglass.reproduction import page, prepared
+from trax_hourglass.reproduction import figures, page, prepared
+from trax_hourglass.reproduction.claims import Claim
 from trax_hourglass.reproduction.experiments import Experiment
 from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import STUDIES
@@ -112,6 +113,34 @@ def test_verdicts(text):
     '| 0.020, `1@1 4@3 1@1` | 0.020 | holds |' in section
   )
   assert '| `1@1 1@3 1@1` | 1.00M | 3.' in section
+
+
+def test_a_larger_model_is_better_only_at_equal_cost(text):
+  """Made-up costs are 1, 2, 3 and 4 times the first one's."""
+  section = text.partition('## Other lengths')[2].partition('\n## ')[0]
+  [verdict] = [x for x in section.splitlines() if x.startswith('*Ours:*')]
+  assert (
+    'Hourglass 1@1 6@3 1@1, 2048: fewer bits, but at a higher cost '
+    '(2.00 x memory, 2.00 x time of a step)' in verdict
+  )
+  assert 'holds' not in verdict
+
+
+@pytest.mark.parametrize(
+  'memory, word', [(1.05, 'holds'), (1.2, 'fewer bits, but at a higher cost')]
+)
+def test_equal_cost(memory, word):
+  claim = Claim('lengths', 'A, 512', 'B, 512', baseline='B, 512')
+  costs = [
+    {'model': model, 'length': length, 'memory': x, 'seconds': [1.0, 2.0]}
+    for model, x in (('A', memory), ('B', 1.0))
+    for length in (256, 512)
+  ]
+  assert (
+    figures._at_equal_cost(claim, 'holds', costs)
+    == f'{word} ({memory:.2f} x memory, 1.00 x time of a step)'
+  )
+  assert figures._at_equal_cost(claim, 'holds', costs[:2]) == 'holds'
 
 
 def test_slopes_and_powers(text):

@@ -22,13 +22,13 @@ What is in `results` is not done again, and what was stopped goes on; another
 `gin/reproduction/NAME.gin` delete `results/NAME*.json`.
 
 Only the sign of a difference can be compared, for the models are much smaller
-than the paper's. Every model was run with three seeds. A difference of means
-counts if it is larger than the range of the three runs of a baseline, which
-each row names (the paper's App. D.1 reruns a baseline, too), and larger than
-that of either side; else it is *not resolved*. Of two equal models this rule
-would still call one better in about 5 of 100 comparisons. With the same seed
-all models see the same data in the same order, so the difference is given for
-each seed as well."""
+than the paper's. Every model that is compared was run with three seeds. A
+difference of means counts if it is larger than the range of the three runs of a
+baseline, which each row names (the paper's App. D.1 reruns a baseline, too),
+and larger than that of either side; else it is *not resolved*. Of two equal
+models this rule would still call one better in about 5 of 100 comparisons. With
+the same seed all models see the same data in the same order, so the difference
+is given for each seed as well."""
 
 _SPECIAL = {
   'figure1': figures.figure_1,

@@ -106,7 +106,9 @@ _TIMED = next(
 COUNTED = (*_MAIN, _TIMED, *_ABLATIONS)
 
 
-def section(name: str, study: Study, found: sections.Results):
+def section(
+  name: str, study: Study, found: sections.Results
+) -> sections.Section:
   """Returns the section of what is not run, and what it would take."""
   del name, study
   operations = {r['variant']: r['operations'] for r in found.trainings}
