@@ -1,5 +1,6 @@
 """bfloat16 activations: float32 weights, softmax, norms and logits."""
 
+import functools
 from importlib import metadata
 
 import jax
@@ -10,8 +11,10 @@ from trax import layers as tl
 from trax import shapes
 
 from tests import trax_tools
+from tests.layers import influence
 from tests.models import predicting
 import trax_hourglass as th
+from trax_hourglass import layers
 from trax_hourglass.errors import UserError
 from trax_hourglass.runtime import importing
 
@@ -103,11 +106,32 @@ def _equations(jaxpr, name):
         yield from _equations(inner, name)
 
 
-def test_logits_are_close_to_those_in_float32():
+@pytest.mark.parametrize(
+  'attention_type',
+  [
+    layers.RelativeAttention,
+    layers.LSHAttention,
+    pytest.param(layers.LocalAttention, marks=pytest.mark.slow),
+    pytest.param(layers.RotaryAttention, marks=pytest.mark.slow),
+    pytest.param(tl.ConvCausalAttention, marks=pytest.mark.slow),
+    pytest.param(tl.LSHSelfAttention, marks=pytest.mark.slow),
+    pytest.param(tl.SelfAttention, marks=pytest.mark.slow),
+  ],
+)
+def test_logits_are_close_to_those_in_float32(attention_type, monkeypatch):
+  influence.fix_hashes(monkeypatch)
   signature = trax_tools.tokens_signature(LENGTH)
-  exact = trax_tools.Jitted(_model('eval'), signature)
-  rounded = trax_tools.Jitted(
-    _model('eval', activation_dtype='bfloat16'), signature
+  if attention_type is tl.LSHSelfAttention:
+    attention_type = functools.partial(attention_type, chunk_len=1)
+  types = {
+    'vanilla_attn_type': attention_type,
+    'middle_attn_type': attention_type,
+  }
+  exact, rounded = (
+    trax_tools.Jitted(
+      _model('eval', activation_dtype=dtype, **types), signature
+    )
+    for dtype in ('float32', 'bfloat16')
   )
   weights = exact.random_weights()
   expected = exact(weights, TOKENS)

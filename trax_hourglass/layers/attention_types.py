@@ -20,6 +20,7 @@ how. Options that gin or `functools.partial` has bound remain bound.
 
 import functools
 
+from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import attention, base, convolution
 from trax.layers.research import efficient_attention, rel_attention, sparsity
@@ -162,12 +163,13 @@ def _without_weights(attention_type, d_model, call):
 def _fitted(layer):
   """Returns a layer of Trax that fits where ours do.
 
-  It keeps the precision of its input, and says which lengths it takes.
+  It computes in float32, returns the precision of its input, and says which
+  lengths it takes. Trax itself would take softmax and sums in bfloat16.
   """
 
   def check_length(x):
     _check_chunks(layer, x.shape[1])
-    return x
+    return x.astype(jnp.float32)
 
   return tl.Serial(
     tl.Dup(),  # x, x

@@ -135,12 +135,18 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
     padding = [(0, 0), (0, -length % self._chunk_len), (0, 0)]
     queries, values = (jnp.pad(x, padding) for x in stored(inputs))
 
+    # In float32: Trax takes softmax and sums over hashes in the precision of
+    # its inputs, and the logit of a vector with itself is near -1e5.
     @jax.checkpoint
     def attend(queries, values, key):
       outputs, _ = self.forward_unbatched(
-        queries, values, state=((), key), rng=key, update_state=True
+        queries.astype(jnp.float32),
+        values.astype(jnp.float32),
+        state=((), key),
+        rng=key,
+        update_state=True,
       )
-      return outputs
+      return outputs.astype(values.dtype)
 
     def by_head(x):
       return x.reshape(-1, self._n_heads, *x.shape[1:]).swapaxes(0, 1)
@@ -149,7 +155,7 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
       lambda batch: jax.vmap(attend)(*batch),
       (by_head(queries), by_head(values), by_head(self._keys(n))),
     )
-    outputs = outputs[:, :, :length].astype(values.dtype)
+    outputs = outputs[:, :, :length]
     return stored(outputs.swapaxes(0, 1).reshape(n, length, -1))
 
   def hash_vectors(self, vecs, rng, mask=None):
@@ -178,5 +184,5 @@ class CachedSelfAttention(CachedAttention):
 
   def forward(self, inputs):
     queries, values = inputs
-    keys = efficient_attention.length_normalized(queries)
+    keys = efficient_attention.length_normalized(queries.astype(jnp.float32))
     return super().forward((queries, keys.astype(queries.dtype), values))
