@@ -105,6 +105,18 @@ def test_keeps_the_last_the_best_and_the_permanent(tmp_path):
   ]
 
 
+def test_evaluation_that_is_not_finite_is_no_best_one(tmp_path):
+  directory = str(tmp_path)
+  for step, loss in enumerate([float('nan'), 1.4, float('nan'), 1.5]):
+    _write(tmp_path, step, loss=loss, accuracy=-loss)
+    storage.prune(directory, 1, 'loss', None)
+  assert _steps(tmp_path) == [3, 1]
+  _write(tmp_path, 4, loss=float('-inf'), accuracy=float('inf'))
+  _write(tmp_path, 5, loss=float('nan'), accuracy=float('nan'))
+  storage.prune(directory, 1, 'loss', 'accuracy')
+  assert _steps(tmp_path) == [5, 1]
+
+
 def test_cleans_what_a_killed_writer_left(tmp_path):
   path = _write(tmp_path, 1)
   left = tmp_path / 'checkpoints/.writing_step_00000002'

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -150,7 +151,8 @@ def prune(
   Args:
     directory: The output directory.
     keep_last: How many of the newest are kept. Permanent ones are, too.
-    lowest: The metric whose lowest value so far has its checkpoint kept.
+    lowest: The metric whose lowest value so far has its checkpoint kept. Values
+      that are not finite do not count.
     highest: The same of the highest value.
   """
   manifests = {}
@@ -165,7 +167,7 @@ def prune(
     values = {
       one: manifest['metrics'][metric]
       for one, manifest in manifests.items()
-      if metric in manifest['metrics']
+      if math.isfinite(manifest['metrics'].get(metric, math.nan))
     }
     if values:
       kept.add(best(values, key=values.get))
