@@ -39,13 +39,20 @@ def small_loop(
   n_steps_per_checkpoint=2,
   loop_class=Loop,
   dropout=0.0,
+  lr_schedule=None,
+  tasks_of=None,
   **options,
 ):
-  """Returns a loop over a model of an embedding and a dense layer."""
+  """Returns a loop over a model of an embedding and a dense layer.
+
+  `lr_schedule` is that of Trax's `TrainTask`. With `tasks_of`, another loop, its
+  tasks are used again; `options` are arguments of `Loop`.
+  """
   task = trax_training.TrainTask(
     stream or batches(),
     tl.WeightedCategoryCrossEntropy(),
     optimizer(0.1),
+    lr_schedule=lr_schedule,
     n_steps_per_checkpoint=n_steps_per_checkpoint,
   )
   eval_task = trax_training.EvalTask(
@@ -60,8 +67,8 @@ def small_loop(
   )
   return loop_class(
     model,
-    task,
-    eval_tasks=[eval_task],
+    tasks_of.tasks if tasks_of else task,
+    eval_tasks=tasks_of.eval_tasks if tasks_of else [eval_task],
     output_dir=output_dir and str(output_dir),
     random_seed=0,
     **options,

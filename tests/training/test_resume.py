@@ -73,6 +73,17 @@ def test_stream_that_ends_is_refused(tmp_path):
     _run(tmp_path, 1, stream=itertools.islice(batches(), 3))
 
 
+def test_tasks_that_are_used_again_go_on(tmp_path, capsys):
+  """As they do in a cell of a notebook that is run twice."""
+  loop = _run(tmp_path / 'cells', 4)
+  again = _run(tmp_path / 'cells', 2, tasks_of=loop)
+  assert_same(again, _run(tmp_path / 'whole', 6))
+  # They keep their place also where there is nothing to go on from.
+  elsewhere = _run(tmp_path / 'elsewhere', 1, tasks_of=again)
+  assert elsewhere.tasks[0].labeled_data.n_drawn == 7
+  assert not capsys.readouterr().err
+
+
 def _truncate(path):
   path.write_bytes(path.read_bytes()[:-10])
 

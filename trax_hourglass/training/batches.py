@@ -11,21 +11,22 @@ class Batches:
   """The batches that a loop draws for a task.
 
   Attributes:
+    stream: Where they come from.
     n_drawn: How many those are, over all runs in this output directory; the one
       before them, which the loop knows their shape by, is not counted.
   """
 
-  def __init__(self, stream: Iterator, check):
-    """Arguments are the stream, and a function that raises at a bad batch."""
-    self._stream = stream
+  def __init__(self, stream: Iterator, check, n_drawn: int = 0):
+    """Counts on from `n_drawn`; `check` raises at a bad batch."""
+    self.stream = stream
     self._check = check
-    self.n_drawn = 0
+    self.n_drawn = n_drawn
 
   def __iter__(self):
     return self
 
   def __next__(self):
-    batch = next(self._stream)
+    batch = next(self.stream)
     self.n_drawn += 1
     self._check(batch)
     return batch
@@ -43,13 +44,13 @@ class Batches:
     if n < 0:
       warn(f'data: the stream cannot go back {-n} batches, so it goes on')
       return
-    if hasattr(self._stream, 'skip'):
-      self._stream.skip(n)
+    if hasattr(self.stream, 'skip'):
+      self.stream.skip(n)
     else:
       if n:
         warn(f'data: drawing {n:,} batches again, to go on with the next one')
       for i in range(n):
-        if next(self._stream, None) is None:
+        if next(self.stream, None) is None:
           raise UserError(
             f'data: got the end of the stream after {i:,} batches, expected '
             f'the {n_drawn:,} that the run has drawn; give the same data'
@@ -65,13 +66,18 @@ def count(loop) -> None:
   model the targets are the inputs, in a classifier only the targets are bounded
   by the outputs.
 
+  A task that an earlier loop has drawn from keeps its place in the stream.
+
   Raises:
     UserError: If a task's first batch does not pass.
   """
   check = _check_of_targets(loop)
   for task in (*loop.tasks, *loop.eval_tasks):
     check(task.sample_batch)
-    task._labeled_data = Batches(task.labeled_data, check)
+    stream, n_drawn = task.labeled_data, 0
+    if isinstance(stream, Batches):
+      stream, n_drawn = stream.stream, stream.n_drawn
+    task._labeled_data = Batches(stream, check, n_drawn)
 
 
 def _check_of_targets(loop):
