@@ -1,5 +1,7 @@
 """A batch in parts trains as the whole batch does."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -22,12 +24,11 @@ def _batches():
     yield tokens, tokens, loss_weights.astype(np.float32)
 
 
-def _train(device_batch_size, *layers):
+def _train(device_batch_size, *layers, loss=None, batches=None):
   """Returns losses and flat weights after a few steps."""
-  losses = []
   task = trax_training.TrainTask(
-    _batches(),
-    tl.WeightedCategoryCrossEntropy(),
+    batches or _batches(),
+    loss or tl.WeightedCategoryCrossEntropy(),
     optimizers.SGD(0.5),
     n_steps_per_checkpoint=1,
   )
@@ -36,7 +37,7 @@ def _train(device_batch_size, *layers):
   )
   loop = Loop(model, task, random_seed=0, device_batch_size=device_batch_size)
   loop.run(3)
-  losses = loop.history.get('train', 'metrics/WeightedCategoryCrossEntropy')
+  losses = loop.history.get('train', f'metrics/{task.loss_layer.name}')
   flat_weights, _ = tl.flatten_weights_and_state(model.weights, model.state)
   return losses, flat_weights
 
@@ -57,6 +58,30 @@ def test_losses_and_weights_are_those_of_the_whole_batch(
     weights,
     whole[1],
   )
+
+
+@pytest.mark.parametrize('targets', [[0, 0, 6, 3], [0, 0, 0, 0]])
+def test_targets_are_no_weights(targets):
+  """A loss that takes none weighs all parts alike."""
+  loss, y = tl.CategoryCrossEntropy(), np.array(targets, np.int32)
+
+  def train(device_batch_size):
+    batches = itertools.repeat((np.arange(4, dtype=np.int32), y))
+    return _train(device_batch_size, loss=loss, batches=batches)
+
+  (losses, weights), (expected_losses, expected) = train(2), train(None)
+  np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+  for x, x_expected in zip(weights, expected, strict=True):
+    np.testing.assert_allclose(x, x_expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('weight', [0, np.nan])
+def test_loss_of_no_weight_is_not_finite(weight):
+  """As that of a whole batch, so that it is noticed."""
+  tokens = np.zeros((2, 3), np.int32)
+  batches = itertools.repeat((tokens, tokens, tokens * np.float32(weight)))
+  with pytest.raises(UserError, match='step 1: loss nan'):
+    _train(1, batches=batches)
 
 
 class _Draws(tl.base.Layer):
@@ -88,6 +113,18 @@ def test_parts_share_a_state_and_draw_for_themselves():
   assert state == 1
   assert [int(np.min(y)) // 10 for y in seen] == [1, 1]
   assert np.abs(np.asarray(seen[0]) - np.asarray(seen[1])).min() > 0
+
+
+def test_gradients_of_bfloat16_weights_are_added_up_in_float32():
+  def forward_and_backward(batch, weights, state, rng):
+    return (batch[0].mean(), state), weights
+
+  fn = jax.jit(accumulation.accumulate(forward_and_backward, 256))
+  ones = np.ones(3, jax.numpy.bfloat16)
+  x = np.zeros(256, np.float32)
+  _, gradients = fn((x,), ones, (), jax.random.PRNGKey(0))
+  assert gradients.dtype == jax.numpy.bfloat16
+  np.testing.assert_array_equal(gradients, ones)
 
 
 @pytest.mark.parametrize(

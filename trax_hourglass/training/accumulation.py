@@ -36,7 +36,9 @@ def n_parts(batch_size, n_devices=1, device_batch_size=None) -> int:
   return share // device_batch_size
 
 
-def accumulate(forward_and_backward, n_parts, axis_name=None):
+def accumulate(
+  forward_and_backward, n_parts, loss_weights_index=None, axis_name=None
+):
   """Returns `forward_and_backward` for a batch in parts, one after the other.
 
   Loss and gradients are those of the whole batch: the parts count as much as
@@ -45,9 +47,10 @@ def accumulate(forward_and_backward, n_parts, axis_name=None):
 
   Args:
     forward_and_backward: Function from (batch, weights, state, rng) to ((loss,
-      state), gradients), where the loss is a mean by the loss weights, the last
-      of the batch's arrays.
+      state), gradients), where the loss is a mean by the loss weights.
     n_parts: Number of parts; divides the first axis of each array.
+    loss_weights_index: Which of the batch's arrays are the loss weights; `None`
+      where the loss is a plain mean.
     axis_name: Of the devices that take a share of the batch each, in as many
       parts, if there are several. Their mean is taken of what is returned.
   """
@@ -56,10 +59,13 @@ def accumulate(forward_and_backward, n_parts, axis_name=None):
     parts = jax.tree.map(
       lambda x: x.reshape(n_parts, -1, *x.shape[1:]), tuple(batch)
     )
-    loss_weights = parts[-1].reshape(n_parts, -1).sum(axis=1)
+    if loss_weights_index is None:
+      part_weights = jnp.ones(n_parts)
+    else:
+      part_weights = parts[loss_weights_index].reshape(n_parts, -1).sum(axis=1)
     if axis_name is not None:
-      loss_weights = jax.lax.psum(loss_weights, axis_name)
-    shares = loss_weights / loss_weights.sum()
+      part_weights = jax.lax.psum(part_weights, axis_name)
+    shares = part_weights / part_weights.sum()
 
     def add_part(sums, part):
       batch, share, rng = part
@@ -67,16 +73,24 @@ def accumulate(forward_and_backward, n_parts, axis_name=None):
         batch, weights, state, rng
       )
       # Of a part without weight, loss and gradients are not numbers.
-      added = jax.tree.map(
-        lambda x: jnp.where(share > 0, share * x, 0), (loss, gradients)
+      sums = jax.tree.map(
+        lambda y, x: y + jnp.where(share == 0, 0, share * x).astype(y.dtype),
+        sums,
+        (loss, gradients),
       )
-      return jax.tree.map(jnp.add, sums, added), new_state
+      return sums, new_state
 
-    zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, weights)
+    sums = jnp.float32(0), jax.tree.map(_zeros, weights)
     rngs = jax.random.split(rng, n_parts)
     (loss, gradients), states = jax.lax.scan(
-      add_part, zeros, (parts, shares, rngs)
+      add_part, sums, (parts, shares, rngs)
     )
+    gradients = jax.tree.map(lambda g, x: g.astype(x.dtype), gradients, weights)
     return (loss, jax.tree.map(lambda s: s[-1], states)), gradients
 
   return accumulated
+
+
+def _zeros(x):
+  """Returns zeros to add gradients to, in float32 for those in bfloat16."""
+  return jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32))

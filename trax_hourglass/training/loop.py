@@ -17,6 +17,7 @@ from trax_hourglass.training import (
   data_parallel,
   finite,
   interruption,
+  loss_weights,
   options,
   reports,
   resumable,
@@ -76,12 +77,12 @@ class Loop(resumable.ResumableLoop):
     )
     built = super()._init_trainer(task)
     if n_parts > 1:
-      self._accumulate(built, n_parts)
+      self._accumulate(built, n_parts, task)
     if self._skips_nonfinite:
       self._skip_nonfinite(built)
     return built
 
-  def _accumulate(self, built, n_parts):
+  def _accumulate(self, built, n_parts, task):
     if self._use_memory_efficient_trainer:
       raise UserError(
         'device_batch_size: got one beside use_memory_efficient_trainer, which '
@@ -92,6 +93,7 @@ class Loop(resumable.ResumableLoop):
       accumulation.accumulate(
         built._forward_and_backward_fn,
         n_parts,
+        loss_weights.index(self._model, task.loss_layer),
         devices.AXIS if self.is_parallel else None,
       ),
     )
