@@ -39,6 +39,18 @@ def test_states_peak_and_end(capsys, tmp_path, name, peak, end):
   assert end in lines[1]
 
 
+def test_says_which_steps_are_at_rate_zero(capsys, tmp_path):
+  arguments = '--config_file=quickstart.gin', '--config=train.steps = 100000'
+  plot_schedule.main(
+    ['plot_schedule', *arguments, f'--output={tmp_path / "rate.png"}']
+  )
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[1:3] == [
+    'end       0.000e+00 at step 100,000',
+    'zero      at steps 2,900 to 100,000',
+  ]
+
+
 def test_draws_every_step_of_a_short_run_and_not_each_of_a_long_one():
   assert plot_schedule.learning_rates(float, 1) == [(1, 1.0)]
   assert len(plot_schedule.learning_rates(float, 1000)) == 1000

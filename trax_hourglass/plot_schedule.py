@@ -2,7 +2,7 @@
 
 Takes --config_file and --config as `trax_hourglass.train` does, writes a
 picture of `train.lr_schedule_fn` over `train.steps` to --output, and prints the
-rate at its peak and at the end.
+rate at its peak and at the end, and which steps before that are at rate zero.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from trax import fastmath, trainer_flags
 
 from trax_hourglass import bindings, command
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.training import schedules
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
@@ -32,11 +33,15 @@ def main(argv: Sequence[str]) -> None:
   command.configure()
   with command.building():
     name = bindings.function('train.lr_schedule_fn').__name__
-    curve = learning_rates(bindings.schedule(), _steps())
-  _plot(curve, name, FLAGS.output)
+    schedule, steps = bindings.schedule(), _steps()
+    curve = learning_rates(schedule, steps)
+    zeros = schedules.zero_rates(schedule, 1, steps)
+  _plot(curve, zeros, name, FLAGS.output)
   peak, last = max(curve, key=lambda point: point[1]), curve[-1]
   for name, (step, rate) in {'peak': peak, 'end': last}.items():
     print(f'{name:10}{rate:.3e} at step {step:,}')
+  if zeros:
+    print(f'{"zero":10}at steps {zeros[0]:,} to {zeros[-1]:,}')
   print(f'{"output":10}{FLAGS.output}')
 
 
@@ -73,12 +78,15 @@ def _steps():
   return steps
 
 
-def _plot(curve, title, path):
+def _plot(curve, zeros, title, path):
   picture = figure.Figure(figsize=(6, 4), layout='constrained')
   axes = picture.add_subplot(
     xlabel='training steps', ylabel='learning rate', title=title
   )
   axes.plot(*zip(*curve, strict=True))
+  if zeros:
+    axes.axvspan(zeros[0], zeros[-1], color='C3', alpha=0.3, label='rate zero')
+    axes.legend()
   axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=''))
   axes.ticklabel_format(axis='y', scilimits=(0, 0))
   axes.set_xlim(left=0)

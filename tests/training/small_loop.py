@@ -45,8 +45,8 @@ def small_loop(
 ):
   """Returns a loop over a model of an embedding and a dense layer.
 
-  `lr_schedule` is that of Trax's `TrainTask`. With `tasks_of`, another loop, its
-  tasks are used again; `options` are arguments of `Loop`.
+  `lr_schedule` is that of Trax's `TrainTask`; the tasks of the loop `tasks_of`
+  are used again; `options` are arguments of `Loop`.
   """
   task = trax_training.TrainTask(
     stream or batches(),

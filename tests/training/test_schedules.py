@@ -3,9 +3,10 @@
 import jax
 import numpy as np
 import pytest
-from trax import fastmath
+from trax import fastmath, optimizers
 from trax.supervised import lr_schedules
 
+from tests.training.small_loop import small_loop, weights
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import schedules
 
@@ -84,6 +85,49 @@ def test_same_of_array_and_within_jit(schedule):
   np.testing.assert_allclose(
     jax.jit(schedule)(steps), expected, rtol=1e-4, atol=1e-11
   )
+
+
+_SHORT = schedules.warmup_cosine(peak=1.0, warmup_steps=10, cycle_steps=90)
+
+
+@pytest.mark.parametrize(
+  ('schedule', 'first', 'last', 'zeros'),
+  [
+    (_SHORT, 1, 99, range(0)),
+    (_SHORT, 1, 100, range(0)),  # It ends there, as those of the paper do.
+    (_SHORT, 1, 101, range(100, 102)),
+    (_SHORT, 1, 1_000_000, range(100, 1_000_001)),
+    (_SHORT, 500, 501, range(500, 502)),
+    (_SHORT, 500, 500, range(500, 501)),
+    (_SHORT, 1, 1, range(0)),
+    (_SHORT, 501, 500, range(0)),  # No step at all.
+    (lambda step: not 40 <= step < 60, 1, 50, range(40, 51)),
+    (lambda step: not 40 <= step < 60, 1, 500, range(0)),
+    (lambda step: not (step % 100 < 3), 1, 302, range(300, 303)),
+    (lambda step: 0.1 * (step < 31), 1, 5000, range(31, 5001)),
+    (lambda step: 0.0, 1, 7, range(1, 8)),
+  ],
+)
+def test_steps_at_rate_zero(schedule, first, last, zeros):
+  assert schedules.zero_rates(schedule, first, last) == zeros
+
+
+def test_run_says_once_that_its_last_steps_are_at_rate_zero(capsys):
+  schedule = schedules.warmup_cosine(peak=0.1, warmup_steps=1, cycle_steps=2)
+  loop = small_loop(lr_schedule=schedule, optimizer=optimizers.SGD)
+  loop.run(3)
+  assert not capsys.readouterr().err
+  before = [x.copy() for x in weights(loop)]
+  loop.run(2)
+  assert capsys.readouterr().err == (
+    'warning: learning rate: zero at steps 4 to 5, at which nothing is learned;'
+    ' end the run before them (train.steps), or give its schedule more steps '
+    '(cycle_steps)\n'
+  )
+  for x, y in zip(weights(loop), before, strict=True):
+    np.testing.assert_array_equal(x, y)
+  loop.run(1)
+  assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ class Loop(resumable.ResumableLoop):
     self._common_signum = 0  # Of a signal that some host was sent.
     self._train_report = ''
     self._eval_reports = []
+    self._warned_of_zero_rates = False
     super().__init__(
       *args, keep_last=keep_last, save_every=save_every, **kwargs
     )
@@ -117,6 +118,7 @@ class Loop(resumable.ResumableLoop):
       UserError: If another process writes to the output directory, a loss is
         not finite, or the last checkpoint cannot be written.
     """
+    self._warn_of_zero_rates(n_steps)
     with (
       self._only_writer(),
       self._open_summary_writers() as (self._train_writers, self._eval_writers),
@@ -145,6 +147,14 @@ class Loop(resumable.ResumableLoop):
         f'stopped by {signal.Signals(self._signum).name} at step {self.step}'
         f'{saved if self._output_dir else ""}',
         self._signum,
+      )
+
+  def _warn_of_zero_rates(self, n_steps):
+    if self.is_chief and not self._warned_of_zero_rates:
+      self._warned_of_zero_rates = reports.warn_of_zero_rates(
+        lambda step: self._tasks[self._which_task(step)].learning_rate(step),
+        self.step + 1,
+        self.step + n_steps,
       )
 
   @property

@@ -4,7 +4,24 @@ import sys
 
 import tqdm
 
+from trax_hourglass.errors import warn
 from trax_hourglass.layers.metrics import Measure, nats_to_bits
+from trax_hourglass.training import schedules
+
+
+def warn_of_zero_rates(schedule, first: int, last: int) -> bool:
+  """Says which steps of a run have learning rate zero; whether there are any.
+
+  Arguments are those of `schedules.zero_rates`.
+  """
+  steps = schedules.zero_rates(schedule, first, last)
+  if steps:
+    warn(
+      f'learning rate: zero at steps {steps[0]:,} to {steps[-1]:,}, at which '
+      'nothing is learned; end the run before them (train.steps), or give its '
+      'schedule more steps (cycle_steps)'
+    )
+  return bool(steps)
 
 
 def progress_bar(first: int, last: int, is_hidden: bool) -> tqdm.tqdm:

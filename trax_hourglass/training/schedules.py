@@ -9,6 +9,7 @@ from collections.abc import Callable
 import math
 import numbers
 
+from trax import fastmath
 from trax.fastmath import numpy as jnp
 
 from trax_hourglass.errors import UserError, check_positive
@@ -94,6 +95,37 @@ def warmup_rsqrt_cosine_tail(
     return before(jnp.minimum(step, tail_start)) * decay
 
   return learning_rate
+
+
+def zero_rates(schedule: Schedule, first: int, last: int) -> range:
+  """Returns the steps at the end of a run that have learning rate zero.
+
+  A single one is none: a schedule may end at zero. Between a step at a rate
+  above zero and one at zero, the border is found by bisection, so it is exact
+  unless the rate leaves zero for less than a hundredth of the run.
+
+  Args:
+    schedule: Function from a step to a rate.
+    first: The first step of the run.
+    last: Its last step.
+  """
+
+  def is_zero(step):
+    with fastmath.use_backend(fastmath.Backend.NUMPY):  # As in Trax's loop.
+      return float(schedule(step)) == 0
+
+  # A run of one step may be part of a longer one.
+  if last < first or last < 2 or not (is_zero(last) and is_zero(last - 1)):
+    return range(0)
+  below = first - 1  # All that is known to be no part of the end.
+  for step in range(first, last, max(1, (last - first) // 100)):
+    if not is_zero(step):
+      below = step
+  above = last
+  while above - below > 1:
+    middle = (below + above) // 2
+    below, above = (below, middle) if is_zero(middle) else (middle, above)
+  return range(above, last + 1)
 
 
 def _warmup(step, warmup_steps):
