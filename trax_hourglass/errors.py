@@ -1,5 +1,6 @@
 """What users are told: a mistake of theirs, a common check, and warnings."""
 
+import contextlib
 import numbers
 import sys
 
@@ -26,5 +27,16 @@ def check_positive(**sizes) -> None:
 
 
 def warn(message: str) -> None:
-  """Prints a line on standard error, above a progress bar if there is one."""
-  tqdm.tqdm.write(f'warning: {message}', file=sys.stderr)
+  """Prints a line on standard error, above a progress bar if there is one.
+
+  Where that cannot be written to, the line is lost, and nothing else.
+  """
+  with contextlib.suppress(OSError, ValueError):  # Full; closed.
+    tqdm.tqdm.write(f'warning: {message}', file=sys.stderr)
+
+
+def reason(error: Exception) -> str:
+  """Returns why a file cannot be written, of an OSError or of TensorFlow's."""
+  text = getattr(error, 'strerror', None) or getattr(error, 'message', None)
+  # TensorFlow names the file before.
+  return ' '.join((text or str(error)).rpartition('; ')[2].split())

@@ -11,6 +11,7 @@ Weights and the optimizer's slots are on every device, and are updated in place.
 
 from collections.abc import Callable
 import contextlib
+import os
 
 import jax
 import numpy as np
@@ -22,7 +23,7 @@ from trax.supervised import training
 from trax_hourglass import devices, hosts
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import finite
+from trax_hourglass.training import finite, summaries
 
 # In the statistics of an update: the number of a signal that a host was sent.
 SIGNAL = 'signal'
@@ -148,11 +149,26 @@ class Loop(training.Loop):
 
   @contextlib.contextmanager
   def _open_summary_writers(self):
-    if self.is_chief:
-      with super()._open_summary_writers() as writers:
-        yield writers
-    else:
-      yield [None] * len(self._tasks), [None] * len(self._eval_tasks)
+    """Gives a writer of summaries, or `None`, for each of both kinds of tasks.
+
+    Only the first host writes, and only with an output directory.
+    """
+    folders = {
+      'train': self._output_dir_per_train_task,
+      'eval': self._output_dir_per_eval_task,
+    }
+    with contextlib.ExitStack() as stack:
+
+      def opened(folder, name):
+        if folder is None or not self.is_chief:
+          return None
+        writer = summaries.SummaryWriter(os.path.join(folder, name))
+        stack.callback(writer.close)
+        return writer
+
+      yield tuple(
+        [opened(folder, name) for folder in folders[name]] for name in folders
+      )
 
 
 def _check_shares(name, task):

@@ -1,0 +1,112 @@
+"""Summaries for TensorBoard: what Trax writes, and a disk that is full."""
+
+import contextlib
+import glob
+import resource
+import signal
+
+import pytest
+import tensorflow as tf
+from trax import jaxboard
+
+from tests.training.small_loop import assert_same, batches, small_loop
+from trax_hourglass.training import summaries
+
+
+def _files(folder):
+  return sorted(glob.glob(f'{folder}/**/events.out.tfevents.*', recursive=True))
+
+
+def _events_before_damage(path):
+  """Returns the numbers in an event file, up to a record that is not whole."""
+  numbers = []
+  with contextlib.suppress(tf.errors.DataLossError):
+    for event in tf.compat.v1.train.summary_iterator(path):
+      numbers += [value.simple_value for value in event.summary.value]
+  return numbers
+
+
+@pytest.fixture
+def disk():
+  """A function that makes every file full at so many bytes, or none."""
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+  def limit(n_bytes=before[0]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+
+  yield limit
+  limit()
+  signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_writes_what_trax_does(tmp_path):
+  found = []
+  for writer_class in (summaries.SummaryWriter, jaxboard.SummaryWriter):
+    folder = tmp_path / writer_class.__module__
+    writer = writer_class(str(folder))
+    writer.scalar('loss', 1.5, step=3)
+    writer.text('gin_config', 'a = 1')
+    writer.image('mask', [[0.0, 1.0]], step=4)
+    writer.close()
+    (path,) = _files(folder)
+    events = list(tf.compat.v1.train.summary_iterator(path))
+    for event in events:
+      event.ClearField('wall_time')
+      event.ClearField('source_metadata')
+    found.append(events)
+  assert found[0] == found[1]
+  assert found[0][0].file_version == 'brain.Event:2'
+
+
+def test_full_disk_stops_nothing_and_is_said_once(tmp_path, disk, capsys):
+  writer = summaries.SummaryWriter(str(tmp_path / 'train'))
+
+  def write(step):
+    writer.scalar('loss', 2.0 * step, step)
+    writer.flush()
+
+  write(1)
+  disk(50)
+  for step in (2, 3, 4):
+    write(step)
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line == (
+    f'warning: summaries cannot be written to {tmp_path}/train (File too '
+    'large); training goes on without them'
+  )
+  disk()
+  write(5)
+  writer.close()
+  found = [_events_before_damage(path) for path in _files(tmp_path / 'train')]
+  assert found == [[2.0], [10.0]]
+
+
+def test_full_disk_leaves_no_empty_files(tmp_path, disk, capsys):
+  writer = summaries.SummaryWriter(str(tmp_path / 'train'))
+  disk(0)
+  writer.scalar('loss', 1.0, 1)
+  writer.close()
+  assert 'summaries cannot be written' in capsys.readouterr().err
+  assert not _files(tmp_path)
+
+
+def test_loop_goes_on_while_the_disk_is_full(tmp_path, disk, capsys):
+  def stream():
+    for i, batch in enumerate(batches()):
+      if i == 3:  # Before the step of this number.
+        disk(0)
+      if i == 6:
+        loop._saver.wait()
+        disk()
+      yield batch
+
+  loop = small_loop(tmp_path / 'full', stream=stream())
+  loop.run(7)
+  err = capsys.readouterr().err
+  assert err.count('summaries cannot be written') == 2  # Of both kinds.
+  assert 'checkpoint of step 4 cannot be written (File too large)' in err
+  whole = small_loop(tmp_path / 'whole')
+  whole.run(7)
+  assert_same(loop, whole)
+  assert_same(small_loop(tmp_path / 'full'), whole)

@@ -1,0 +1,95 @@
+"""Summaries for TensorBoard, without which training can go on."""
+
+import contextlib
+import os
+import socket
+import time
+
+import tensorflow as tf
+from trax import jaxboard
+
+from trax_hourglass.errors import reason, warn
+
+# What TensorBoard knows the format by.
+_VERSION = 'brain.Event:2'
+
+
+class SummaryWriter(jaxboard.SummaryWriter):
+  """Writes summaries as Trax's does, and never raises what the disk does.
+
+  Trax's writes in a thread, which a full disk ends with a traceback.
+  """
+
+  def __init__(self, log_dir: str):
+    """Takes the folder of the event files; it is made with the first one."""
+    self._event_writer = EventFile(log_dir)
+    self._step = 0
+    self._closed = False
+    self._enabled = True
+
+
+class EventFile:
+  """A file of TensorFlow's events: records of `tf.compat.v1.Event`.
+
+  Where one cannot be written, for the disk may be full, there is a warning, and
+  the next event is the first of another file: what is there can be read.
+  """
+
+  def __init__(self, log_dir: str):
+    self._log_dir = log_dir
+    self._file = self._path = None
+    self._n_files = 0
+    self._has_content = False
+    self._has_failed = False
+
+  def add_event(self, event) -> None:
+    with self._training_goes_on():
+      if self._file is None:
+        self._open()
+        self._write(
+          tf.compat.v1.Event(wall_time=event.wall_time, file_version=_VERSION)
+        )
+      self._write(event)
+
+  def flush(self) -> None:
+    """Hands what was added to the system."""
+    if self._file is not None:
+      with self._training_goes_on():
+        self._file.flush()
+        self._has_content, self._has_failed = True, False
+
+  def close(self) -> None:
+    self.flush()
+    if self._file is not None:
+      with self._training_goes_on():
+        self._file.close()
+      self._file = None
+
+  def _open(self):
+    tf.io.gfile.makedirs(self._log_dir)
+    self._n_files += 1
+    seconds = f'{int(time.time()):010}'
+    names = seconds, socket.gethostname(), os.getpid(), self._n_files
+    name = '.'.join(map(str, ('events.out.tfevents', *names)))
+    self._path, self._has_content = os.path.join(self._log_dir, name), False
+    self._file = tf.io.TFRecordWriter(self._path)
+
+  def _write(self, event):
+    self._file.write(event.SerializeToString())
+
+  @contextlib.contextmanager
+  def _training_goes_on(self):
+    """Gives the file up, with a warning, if the body cannot write to it."""
+    try:
+      yield
+    except (OSError, tf.errors.OpError) as error:
+      self._file = None
+      if not self._has_content:
+        with contextlib.suppress(OSError):
+          os.remove(self._path)
+      if not self._has_failed:
+        warn(
+          f'summaries cannot be written to {self._log_dir} ({reason(error)}); '
+          'training goes on without them'
+        )
+      self._has_failed = True
