@@ -139,6 +139,7 @@ def test_no_standard_error_of_a_short_text():
   score = evaluation.score(_memoryless_model(), text, length=512)
   assert score.bits == pytest.approx(1)
   assert np.isnan(score.standard_error)
+  assert str(score) == '1.0000 +- n/a bits per byte over 8,191 bytes'
 
 
 def test_score_is_one_line():
@@ -228,6 +229,7 @@ def test_no_standard_error_of_one_image():
   )
   assert score.bits == pytest.approx(1)
   assert np.isnan(score.standard_error)
+  assert str(score) == '1.0000 +- n/a bits per dim over 1 images'
 
 
 def test_images_beyond_the_vocabulary():

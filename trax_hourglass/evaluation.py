@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,8 @@ class Score:
 
   Attributes:
     bits: Mean over the tokens of -log2 of the predicted probability.
-    standard_error: Of `bits`; nan where there is too little to tell.
+    standard_error: Of `bits`; nan, printed as n/a, where fewer than two blocks
+      of bytes or two images were scored.
     n: How many bytes or images were scored.
     unit: 'bits per byte' or 'bits per dim'.
     of: What was counted, images with the name of their set.
@@ -47,9 +49,10 @@ class Score:
 
   def __str__(self) -> str:
     note = f' ({self.note})' if self.note else ''
+    error = self.standard_error
+    error = 'n/a' if math.isnan(error) else f'{error:.4f}'
     return (
-      f'{self.bits:.4f} +- {self.standard_error:.4f} {self.unit} over '
-      f'{self.n:,} {self.of}{note}'
+      f'{self.bits:.4f} +- {error} {self.unit} over {self.n:,} {self.of}{note}'
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import gc
+import math
 import os
 import re
 import shutil
@@ -219,4 +220,7 @@ class Experiment:
 
 
 def _of_score(score):
-  return {'bits': score.bits, 'standard_error': score.standard_error}
+  error = score.standard_error
+  # JSON has no nan.
+  error = None if math.isnan(error) else error
+  return {'bits': score.bits, 'standard_error': error}
