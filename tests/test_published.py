@@ -4,6 +4,7 @@ import gzip
 import io
 import pathlib
 import tarfile
+import threading
 
 import pytest
 
@@ -62,6 +63,30 @@ def test_checkpoint_in_a_tar_with_its_configuration(tmp_path, monkeypatch):
   assert beside.read_text() == 'train.steps = 1\n'
   (tmp_path / 'served').unlink()
   assert published.fetch('enwik8', tmp_path) == path
+
+
+def test_two_fetch_one_tar(tmp_path, monkeypatch):
+  serve(monkeypatch, tmp_path / 'served', tar_of(model_pkl_gz=CONTENT), True)
+  unpack, begun, paths = published._unpack, threading.Event(), []
+
+  def unpack_while_another_waits(tar, path):
+    begun.set()
+    other.join(timeout=0.2)
+    unpack(tar, path)
+
+  def fetch():
+    begun.wait()
+    paths.append(published.fetch('enwik8', tmp_path))
+
+  monkeypatch.setattr(published, '_unpack', unpack_while_another_waits)
+  other = threading.Thread(target=fetch)
+  other.start()
+  paths.append(published.fetch('enwik8', tmp_path))
+  other.join()
+  assert paths == [str(tmp_path / 'authors' / 'enwik8' / 'model.pkl.gz')] * 2
+  assert [p.name for p in pathlib.Path(paths[0]).parent.iterdir()] == [
+    'model.pkl.gz'
+  ]
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,8 @@ def fetch(
   path = os.path.join(folder, 'model.pkl.gz')
   if not published.in_tar:
     files.download(published.url, path, _check_gzip)
-  elif not os.path.exists(path):
-    tar = os.path.join(folder, 'checkpoint.tar.gz')
-    files.download(published.url, tar, _check_gzip)
-    files.make_once(path, functools.partial(_unpack, tar))
-    os.remove(tar)
+  else:
+    files.make_once(path, functools.partial(_fetch_tar, published.url, folder))
   return path
 
 
@@ -110,6 +107,14 @@ def _check_gzip(path, source):
   with files.reading(source), gzip.open(path) as file:
     for _ in iter(functools.partial(file.read, _PIECE), b''):
       pass
+
+
+def _fetch_tar(url, folder, path):
+  """Downloads a tar into a folder, and writes its checkpoint to `path`."""
+  tar = os.path.join(folder, 'checkpoint.tar.gz')
+  files.download(url, tar, _check_gzip)
+  _unpack(tar, path)
+  os.remove(tar)
 
 
 def _unpack(tar, path):

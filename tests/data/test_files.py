@@ -166,6 +166,50 @@ def test_of_several_at_once_one_makes_it(tmp_path):
   assert os.listdir(tmp_path) == ['file']
 
 
+def test_one_fails_and_the_other_makes_it(tmp_path):
+  """The lock that the other waits for is on a file that is gone by then."""
+  path, begun, found = str(tmp_path / 'new' / 'file'), threading.Event(), []
+
+  def make_and_fail(part):
+    begun.set()
+    other.join(timeout=0.2)
+    assert other.is_alive()
+    os.remove(part)
+    raise UserError('another file')
+
+  def make(part):
+    found.append(os.path.getsize(part))
+    with open(part, 'ab') as file:
+      file.write(b'made')
+
+  def wait_and_make():
+    begun.wait()
+    files.make_once(path, make)
+
+  other = threading.Thread(target=wait_and_make)
+  other.start()
+  with pytest.raises(UserError, match='another file'):
+    files.make_once(path, make_and_fail)
+  other.join()
+  assert found == [0]
+  assert (tmp_path / 'new' / 'file').read_bytes() == b'made'
+  assert os.listdir(tmp_path / 'new') == ['file']
+
+
+def test_a_part_that_another_has_begun_is_left_alone(tmp_path):
+  """Between the end of one that fails and its clean-up, another begins."""
+  path = tmp_path / 'file'
+
+  def make_and_fail(part):
+    os.remove(part)
+    open(part, 'ab').close()
+    raise UserError('another file')
+
+  with pytest.raises(UserError, match='another file'):
+    files.make_once(str(path), make_and_fail)
+  assert os.listdir(tmp_path) == ['file.part']
+
+
 def _tar(path, members):
   with tarfile.open(path, 'w') as archive:
     for info, content in members:

@@ -177,17 +177,14 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
     made.append(folder)
     folder = os.path.dirname(folder)
   try:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     # Opened first: a folder that cannot be written must not cost a download.
-    with open(part_path, 'ab') as part:
-      fcntl.flock(part, fcntl.LOCK_EX)
-      if os.path.exists(path):  # The process that this one waited for made it.
-        return
+    with _locked(part_path) as part:
       try:
-        make(part_path)
-        os.replace(part_path, path)
+        if not os.path.exists(path):  # Nobody made it while this one waited.
+          make(part_path)
+          os.replace(part_path, path)
       finally:
-        if os.path.exists(part_path) and not os.path.getsize(part_path):
+        if _is_at(part_path, part) and not os.path.getsize(part_path):
           os.remove(part_path)
   except OSError as e:
     raise UserError(
@@ -197,6 +194,37 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
     with contextlib.suppress(OSError):  # There is something in it.
       for folder in made:
         os.rmdir(folder)
+
+
+@contextlib.contextmanager
+def _locked(path):
+  """Opens the file at `path`, made if need be, and locks it.
+
+  The process that had the lock before may have renamed or removed the file:
+  then the lock keeps nobody from `path`, and the file there is locked instead.
+  """
+  folder = os.path.dirname(path) or '.'
+  while True:
+    os.makedirs(folder, exist_ok=True)
+    try:
+      file = open(path, 'ab')  # noqa: SIM115 (Closed below.)
+    except FileNotFoundError:
+      if os.path.isdir(folder):
+        raise
+      continue  # The other process has removed the folder.
+    with file:
+      fcntl.flock(file, fcntl.LOCK_EX)
+      if _is_at(path, file):
+        yield file
+        return
+
+
+def _is_at(path, file):
+  """Returns whether an open file is the one at `path`."""
+  try:
+    return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+  except FileNotFoundError:
+    return False
 
 
 def download(url: str, path: str, check: Callable[[str, str], None]) -> None:
