@@ -7,13 +7,15 @@ import os
 import tensorflow as tf
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.training import locking
 
 
 @contextlib.contextmanager
 def writable(path: str) -> Iterator[None]:
   """Makes a directory, and takes it away again if the body fails.
 
-  So a mistake is told before hours of work, and leaves nothing behind.
+  So a mistake is told before hours of work, and leaves nothing behind. What
+  another run has begun there in the meantime is left alone.
 
   Raises:
     UserError: If it cannot be made or written to.
@@ -35,5 +37,16 @@ def writable(path: str) -> Iterator[None]:
     yield
   except BaseException:
     if made is not None and tf.io.gfile.exists(made):
-      tf.io.gfile.rmtree(made)
+      _remove(made, path)
     raise
+
+
+def _remove(made, path):
+  """Removes the directory `made`, unless another run is at work in `path`."""
+  with contextlib.ExitStack() as stack:
+    if os.path.isdir(path):
+      try:
+        stack.enter_context(locking.locked(path))
+      except UserError:
+        return
+    tf.io.gfile.rmtree(made)

@@ -1,11 +1,13 @@
 """Two runs in one output directory: the second is refused."""
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
 
 from tests.training.small_loop import small_loop
+from trax_hourglass import directories
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import locking
 
@@ -19,15 +21,23 @@ sys.stdin.read()
 """
 
 
-def test_second_run_is_refused_until_the_first_is_dead(tmp_path):
-  loop = small_loop(tmp_path)
+@contextlib.contextmanager
+def _held(directory):
+  """Lets another process lock a directory."""
   with subprocess.Popen(
-    [sys.executable, '-c', _HOLD, str(tmp_path / '.lock')],
+    [sys.executable, '-c', _HOLD, str(directory / '.lock')],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     text=True,
   ) as process:
     assert process.stdout.readline() == 'ready\n'
+    yield process
+    process.kill()
+
+
+def test_second_run_is_refused_until_the_first_is_dead(tmp_path):
+  loop = small_loop(tmp_path)
+  with _held(tmp_path) as process:
     before = sorted(tmp_path.rglob('*'))
     for use in (lambda: loop.run(1), lambda: small_loop(tmp_path)):
       with pytest.raises(
@@ -38,6 +48,39 @@ def test_second_run_is_refused_until_the_first_is_dead(tmp_path):
     process.kill()
     process.wait()
     loop.run(1)
+
+
+def test_a_refused_run_leaves_the_other_its_new_directory(tmp_path):
+  """Of two that start at once, one makes the directory, the other locks it."""
+  run = tmp_path / 'new' / 'run'
+  with contextlib.ExitStack() as stack:
+    with (
+      pytest.raises(locking.InUseError),
+      directories.writable(str(run)),
+    ):
+      stack.enter_context(_held(run))
+      stack.enter_context(locking.locked(str(run)))
+    assert (run / '.lock').exists()
+  with pytest.raises(KeyError), directories.writable(str(tmp_path / 'other')):
+    raise KeyError
+  assert sorted(tmp_path.iterdir()) == [tmp_path / 'new']
+
+
+def test_a_lock_is_on_the_file_that_is_there(tmp_path, monkeypatch):
+  """Another run removes the file between its opening and its lock."""
+  opened, files = locking._opened, []
+
+  def open_and_lose(path):
+    files.append(opened(path))
+    if len(files) == 1:
+      (tmp_path / '.lock').unlink()
+    return files[-1]
+
+  monkeypatch.setattr(locking, '_opened', open_and_lose)
+  with locking.locked(str(tmp_path)):
+    assert 'process' in (tmp_path / '.lock').read_text()
+  assert len(files) == 2
+  assert all(file.closed for file in files)
 
 
 def test_same_process_may_lock_again(tmp_path):

@@ -29,19 +29,7 @@ def locked(directory: str):
   if path in _held:
     yield
     return
-  # Of the process: children that it forks do not keep it.
-  with _opened(os.path.join(path, _NAME)) as file:
-    try:
-      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-      file.seek(0)
-      owner = file.read() or 'unknown'
-      raise InUseError(
-        f'--output_dir: {directory} is in use by another run ({owner}); wait '
-        'for its end or give another directory'
-      ) from error
-    except OSError as error:
-      warn(f'{directory} cannot be locked ({error}): let no other run write it')
+  with _locked(os.path.join(path, _NAME), directory) as file:
     file.truncate(0)
     file.write(f'process {os.getpid()} on {socket.gethostname()}')
     file.flush()
@@ -50,6 +38,29 @@ def locked(directory: str):
       yield
     finally:
       _held.remove(path)
+
+
+def _locked(path, directory):
+  """Returns the file at `path`, open and locked."""
+  file = _opened(path)
+  try:
+    # Of the process: children that it forks do not keep it.
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except (BlockingIOError, PermissionError) as error:
+    with file:
+      file.seek(0)
+      owner = file.read() or 'unknown'
+    raise InUseError(
+      f'--output_dir: {directory} is in use by another run ({owner}); wait for '
+      'its end or give another directory'
+    ) from error
+  except OSError as error:
+    warn(f'{directory} cannot be locked ({error}): let no other run write it')
+  # The run that had the lock may have removed the file, with the directory.
+  if os.fstat(file.fileno()).st_nlink:
+    return file
+  file.close()
+  return _locked(path, directory)
 
 
 def _opened(path):
