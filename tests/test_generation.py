@@ -121,6 +121,20 @@ def test_rows_depend_on_seed_number_and_prompt_alone(sampler):
   np.testing.assert_array_equal(one.tokens, many.tokens[:1])
 
 
+def test_a_seed_counts_with_all_its_bits(sampler):
+  """Those of one word give the keys that `jax.random.key` gives."""
+  seeds = (5, 2**32 - 1, 2**32 + 5, 2**33 + 5, 2**63 - 1)
+  samples = {s: sampler.sample(length=20, seed=s).tokens for s in seeds}
+  assert len({tokens.tobytes() for tokens in samples.values()}) == len(seeds)
+  for seed, words in ((5, [0, 5]), (2**32 - 1, [0, 2**32 - 1])):
+    key = generation.sampling.key(seed)
+    assert key.dtype == jax.random.key(seed).dtype
+    np.testing.assert_array_equal(jax.random.key_data(key), words)
+    np.testing.assert_array_equal(
+      jax.random.key_data(jax.random.key(seed)), words
+    )
+
+
 def test_compiles_once_for_all_lengths(model):
   sampler = th.Sampler(model)
   sampler.sample(length=1)

@@ -112,7 +112,7 @@ class Sampler:
       top_k: Draw from that many of the likeliest tokens; by default from all.
       top_p: Draw from the fewest likeliest tokens of that probability, in (0,
         1]; by default from all.
-      seed: What the draws follow from, at least 0.
+      seed: What the draws follow from, at least 0 and below 2**63.
 
     Raises:
       UserError: If an argument is out of its range, or there is no room for
@@ -155,7 +155,7 @@ class Sampler:
       'top_k': None if top_k is None else min(top_k, _MOST),
       'top_p': None if top_p is None else float(top_p),
     }
-    return self._chunks(fed, length, chunk, jax.random.key(seed), how)
+    return self._chunks(fed, length, chunk, sampling.key(seed), how)
 
   def _fed(self, prompt, length, n_samples):
     """Returns the tokens to begin with, `(batch, 1 + prompt length)`."""

@@ -7,6 +7,15 @@ import jax
 from jax import numpy as jnp
 
 
+def key(seed: int):
+  """Returns the random key of a seed, an integer in [0, 2**63).
+
+  `jax.random.key` itself drops all but 32 bits, unless JAX counts in 64.
+  """
+  with jax.enable_x64(True):
+    return jax.random.key(seed)
+
+
 def with_temperature(logits, temperature):
   """Returns logits / temperature, shifted so that the highest is 0.
 

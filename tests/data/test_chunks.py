@@ -24,8 +24,10 @@ def test_the_seed_decides():
   assert (first != other).any()
 
 
-@pytest.mark.parametrize('sizes', [{'n_letters': 27}, {'n_chunks': 0}])
-def test_bad_sizes(sizes):
-  [name] = sizes
+@pytest.mark.parametrize(
+  'arguments', [{'n_letters': 27}, {'n_chunks': 0}, {'seed': -1}]
+)
+def test_arguments_out_of_range(arguments):
+  [name] = arguments
   with pytest.raises(UserError, match=f'{name}: got'):
-    random_chunks(**sizes)
+    random_chunks(**arguments)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trax_hourglass.data import streams
 from trax_hourglass.data.text import Text
 from trax_hourglass.errors import UserError, check_positive
 
@@ -27,6 +28,7 @@ def random_chunks(
   Source: arXiv:2110.13711, App. A.1.
   """
   check_positive(n_letters=n_letters, n_chunks=n_chunks)
+  streams.check_seed(seed)
   if n_letters > 26:
     raise UserError(f'n_letters: got {n_letters}, expected at most 26')
   letters = np.random.default_rng(seed).integers(n_letters, size=n_chunks)
