@@ -22,7 +22,10 @@ def run(tmp_path_factory):
 def score(capsys, *argv):
   evaluate.main(['evaluate', *map(str, argv)])
   out, err = capsys.readouterr()
-  assert not err
+  assert [x.split()[0] for x in err.splitlines()] == [
+    'checkpoint',
+    'configuration',
+  ]
   return out
 
 

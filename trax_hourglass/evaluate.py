@@ -5,8 +5,9 @@ Prints bits per byte, with its standard error, of `train.model` on the text that
 with --config='trax_hourglass.evaluate.step = 128' overlapping windows. Or bits
 per dim on the images that `trax_hourglass.evaluate_images` is configured with.
 
-Where no --config_file is given, `config.gin` beside the checkpoint is used. It
-may be one that Trax wrote for `trax.models.HourglassLM`.
+Where no --config_file is given, the configuration that the checkpoint was
+trained with is used; standard error says which file that is. It may be a
+`config.gin` that Trax wrote for `trax.models.HourglassLM`.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,10 @@ flags.adopt_module_key_flags(trained)
 
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  score = run(argv)
+  evaluate, model, source = _read(argv)
+  if hosts.is_first():
+    source.report()
+  score = evaluate(model)
   if hosts.is_first():
     print(score)
   hosts.wait_for_all()
@@ -41,8 +45,14 @@ def run(argv: Sequence[str]) -> Score:
   Raises:
     UserError: At a user's mistake.
   """
+  evaluate, model, _ = _read(argv)
+  return evaluate(model)
+
+
+def _read(argv):
+  """Returns the evaluation, the model, and where it comes from."""
   command.start(argv, on_hosts=True)
-  path = trained.configure()
+  source = trained.configure()
   with command.building():
     evaluate = command.evaluator()
     if evaluate is None:
@@ -54,8 +64,8 @@ def run(argv: Sequence[str]) -> Score:
     model = bindings.model('eval')
     with _explained(evaluate.batch_shape):
       tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
-      checkpoints.load_weights(model, path, tokens)
-  return evaluate(model)
+      checkpoints.load_weights(model, source.checkpoint, tokens)
+  return evaluate, model, source
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ of some --images of the split that evaluations while training see; it makes
 --completions of each, and leaves completions.png and completions.json in
 --output_dir, by default beside the checkpoint.
 
-Where no --config_file is given, `config.gin` beside the checkpoint is used.
+Where no --config_file is given, the configuration that the checkpoint was
+trained with is used; standard error says which file that is.
 """
 
 import codecs
@@ -72,13 +73,13 @@ def run(argv: Sequence[str]) -> None:
   """
   command.start(argv)
   check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
-  path = trained.configure()
+  source = trained.configure()
   if 'trax_hourglass.image_inputs' in str(command.bound('train.inputs')):
     _check_unused('images', 'prompt', 'prompt_file', 'length')
-    _complete_images(path)
+    _complete_images(source)
   else:
     _check_unused('text', 'images', 'completions')
-    _continue_text(path)
+    _continue_text(source)
 
 
 def _check_unused(kind, *names):
@@ -89,11 +90,12 @@ def _check_unused(kind, *names):
       )
 
 
-def _continue_text(path):
+def _continue_text(source):
   prompt, length = _prompt(), length_flag.length(_LENGTH)
-  sampler = _sampler(path)
+  sampler = _sampler(source.checkpoint)
   start, n_bytes, nats = time.time(), 0, 0.0
   parts = sampler.stream(prompt, length, **_how())
+  source.report()
   write = _writer()
   write(prompt)
   for part in parts:
@@ -137,7 +139,8 @@ def _writer():
   return write
 
 
-def _complete_images(path):
+def _complete_images(origin):
+  path = origin.checkpoint
   with command.building():
     images, split = _bound('images'), _bound('eval_split') or 'validation'
     images_lib.check_images(images)
@@ -147,8 +150,10 @@ def _complete_images(path):
   _make_room(chosen[0].size)
   directory = FLAGS.output_dir or checkpoints.find_run(path)
   with directories.writable(os.path.expanduser(directory)):
+    sampler = _sampler(path)
+    origin.report()
     completed = completion.complete(
-      _sampler(path), chosen, FLAGS.completions, **_how()
+      sampler, chosen, FLAGS.completions, **_how()
     )
   source = f'{images.name}, {split} split'
   for number, bits in zip(numbers, completed.bits, strict=True):
@@ -160,6 +165,7 @@ def _complete_images(path):
       {
         'source': source,
         'checkpoint': path,
+        'configuration': list(origin.config_files),
         **_how(),
         'images': numbers,
         'bits_per_dim': completed.bits.tolist(),

@@ -37,7 +37,12 @@ from trax_hourglass import (
   plotting,
 )
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import checkpoints, locking, storage
+from trax_hourglass.training import (
+  checkpoints,
+  locking,
+  saved_configs,
+  storage,
+)
 from trax_hourglass.training.loop import Loop
 
 FLAGS = flags.FLAGS
@@ -99,7 +104,8 @@ def run(argv: Sequence[str]) -> Run:
         command.measure(), note=evaluation.caveat(loop.model)
       )
       if loop.n_steps and loop.is_chief:
-        _save_config(output_dir, argv, seed, loop.step)
+        loop.configuration = _configuration(argv, seed)
+        _save_config(output_dir, loop.step, loop.configuration)
     start_time = time.time()
     loop.start()
     seconds = time.time() - start_time
@@ -216,36 +222,59 @@ def _seed(output_dir) -> int:
 
 
 def _earlier_seed(output_dir):
-  path = os.path.join(output_dir, 'config.gin')
-  if not tf.io.gfile.exists(path):
+  newest = max((one.step for one in storage.stored(output_dir)), default=0)
+  path = saved_configs.in_force(output_dir, newest)
+  if path is None:
     return None
   with tf.io.gfile.GFile(path) as f:
-    match = re.search(r'^train\.random_seed = (\d+)$', f.read(), re.MULTILINE)
-  return match and int(match[1])
+    text = f.read()
+  # Trax writes no header.
+  for line in (r'# seed: (\d+)', r'train\.random_seed = (\d+)'):
+    if match := re.search(f'^{line}$', text, re.MULTILINE):
+      return int(match[1])
+  return None
 
 
-def _save_config(output_dir, argv, seed, step):
-  """Writes all that `train` needs to do the same again.
+def _save_config(output_dir, step, configuration):
+  """Writes a run's configuration to its output directory.
 
-  A run that resumes with the same configuration adds nothing.
+  A run that resumes with the configuration in force there adds nothing; one
+  that resumes with another leaves the earlier ones as they are.
   """
-  path = os.path.join(output_dir, 'config.gin')
-  configuration = gin.operative_config_str()
-  if step and tf.io.gfile.exists(path):
-    with tf.io.gfile.GFile(path) as f:
-      if f.read().endswith('\n\n' + configuration):
+  path = os.path.join(output_dir, storage.CONFIG)
+  earlier = step and saved_configs.in_force(output_dir, step)
+  if earlier:
+    with tf.io.gfile.GFile(earlier) as f:
+      if _bindings(f.read()) == _bindings(configuration):
         return
     path = os.path.join(output_dir, f'config_{step}.gin')
+  with tf.io.gfile.GFile(path, 'w') as f:
+    f.write(configuration)
+
+
+def _bindings(configuration):
+  return configuration.partition('\n\n')[2]
+
+
+def _configuration(argv, seed) -> str:
+  """Returns all that `train` needs to do the same again, as a gin file."""
   versions = ', '.join(f'{name} {_version(name)}' for name in _PACKAGES)
   header = (
     f'command: python -m trax_hourglass.train {shlex.join(argv[1:])}',
+    f'directory: {_directory()}',
     f'seed: {seed}',
     f'versions: python {platform.python_version()}, {versions}',
     f'devices: {jax.device_count()} {jax.devices()[0].device_kind}',
   )
   lines = ['# ' + ' '.join(line.split()) for line in header]
-  with tf.io.gfile.GFile(path, 'w') as f:
-    f.write('\n'.join([*lines, '', configuration]))
+  return '\n'.join([*lines, '', gin.operative_config_str()])
+
+
+def _directory():
+  try:
+    return os.getcwd()
+  except OSError:  # Somebody has deleted it.
+    return '(gone)'
 
 
 def _version(package):

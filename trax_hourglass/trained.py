@@ -1,10 +1,13 @@
 """The trained model that a command reads: flag --checkpoint, `config.gin`."""
 
+import dataclasses
+import sys
+
 from absl import flags
 
 from trax_hourglass import command
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training import checkpoints, saved_configs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -14,20 +17,43 @@ flags.DEFINE_string(
 )
 
 
-def configure() -> str:
-  """Reads the configuration and returns the checkpoint's path.
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """What a command reads.
 
-  Where no --config_file is given, it is the `config.gin` beside the checkpoint.
+  Attributes:
+    checkpoint: Its path.
+    config_files: The gin files that configure it.
+  """
+
+  checkpoint: str
+  config_files: tuple[str, ...]
+
+  def report(self) -> None:
+    """Prints both on standard error."""
+    files = ', '.join(self.config_files) or '--config alone'
+    for name, text in {
+      'checkpoint': self.checkpoint,
+      'configuration': files,
+    }.items():
+      print(f'{name:15}{text}', file=sys.stderr)
+
+
+def configure() -> Trained:
+  """Reads the configuration of a checkpoint, and says where both are.
+
+  Where no --config_file is given, it is the one that the checkpoint was trained
+  with.
 
   Raises:
     UserError: If there is no checkpoint, or gin cannot make sense of the files.
   """
   path = checkpoints.find_checkpoint(_checkpoint())
-  config = checkpoints.find_config(path)
-  if not FLAGS.config_file and config:
+  if not FLAGS.config_file and (config := saved_configs.find(path)):
     FLAGS.config_file = [config]
+  config_files = tuple(FLAGS.config_file or ())
   command.configure()
-  return path
+  return Trained(path, config_files)
 
 
 def _checkpoint() -> str:

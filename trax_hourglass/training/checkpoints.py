@@ -65,18 +65,6 @@ def find_checkpoint(path: str) -> str:
   return found
 
 
-def find_config(path: str) -> str | None:
-  """Returns the path of the `config.gin` that belongs to a checkpoint.
-
-  Args:
-    path: A `*.pkl.gz` file. The configuration is beside it or, of a step's
-      folder, in the output directory.
-  """
-  folders = os.path.dirname(path), find_run(path)
-  configs = [os.path.join(folder, 'config.gin') for folder in folders]
-  return next(filter(tf.io.gfile.exists, configs), None)
-
-
 def find_run(path: str) -> str:
   """Returns the output directory that a checkpoint, a file, belongs to."""
   folder = os.path.dirname(os.path.realpath(path))

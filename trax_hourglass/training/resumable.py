@@ -42,10 +42,15 @@ class ResumableLoop(data_parallel.Loop):
 
   Trax's `checkpoint_low_metric` and `checkpoint_high_metric` choose which
   checkpoint is kept as the best, and `permanent_checkpoint_at` which for ever.
+
+  Attributes:
+    configuration: Text that each checkpoint keeps as `config.gin`; `None` for
+      none.
   """
 
   def __init__(self, *args, keep_last=3, save_every=None, **kwargs):
     """Arguments are those of Trax's loop and of `options.options`."""
+    self.configuration = None
     self._keep_last = keep_last
     self._saver = self._saved_step = self._restored = None
     self._sums = Sums()

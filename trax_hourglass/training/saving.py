@@ -25,7 +25,8 @@ def snapshot(loop, extra) -> dict[str, object]:
     extra: What Trax has no place for: a tree of arrays and plain values.
 
   Returns:
-    By file name a list of arrays or, of `model.pkl.gz`, Trax's dictionary.
+    By file name a list of arrays or, of `model.pkl.gz`, Trax's dictionary; of
+    `config.gin` its text, if the loop has one.
 
   Raises:
     UserError: If a weight is not finite.
@@ -37,6 +38,8 @@ def snapshot(loop, extra) -> dict[str, object]:
     loop.model.weights, loop.eval_model.state
   )
   files = {'model.weights.npy.gz': _copy(weights)}
+  if loop.configuration is not None:
+    files[storage.CONFIG] = loop.configuration
   if not all(_is_finite(x) for x in files['model.weights.npy.gz']):
     raise UserError(
       f'a weight after step {loop.step} is not finite, so no checkpoint of it '
@@ -110,12 +113,7 @@ class Saver:
       ) from self._error
 
   def _write(self, step, files, facts):
-    writers = {
-      name: _pickle_writer(content)
-      if name.endswith(checkpoints.SUFFIX)
-      else _arrays_writer(content)
-      for name, content in files.items()
-    }
+    writers = {name: _writer(content) for name, content in files.items()}
     try:
       self._error = None
       self.path = storage.write(self._directory, step, writers, **facts)
@@ -159,6 +157,14 @@ def _copy(tree):
 def _is_finite(x):
   is_float = jnp.issubdtype(x.dtype, jnp.floating)
   return not is_float or bool(np.isfinite(x).all())
+
+
+def _writer(content):
+  """Returns the function that writes a file of `snapshot`."""
+  if isinstance(content, str):
+    return lambda file: file.write(content.encode())
+  is_pickled = isinstance(content, dict)
+  return (_pickle_writer if is_pickled else _arrays_writer)(content)
 
 
 def _pickle_writer(content):

@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 FOLDER = 'checkpoints'
 MANIFEST = 'manifest.json'
+# The configuration it was trained with.
+CONFIG = 'config.gin'
 # What links in the output directory point to, by way of one that is replaced.
 LATEST = 'latest'
 _NAME = re.compile(r'step_(\d{8,})')
@@ -44,6 +46,11 @@ def stored(directory: str) -> list[Stored]:
   return sorted(found, key=lambda x: x.step, reverse=True)
 
 
+def step_folder(directory: str, step: int) -> str:
+  """Returns the path of a step's checkpoint, which may not be there."""
+  return os.path.join(directory, FOLDER, f'step_{step:08}')
+
+
 def write(
   directory: str,
   step: int,
@@ -64,8 +71,8 @@ def write(
   Raises:
     OSError: If it cannot be written. Nothing of it is left then.
   """
-  folder = os.path.join(directory, FOLDER)
-  path = os.path.join(folder, f'step_{step:08}')
+  path = step_folder(directory, step)
+  folder = os.path.dirname(path)
   part = os.path.join(folder, f'{_UNFINISHED}step_{step:08}')
   shutil.rmtree(part, ignore_errors=True)
   os.makedirs(part)
@@ -194,7 +201,8 @@ def link_latest(directory: str, path: str) -> None:
   for name in os.listdir(path):
     target, link = os.path.join(LATEST, name), os.path.join(directory, name)
     is_there = os.path.islink(link) and os.readlink(link) == target
-    if name != MANIFEST and not is_there:
+    # The output directory has a configuration of its own, the first.
+    if name not in (MANIFEST, CONFIG) and not is_there:
       _link(target, link)
 
 
