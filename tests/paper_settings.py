@@ -229,6 +229,7 @@ MODELS = {
   'wikipedia_sample.gin': ('1@1 4@4 1@1', 1_851_904),
   'shorten_factor_dropout.gin': ('1@1 4@{2,3} 1@1', 1_785_856),
   'reproduction/text.gin': ('1@1 4@3 1@1', 479_552),
+  'reproduction/tiny.gin': ('2@1 8@3 2@1', 212_896),
   'reproduction/photographs.gin': ('1@1 4@3 1@1', 479_552),
   'reproduction/lengths.gin': ('4@1', 249_856),
   'reproduction/chunks.gin': ('0@1 2@3 0@1', 262_976),

@@ -1,11 +1,14 @@
 """The command, with trainings that are pretended; the slow ones are not."""
 
+import dataclasses
+import gc
 import json
 import shutil
 import types
 
 import gin
 import pytest
+from trax.supervised import history as trax_history
 
 from tests.commands import TINY, fails
 from trax_hourglass import (
@@ -17,7 +20,8 @@ from trax_hourglass import (
   reproduce,
   train,
 )
-from trax_hourglass.reproduction import costs, prepared
+from trax_hourglass.layers import metrics
+from trax_hourglass.reproduction import costs, page, prepared
 from trax_hourglass.reproduction.experiments import Commands, Experiment
 from trax_hourglass.training import locking
 
@@ -55,14 +59,18 @@ def pretend_to_train(argv):
   command = ' '.join(argv)
   [seed] = [a[-1] for a in argv if a.startswith('--config=SEED = ')]
   has_vanilla = "HIERARCHY = '0@1" not in command and '1@1' in command
+  history = trax_history.History()
+  for step, bits in ((1, 8.0), (2, 2.0 + int(seed) / 10)):
+    history.append('eval', 'metrics/bits_per_byte', step, bits)
+    accuracy = 0.68 if has_vanilla else 0.36
+    history.append('eval', 'metrics/accuracy', step, accuracy)
   loop = types.SimpleNamespace(
     step=2,
     model=types.SimpleNamespace(weights=()),
-    history=types.SimpleNamespace(
-      get=lambda *_: [(2, 0.68 if has_vanilla else 0.36)]
-    ),
+    history=history,
+    measure=metrics.Measure(),
   )
-  score = evaluation.Score(2.0 + int(seed) / 10, 0.01, 100)
+  score = evaluation.Score(bits, 0.01, 100)
   return train.Run(loop, 1.0, score)
 
 
@@ -85,6 +93,7 @@ def test_a_run(tmp_path, monkeypatch):
   [record] = chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0)
   assert 2 < record.pop('bits') < 12
   assert 0 <= record.pop('accuracy') < 0.7
+  assert [step for step, _ in record.pop('curve')] == [1]
   assert record == {
     'variant': '0@1 2@3 0@1',
     'standard_error': None,  # Of so short a text.
@@ -226,6 +235,101 @@ def test_what_is_there_is_not_done_again(done, monkeypatch, capsys):
   assert capsys.readouterr().out == f'output    {done}/REPRODUCTION.md\n'
 
 
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory):
+  """Returns where, and with what flags, the models of `tiny.gin` trained."""
+  home = tmp_path_factory.mktemp('tiny')
+  commands, counted, timed = [], [], []
+
+  def train_tiny(argv):
+    commands.append([flag for flag in argv if flag.startswith('--config=')])
+    run = pretend_to_train(argv)
+    penalty = 0.0 if '--config=LEARNING_RATE = 6e-3' in argv else 0.1
+    score = dataclasses.replace(run.score, bits=run.score.bits + penalty)
+    return dataclasses.replace(run, score=score)
+
+  def count(model, steps):
+    counted.append((model.length, model.batch_size, steps))
+    return 10 * len(counted)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.chdir(home)
+    patch.setattr(reproduce, '_COMMANDS', REAL._replace(train=train_tiny))
+    patch.setattr(costs, 'training_operations', count)
+    patch.setattr(costs, 'of_steps', lambda *_: timed.append(1))
+    patch.setattr(page, 'write', lambda *_: None)
+    patch.setattr(gc, 'collect', lambda: 0)
+    flags = argv(home / 'found', '--study=tiny', '--nocosts', config=())
+    reproduce.main(flags)
+    reproduce.main(flags)  # All is there.
+  assert not timed
+  assert counted == [(504, 8, 1)] * 9
+  return home / 'found', commands
+
+
+def test_the_best_rate_of_the_baseline_serves_all(tiny):
+  found, commands = tiny
+  trials, runs = commands[:3], commands[3:]
+  for trial, rate in zip(trials, ('1.5e-3', '3e-3', '6e-3'), strict=True):
+    assert trial == [
+      "--config=HIERARCHY = '6@1'",
+      '--config=STEPS = 2000',
+      f'--config=LEARNING_RATE = {rate}',
+      '--config=SEED = 0',
+    ]
+  for run in runs:
+    assert '--config=LEARNING_RATE = 6e-3' in run
+  content = json.loads((found / 'tiny.json').read_text())
+  chosen = {r['variant']: r.get('chosen') for r in content['records']}
+  assert len(chosen) == 12
+  for variant, candidate in chosen.items():
+    is_trial = variant.startswith('peak')
+    assert candidate == (None if is_trial else 'peak 0.006')
+
+
+def test_the_most_informative_runs_come_first(tiny):
+  _, commands = tiny
+  assert [(run[0], run[-1]) for run in commands[3:9]] == [
+    (f"--config=HIERARCHY = '{hierarchy}'", f'--config=SEED = {seed}')
+    for seed in range(3)
+    for hierarchy in ('6@1', '2@1 8@3 2@1')
+  ]
+  assert len(commands) == 3 + 2 * 3 + 5 + 2
+  assert all('--config=STEPS = 24000' in run for run in commands[-2:])
+
+
+def test_a_record_keeps_the_learning_curve(tiny):
+  found, _ = tiny
+  content = json.loads((found / 'tiny.json').read_text())
+  curves = {(r['seed'], str(r['curve'])) for r in content['records']}
+  assert curves == {
+    (seed, f'[[1, 8.0], [2, {2.0 + seed / 10}]]') for seed in range(3)
+  }
+
+
+def test_candidates_that_another_process_tries_are_waited_for(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(
+    reproduce, '_COMMANDS', REAL._replace(train=pretend_to_train)
+  )
+  monkeypatch.setattr(costs, 'training_operations', lambda *_, **__: 10)
+  original = locking.locked
+
+  def locked(directory):
+    if 'peak_0_003' in directory:
+      raise locking.InUseError('in use')
+    return original(directory)
+
+  monkeypatch.setattr(locking, 'locked', locked)
+  found = tmp_path / 'found'
+  reproduce.main(argv(found, '--study=tiny', config=()))
+  assert 'left to another process: 14 runs' in capsys.readouterr().out
+  records = json.loads((found / 'tiny.json').read_text())['records']
+  assert [r['variant'] for r in records] == ['peak 0.0015', 'peak 0.006']
+
+
 def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(
@@ -267,8 +371,11 @@ def test_other_settings_are_refused(done, monkeypatch, capsys):
 @pytest.mark.parametrize(
   'flags, words',
   [
-    (['--study=table9'], "--study: got 'table9', expected some of figure1"),
-    (['--study='], "--study: got '', expected some of figure1"),
+    (
+      ['--study=table9'],
+      "--study: got 'table9', expected some of tiny, figure1",
+    ),
+    (['--study='], "--study: got '', expected some of tiny, figure1"),
     (['--page', '--study=table5'], '--study has no effect with --page'),
     (['--config=STEPS = 2'], 'give another --output_dir'),
     (

@@ -8,7 +8,6 @@ share the work. Last it writes REPRODUCTION.md from all that is there.
 
 from collections.abc import Sequence
 import copy
-import itertools
 import os
 import sys
 
@@ -41,6 +40,7 @@ from trax_hourglass.reproduction.studies import (
   PHOTOGRAPHS,
   STUDIES,
   TEXT,
+  TINY,
 )
 
 FLAGS = flags.FLAGS
@@ -49,14 +49,17 @@ flags.DEFINE_list(
   'study', list(STUDIES), f'Which to do: some of {", ".join(STUDIES)}.'
 )
 flags.DEFINE_bool(
+  'costs', True, 'Time steps, which wants a machine that does nothing else.'
+)
+flags.DEFINE_bool(
   'page', False, 'Do none, but write the page from what is there.'
 )
 
 _USED_FLAGS = ('config', 'log_level', 'output_dir')
 _RESULTS, _PAGE = 'results', 'REPRODUCTION.md'
-_TRAINED = (TEXT, PHOTOGRAPHS, LENGTHS, CHUNKS)
+_TRAINED = (TEXT, TINY, PHOTOGRAPHS, LENGTHS, CHUNKS)
 _COMMANDS = experiments.Commands(train.run, evaluate.run, generate.run)
-_COSTS, _OPERATIONS = 'costs', 'operations'
+_COSTS, _OPERATIONS, _STEPS = 'costs', 'operations', 'steps'
 
 
 @command.exit_codes()
@@ -71,6 +74,8 @@ def main(argv: Sequence[str]) -> None:
     for name in _TRAINED:
       _variants(experiment(name))
   if not is_page_alone:
+    for name in names:
+      _count_steps(STUDIES[name], experiment)
     n_missing = _train(names, experiment)
     if n_missing:
       print(f'left to another process: {n_missing} runs, and the costs')
@@ -83,7 +88,8 @@ def _do_the_rest(names, experiment, directory):
   """Does what is no run of a variant: steps are timed when no run goes on."""
   for study in map(STUDIES.get, names):
     for name in study.costs:
-      _measure(experiment(name))
+      if FLAGS.costs:
+        _measure(experiment(name))
   if 'section3_1' in names:
     _count_operations(experiment(LENGTHS))
   if 'tables2and3' in names:
@@ -115,7 +121,7 @@ def _read_flags(argv):
 
 
 def _train(names, experiment):
-  """Trains what the studies compare, a seed of all before the next.
+  """Trains what the studies compare, in a group a seed of all before the next.
 
   Returns how many runs are not there yet, for another process is at them.
   """
@@ -125,20 +131,19 @@ def _train(names, experiment):
       wanted.setdefault(name, []).extend(row.variant for row in rows)
   todo = []
   for name, rows in wanted.items():
-    variants = _variants(experiment(name))
-    trained = dict.fromkeys(map(variants.trained, rows))
-    todo += [
-      (seed, experiment(name), variants, variant)
-      for seed, variant in itertools.product(range(variants.seeds), trained)
-    ]
-  for seed, of, variants, variant in sorted(todo, key=lambda run: run[0]):
-    for record in of.run(_COMMANDS, variants, variant, seed):
-      print(
-        f'{of.name}  {record["variant"]}  seed {seed}  '
-        f'{record["bits"]:.4f} bits',
-        flush=True,
-      )
-  return sum(not of.is_there(variant, seed) for seed, of, _, variant in todo)
+    of, variants = experiment(name), _variants(experiment(name))
+    trials = [(-1, 0, candidate) for candidate in variants.candidates]
+    todo += [(*run, of, variants) for run in (*trials, *variants.runs(rows))]
+  todo.sort(key=lambda run: run[:2])  # By group and seed.
+  for group, seed, variant, of, variants in todo:
+    if group < 0 or of.is_ready(variants):
+      for record in of.run(_COMMANDS, variants, variant, seed):
+        print(
+          f'{of.name}  {record["variant"]}  seed {seed}  '
+          f'{record["bits"]:.4f} bits',
+          flush=True,
+        )
+  return sum(not of.is_there(variant, seed) for _, seed, variant, of, _ in todo)
 
 
 def _measure(experiment):
@@ -161,6 +166,22 @@ def _measure(experiment):
       ],
       _COSTS,
     )
+
+
+def _count_steps(study, experiment):
+  """Counts the operations of steps, which takes no time of any."""
+  for of in map(experiment, study.counts):
+    variants = _variants(of)
+    counted = {record['variant'] for record in of.records(_STEPS)}
+    missing = [name for name in variants.variants if name not in counted]
+    for name, model in _models(of, variants, missing, []):
+      with command.building():
+        record = {
+          'length': model.length,
+          'batch_size': model.batch_size,
+          'operations': costs.training_operations(model, steps=1),
+        }
+      of.add([{'variant': name, 'setting': '', **record}], _STEPS)
 
 
 def _models(experiment, variants, names, bindings):
@@ -220,6 +241,7 @@ def _write_page(directory, experiment):
     directory,
     records={name: experiment(name).records() for name in _TRAINED},
     costs={name: experiment(name).records(_COSTS) for name in _TRAINED},
+    steps={name: experiment(name).records(_STEPS) for name in _TRAINED},
     operations=experiment(LENGTHS).records(_OPERATIONS),
     completions=experiment(COMPLETIONS).records(),
     trainings=results.read(_trainings(directory), {}),

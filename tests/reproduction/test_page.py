@@ -10,7 +10,7 @@ from trax_hourglass.reproduction.experiments import Experiment
 from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import STUDIES
 
-EXPERIMENTS = ('text', 'photographs', 'lengths', 'chunks')
+EXPERIMENTS = ('text', 'tiny', 'photographs', 'lengths', 'chunks')
 
 
 def made_up_bits(variant, seed):
@@ -57,6 +57,19 @@ def found(tmp_path_factory):
     ]
     for name, of in variants.items()
   }
+  steps = {
+    name: [
+      {
+        'variant': variant,
+        'setting': '',
+        'length': 504,
+        'batch_size': 8,
+        'operations': 1e9 * (1 + i),
+      }
+      for i, variant in enumerate(of.variants)
+    ]
+    for name, of in variants.items()
+  }
   kinds = {
     'full attention': 1.9,
     'full attention alone': 2,
@@ -82,7 +95,13 @@ def found(tmp_path_factory):
     {'variant': 'table1/12x1.gin', 'operations': 1.3e18},
   ]
   return Results(
-    str(directory), records, costs, operations, completions, trainings
+    str(directory),
+    records,
+    costs,
+    steps,
+    operations,
+    completions,
+    trainings,
   )
 
 
@@ -144,7 +163,9 @@ def test_equal_cost(memory, word):
 
 
 def test_slopes_and_powers(text):
-  section = text.partition('## Cost against quality')[2].partition('\n## ')[0]
+  section = text.partition('## Cost against quality, early')[2].partition(
+    '\n## '
+  )[0]
   assert 'change in bits for ten times the cost' in section
   assert '| seconds of a step | Transformer-XL | ' in section
   assert '*Ours:* Hourglass: ' in section

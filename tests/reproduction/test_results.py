@@ -25,6 +25,17 @@ def test_records_are_added_and_replaced(tmp_path):
   assert results.values(records, 'b') == [3.0]
 
 
+def test_lists_of_numbers_are_lines(tmp_path):
+  path = tmp_path / 'a.json'
+  curve = [[250, 2.5], [500, float('nan')]]
+  one = {**record("a ['b']", 0), 'curve': curve, 'seconds': [0.1, 0.2]}
+  results.add(str(path), SETTINGS, [one])
+  lines = [line.strip() for line in path.read_text().splitlines()]
+  assert '[250, 2.5],' in lines
+  assert '"seconds": [0.1, 0.2]' in lines
+  assert str(results.read(str(path), SETTINGS)) == str([one])
+
+
 def test_other_settings_are_refused(tmp_path):
   path = str(tmp_path / 'a.json')
   results.add(path, SETTINGS, [record('a', 0)])

@@ -13,7 +13,7 @@ from trax_hourglass.reproduction.studies import EXPERIMENTS as TRAINED_ON
 from trax_hourglass.reproduction.studies import STUDIES
 
 MODEL = 'trax_hourglass.HourglassLM'
-EXPERIMENTS = ('text', 'photographs', 'lengths', 'chunks')
+EXPERIMENTS = ('text', 'tiny', 'photographs', 'lengths', 'chunks')
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_what_is_said_of_experiments(name):
   else:
     assert f'of {size}x{size} ' in said or 'as `photographs`' in said
   model = [bound(f'HourglassLM.{x}') for x in ('d_model', 'n_heads', 'dropout')]
-  assert model == [64, 2, 0.0]
+  assert model == [32 if name == 'tiny' else 64, 2, 0.0]
 
 
 def test_every_experiment_of_the_paper_is_prepared_once():
@@ -97,6 +97,33 @@ def test_every_experiment_of_the_paper_is_prepared_once():
   main = [root / 'enwik8.gin', root / 'imagenet32.gin', root / 'imagenet64.gin']
   there = [*main, *(file for file in of_tables if file.name != 'base.gin')]
   assert sorted(found) == sorted(there)
+
+
+def test_groups_are_trained_one_after_the_other():
+  variants = Variants(
+    {name: [] for name in 'abc'}, groups=[('bc', 2), ('a', 1)]
+  )
+  in_order = [(0, 0, 'b'), (0, 0, 'c'), (0, 1, 'b'), (0, 1, 'c'), (1, 0, 'a')]
+  assert variants.runs('abc') == in_order
+  assert variants.runs('ca') == [run for run in in_order if run[2] != 'b']
+
+
+def test_variants_without_groups_have_the_same_seeds():
+  variants = Variants(
+    {'a': [], 'b': []}, evaluations={'again': ('b', [])}, seeds=2
+  )
+  assert variants.runs(['b', 'a', 'again']) == [
+    (0, 0, 'b'),
+    (0, 0, 'a'),
+    (0, 1, 'b'),
+    (0, 1, 'a'),
+  ]
+
+
+@pytest.mark.parametrize('groups', [[('a', 1)], [('ab', 1), ('b', 1)]])
+def test_groups_are_made_of_all_variants(groups):
+  with pytest.raises(UserError, match='groups: got a.*each variant once: a, b'):
+    Variants({'a': [], 'b': []}, groups=groups)
 
 
 def test_no_variants_are_refused():

@@ -51,6 +51,7 @@ class Study:
     rows: What is compared, by experiment.
     claims: What should come out.
     costs: Experiments whose costs are measured for it.
+    counts: Experiments whose operations are counted for it, before any run.
     others: Experiments of another kind than training variants.
     note: What a reader of its figures should know.
   """
@@ -61,6 +62,7 @@ class Study:
   rows: Mapping[str, tuple[Row, ...]]
   claims: tuple[Claim, ...] = ()
   costs: tuple[str, ...] = ()
+  counts: tuple[str, ...] = ()
   others: tuple[str, ...] = ()
   note: str = ''
 

@@ -1,6 +1,6 @@
 """Gin files with many variants of one experiment, and the runs of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
 import gc
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from absl.testing import flagsaver
 import jax
 
+from trax_hourglass import plotting
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.reproduction import results
 from trax_hourglass.training import locking
@@ -28,12 +29,18 @@ class Variants:
     evaluations: For each name a variant whose models are scored once more, and
       the bindings on top of its own with which they are.
     seeds: How many runs of each variant, with seeds 0, 1, ....
+    groups: Variants with a number of seeds of their own, group after group in
+      the order in which they are trained. By default one group of all.
+    candidates: For each name bindings, of which those of the one that ends with
+      the fewest bits are added to all variants.
+    trial: Bindings with which the candidates are compared, with seed 0.
     costs: For each name bindings with which the costs of steps are measured,
       and of which variants.
     repeats: How many steps of each are timed.
 
   Raises:
-    UserError: If there are no variants, seeds or repeats.
+    UserError: If there are no variants, seeds or repeats, or the groups are not
+      made of all variants.
   """
 
   variants: Mapping[str, Sequence[str]]
@@ -45,6 +52,11 @@ class Variants:
     default_factory=dict
   )
   repeats: int = 7
+  groups: Sequence[tuple[Sequence[str], int]] = ()
+  candidates: Mapping[str, Sequence[str]] = dataclasses.field(
+    default_factory=dict
+  )
+  trial: Sequence[str] = ()
 
   def __post_init__(self):
     check_positive(seeds=self.seeds, repeats=self.repeats)
@@ -53,6 +65,28 @@ class Variants:
         'trax_hourglass.reproduce.variants: got none, expected names with '
         'lists of bindings'
       )
+    grouped = [name for names, _ in self.groups for name in names]
+    if self.groups and sorted(grouped) != sorted(self.variants):
+      raise UserError(
+        f'trax_hourglass.reproduce.groups: got {", ".join(grouped)}, expected '
+        f'each variant once: {", ".join(self.variants)}'
+      )
+
+  def runs(self, names: Iterable[str]) -> list[tuple[int, int, str]]:
+    """Returns group, seed and variant of each run, in the order of training.
+
+    Args:
+      names: The variants that are asked for.
+    """
+    trained = list(dict.fromkeys(map(self.trained, names)))
+    groups = self.groups or [(trained, self.seeds)]
+    return [
+      (i, seed, name)
+      for i, (group, seeds) in enumerate(groups)
+      for seed in range(seeds)
+      for name in group
+      if name in trained
+    ]
 
   def trained(self, name: str) -> str:
     """Returns the variant that is trained for what is called so."""
@@ -122,7 +156,7 @@ class Experiment:
     Args:
       commands: What trains and scores.
       variants: Those of the experiment.
-      name: Of one of them.
+      name: Of one of them, or of a candidate.
       seed: Of data and model.
 
     Returns:
@@ -139,22 +173,37 @@ class Experiment:
       shutil.rmtree(output_dir)
       return records
 
+  def chosen(self, variants: Variants) -> str | None:
+    """Returns the best candidate; `None` until all have been tried."""
+    trials = [results.find(self.records(), c, 0) for c in variants.candidates]
+    if not trials or None in trials:
+      return None
+    return min(trials, key=lambda record: record['bits'])['variant']
+
+  def is_ready(self, variants: Variants) -> bool:
+    """Returns whether the variants can be trained: candidates come first."""
+    return not variants.candidates or self.chosen(variants) is not None
+
   def is_there(self, name: str, seed: int) -> bool:
     """Returns whether a run's record is there."""
     return results.find(self.records(), name, seed) is not None
 
   def _train(self, commands, variants, name, seed, output_dir):
-    bindings = [*variants.variants[name], f'SEED = {seed}']
+    bindings = [*self._bindings(variants, name), f'SEED = {seed}']
     to_output_dir = f'--output_dir={output_dir}'
     with flagsaver.flagsaver():
       run = commands.train(['train', *self.flags(bindings), to_output_dir])
     accuracy = run.loop.history.get('eval', 'metrics/accuracy')
+    curves = plotting.learning_curves(run.loop.history, run.loop.measure)
     of_run = {
       'seed': seed,
       'weights': sum(w.size for w in jax.tree.leaves(run.loop.model.weights)),
       'steps': run.loop.step,
       'accuracy': float(accuracy[-1][1]),
+      'curve': [[step, round(x, 4)] for step, x in curves['validation']],
     }
+    if variants.candidates and name not in variants.candidates:
+      of_run['chosen'] = self.chosen(variants)
     records = [{'variant': name, **_of_score(run.score), **of_run}]
     for other, (of, more) in variants.evaluations.items():
       if of == name:
@@ -167,6 +216,12 @@ class Experiment:
     jax.clear_caches()
     gc.collect()  # Layers are in cycles, and with them weights.
     return records
+
+  def _bindings(self, variants, name):
+    if name in variants.candidates:
+      return [*variants.trial, *variants.candidates[name]]
+    chosen = variants.candidates.get(self.chosen(variants), ())
+    return [*variants.variants[name], *chosen]
 
   def complete(self, commands: Commands, picture: str) -> None:
     """Trains a model of images, and lets it complete some.

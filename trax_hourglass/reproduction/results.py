@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import fcntl
 import json
 import os
+import re
 
 from trax_hourglass.errors import UserError
 
@@ -77,8 +78,17 @@ def _key(record):
   return record['variant'], record.get('seed', record.get('setting'))
 
 
+def _in_lines(content):
+  """Returns JSON in which a list of numbers takes a line."""
+  return re.sub(
+    r'\[\n[^][{}"]+\]',  # No string has a line break of its own.
+    lambda numbers: json.dumps(json.loads(numbers[0])),
+    json.dumps(content, indent=1),
+  )
+
+
 def _write(path, content):
   temporary = f'{path}.{os.getpid()}'
   with open(temporary, 'w', encoding='utf-8') as file:
-    file.write(json.dumps(content, indent=1) + '\n')
+    file.write(_in_lines(content) + '\n')
   os.replace(temporary, path)

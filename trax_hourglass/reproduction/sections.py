@@ -19,6 +19,7 @@ class Results:
     directory: Where pictures go.
     records: Of runs, by experiment.
     costs: What steps cost, by experiment.
+    steps: Operations of steps, counted but not timed, by experiment.
     operations: Of a level, for each kind and factor.
     completions: What was completed, if anything was.
     trainings: Operations of the paper's own experiments.
@@ -27,6 +28,7 @@ class Results:
   directory: str
   records: Mapping[str, Sequence[dict]]
   costs: Mapping[str, Sequence[dict]]
+  steps: Mapping[str, Sequence[dict]]
   operations: Sequence[dict]
   completions: Sequence[dict]
   trainings: Sequence[dict]

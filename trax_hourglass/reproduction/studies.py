@@ -7,13 +7,14 @@ import dataclasses
 
 from trax_hourglass.reproduction.claims import Claim, Row, Study
 
-TEXT, PHOTOGRAPHS = 'text', 'photographs'
+TEXT, TINY, PHOTOGRAPHS = 'text', 'tiny', 'photographs'
 LENGTHS, CHUNKS = 'lengths', 'chunks'
 COMPLETIONS = 'completions'
 
 # What each is trained on.
 EXPERIMENTS = {
   TEXT: 'the sample of Wikipedia: 3,000 steps of 2 windows of 240 bytes',
+  TINY: 'the sample of Wikipedia: 8,000 steps of 8 windows of 504 bytes',
   LENGTHS: (
     'the sample of Wikipedia: 600 steps of 4 windows of 512 bytes, or of 1 of '
     '2,048'
@@ -43,8 +44,37 @@ def _claims(experiment, *pairs, baseline=_BASE):
 
 
 STUDIES = {
+  'tiny': Study(
+    title='Cost against quality, trained for long',
+    source='Figure 1 and Table 1, Section 4.2',
+    says=(
+      'At equal compute an Hourglass takes fewer bits than a Transformer-XL.'
+    ),
+    rows={
+      TINY: (
+        *_family(
+          TRANSFORMER_XL,
+          Row('3@1', '8@1', 1.151),
+          Row('4@1', '10@1', 1.128),
+          Row('6@1', '12@1', 1.115),
+          Row('9@1', '14@1', 1.102),
+          Row('6@1, 24000 steps'),
+        ),
+        *_family(
+          'Hourglass',
+          Row('1@1 4@3 1@1', '2@1 4@3 2@1', 1.128),
+          Row('2@1 8@3 2@1', '2@1 8@3 2@1', 1.111),
+          Row('2@1 8@2 2@1', '5@1 8@2 5@1', 1.079),
+          Row('2@1 8@3 2@1, 24000 steps'),
+        ),
+      )
+    },
+    claims=_claims(TINY, ('2@1 8@3 2@1', '6@1'), baseline='6@1'),
+    costs=(TINY,),
+    counts=(TINY,),
+  ),
   'figure1': Study(
-    title='Cost against quality',
+    title='Cost against quality, early in training',
     source='Figure 1, Section 4.2',
     says=(
       'At equal compute an Hourglass takes fewer bits than a Transformer-XL, '
