@@ -519,8 +519,8 @@ DATA = [
   Case(
     'train',
     f'{_MODEL}.vocab_size = 200',
-    'in a batch',
-    'expected ids from 0 to 199',
+    'a batch: got a token 2',
+    'expected tokens from 0 to 199',
   ),
   Case(
     'train',

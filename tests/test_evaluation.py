@@ -156,7 +156,7 @@ def test_score_is_one_line():
 @pytest.mark.parametrize(
   ('text', 'length', 'step', 'message'),
   [
-    ([0, 4, 1], 2, None, 'text: got a token id 4, .* vocab_size 4'),
+    ([0, 4, 1], 2, None, 'text: got a token 4, .* vocab_size of 4'),
     ([], 2, None, 'text: got 0 bytes'),
     ([0, 1, 2], 2, 3, 'step: got 3, expected at most the length, 2'),
     ([0, 1, 2], 2, 0, 'step: got 0, expected a whole number'),
@@ -233,7 +233,7 @@ def test_no_standard_error_of_one_image():
 
 
 def test_images_beyond_the_vocabulary():
-  with pytest.raises(UserError, match='images: got a token id .* vocab_size 4'):
+  with pytest.raises(UserError, match='images: got a token .* vocab_size of 4'):
     evaluation.score_images(_memoryless_model(), IMAGES)
 
 

@@ -21,6 +21,7 @@ from trax_hourglass.layers import (
   RelativeAttention,
   RotaryAttention,
 )
+from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.models import Hourglass, HourglassLM
 from trax_hourglass.training.checkpoints import load_checkpoint
 
@@ -43,6 +44,7 @@ __all__ = [
   'Sampler',
   'Score',
   'UserError',
+  'check_tokens',
   'load_checkpoint',
   'score',
   'score_images',

@@ -15,8 +15,9 @@ from trax_hourglass import devices, hosts
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams
 from trax_hourglass.data import text as text_lib
-from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.errors import check_positive
 from trax_hourglass.layers import metrics
+from trax_hourglass.layers.checks import check_tokens
 
 _BLOCK_BYTES = 4096
 
@@ -159,12 +160,7 @@ def _token_nats(
 
   def token_nats(weights, state, tokens):
     logits, _ = model.pure_fn(tokens, weights, state, rng)
-    vocab_size = logits.shape[-1]
-    if highest_token >= vocab_size:
-      raise UserError(
-        f'{what}: got a token id {highest_token}, expected ids below the '
-        f"model's vocab_size {vocab_size}; score what it was made for"
-      )
+    check_tokens(highest_token, logits.shape[-1], what)
     log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
     nats = -jnp.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
     return devices.gather(nats)

@@ -16,6 +16,7 @@ from trax_hourglass import sampling
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers import cached_layers
+from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits
 
 UNKNOWN = -1  # A token that is to be drawn.
@@ -170,23 +171,13 @@ class Sampler:
         'numbers, (length,) or (batch, length)'
       )
     prompt = np.atleast_2d(prompt)
-    self._check_tokens(prompt)
+    if self.vocab_size is not None:
+      check_tokens(prompt, self.vocab_size, 'prompt')
     self._check_room(prompt.shape[1], length)
     fed = np.pad(
       prompt.astype(np.int32), ((0, 0), (1, 0)), constant_values=START
     )
     return np.repeat(fed, n_samples, axis=0)
-
-  def _check_tokens(self, prompt):
-    vocab_size = self.vocab_size
-    if vocab_size is None or not prompt.size:
-      return
-    for token in (prompt.min(), prompt.max()):
-      if not 0 <= token < vocab_size:
-        raise UserError(
-          f'prompt: got a token {token}, expected tokens from 0 to '
-          f'{vocab_size - 1}, as the model has a vocab_size of {vocab_size}'
-        )
 
   def _check_room(self, prompt_length, length):
     limit = self.limit

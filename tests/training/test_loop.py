@@ -115,7 +115,7 @@ def test_shows_progress_on_a_terminal(monkeypatch):
 
 @pytest.mark.parametrize('token', [VOCAB_SIZE, -1])
 def test_refuses_token_outside_the_vocabulary(token):
-  message = rf'token id {token} .* from 0 to 6, the model.s vocab_size is 7'
+  message = rf'got a token {token}, .* from 0 to 6, .* a vocab_size of 7'
   with pytest.raises(UserError, match=message):
     small_loop(stream=batches(token))
   with pytest.raises(UserError, match=message):

@@ -3,6 +3,8 @@
 import functools
 import numbers
 
+import jax
+import numpy as np
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
@@ -56,6 +58,32 @@ def check_functions(**functions):
         f'{name}: got {function!r}, expected the function that makes the '
         'layer, by its name and without ()'
       )
+
+
+def check_tokens(tokens, vocab_size, name='tokens'):
+  """Raises `UserError` unless all tokens are in a model's vocabulary.
+
+  A model itself does not: its embedding takes the nearest token that it knows,
+  silently. Call this on the tokens before you give them to a compiled function.
+  While a function is traced they have no values yet, so there it does nothing
+  and costs nothing; `jax.experimental.checkify`, with `index_checks`, finds
+  them in a compiled function.
+
+  Args:
+    tokens: Array of integers of any shape.
+    vocab_size: The model's.
+    name: What to call them in the error.
+  """
+  if isinstance(tokens, jax.core.Tracer):
+    return
+  tokens = np.asarray(tokens)
+  if tokens.size and not 0 <= tokens.min() <= tokens.max() < vocab_size:
+    outside = tokens[(tokens < 0) | (tokens >= vocab_size)][0]
+    raise UserError(
+      f'{name}: got a token {outside}, expected tokens from 0 to '
+      f'{vocab_size - 1}, as the model has a vocab_size of {vocab_size}; give '
+      'the model a larger one or change the data'
+    )
 
 
 def unwrapped(function):

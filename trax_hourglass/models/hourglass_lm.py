@@ -42,6 +42,10 @@ def HourglassLM(
   before i alone. Takes the arguments of `trax.models.HourglassLM` and has the
   same flat weights in the same order, so that checkpoints load either way.
 
+  Tokens outside the vocabulary are clipped to it silently, as `tl.Embedding`
+  does. `Loop`, `score` and `Sampler` refuse them; before a call of your own,
+  `check_tokens` does.
+
   In mode `'predict'` it is fed the start symbol 0 and then the tokens, any
   number of them in a call, and gives the logits of `'eval'`.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trax_hourglass.errors import UserError, warn
+from trax_hourglass.layers.checks import check_tokens
 
 
 class Batches:
@@ -93,19 +94,8 @@ def _check_of_targets(loop):
   if not is_integer or logits.shape[:-1] != targets.shape:
     return _no_check
   vocab_size = logits.shape[-1]
-  return lambda batch: _check_token_ids(batch[n_in], vocab_size)
+  return lambda batch: check_tokens(batch[n_in], vocab_size, 'a batch')
 
 
 def _no_check(batch):
   del batch
-
-
-def _check_token_ids(ids, vocab_size):
-  ids = np.asarray(ids)
-  if ids.size and not 0 <= ids.min() <= ids.max() < vocab_size:
-    outside = ids[(ids < 0) | (ids >= vocab_size)][0]
-    raise UserError(
-      f'token id {outside} in a batch: expected ids from 0 to '
-      f"{vocab_size - 1}, the model's vocab_size is {vocab_size}; give the "
-      'model a larger one or change the data'
-    )
