@@ -186,9 +186,12 @@ def test_says_which_lengths_their_model_takes(capsys, checkpoint):
   assert 'cannot take 20 tokens; give a multiple of its total shorten' in line
 
 
-def test_short_names_remain_ambiguous_elsewhere(capsys, checkpoint):
+def test_short_names_are_ambiguous_where_our_model_is_named(capsys, checkpoint):
   """Where a file knows both packages, it has to say which it means."""
   path = checkpoint('enwik8') / 'both.gin'
-  path.write_text(f'{CONFIG}import trax_hourglass\n')
+  ours = 'train.model = @trax_hourglass.HourglassLM'
+  path.write_text(f'{CONFIG}{SHAPES["enwik8"]}\n{ours}\n')
   argv = [*_arguments(path.parent), f'--config_file={path}']
-  assert 'Ambiguous selector' in fails(capsys, argv, main=evaluate.main)
+  line = fails(capsys, argv, main=evaluate.main)
+  assert "Ambiguous selector 'HourglassLM'" in line
+  assert 'trax.models.HourglassLM, trax_hourglass.HourglassLM' in line

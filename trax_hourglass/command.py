@@ -14,8 +14,17 @@ import tensorflow as tf
 from trax import fastmath, trainer, trainer_flags
 from trax.layers import base
 
-from trax_hourglass import gin_errors, hosts, runtime, safety
+from trax_hourglass import (
+  gin_errors,
+  hosts,
+  runtime,
+  safety,
+  selectors,
+  trax_bindings,
+  trax_inputs,
+)
 from trax_hourglass.errors import UserError
+from trax_hourglass.gin_values import bound
 from trax_hourglass.layers import metrics
 
 FLAGS = flags.FLAGS
@@ -40,6 +49,8 @@ flags.DEFINE_bool(
   'Whether gin files may only bind what Trax and trax_hourglass have.',
 )
 
+# What `configure` reads.
+CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
 _HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
 # Flags of trax.trainer that do nothing there, or need a JAX of 2021.
@@ -177,41 +188,29 @@ def check_used(*names: str) -> None:
 def configure() -> None:
   """Reads the gin files and bindings that the flags name.
 
-  A file is looked for as given, then among those of this project. A file for a
-  model of Trax's, such as the `config.gin` beside the authors' checkpoint, is
-  read first.
+  A file is looked for as given, then among those of this project. --model and
+  --dataset may name what Trax has, or one of ours in place of it.
 
   Raises:
     UserError: If gin cannot make sense of them, or they bind no model.
   """
   gin.clear_config()
+  selectors.forget_short()
   try:
-    if FLAGS.safe:
-      safety.check_files(FLAGS.config_file or [])
-    _parse_files_of_trax()
-    trainer._gin_parse_configs()
+    _read_configuration()
   except UserError:
     raise
   except gin_errors.ERRORS as error:
     raise UserError(gin_errors.explained(error)) from error
-  trainer._jax_and_tf_configure_for_devices()
   for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.
     inputs = str(bound('train.inputs')).lstrip('@')
-    if FLAGS[name].present and 'trax_hourglass.' in inputs:
+    if FLAGS[name].value and 'trax_hourglass.' in inputs:
       raise UserError(f'--{name} has no effect on {inputs}; bind its data')
   if bound('train.model') is None:
     raise UserError(
       'train.model is not bound; give a configuration, for example '
       '--config_file=quickstart.gin'
     )
-
-
-def bound(parameter: str):
-  """Returns what gin has for a parameter, references as such; else `None`."""
-  try:
-    return gin.query_parameter(parameter)
-  except ValueError:
-    return None
 
 
 def evaluator():
@@ -251,40 +250,46 @@ def measure() -> metrics.Measure:
   return metrics.Measure()
 
 
-def _parse_files_of_trax():
-  """Parses those of the flags' files that know Trax's names alone.
-
-  For them `HourglassLM` is Trax's, where together with ours it is ambiguous.
-  """
-  paths = [path for path in FLAGS.config_file or () if _is_of_trax(path)]
-  registry = gin.config._REGISTRY
-  ours = {
-    selector: registry.pop(selector)
-    for selector, _ in list(registry.items())
-    if selector.startswith('trax_hourglass.')
-  }
-  try:
-    for path in paths:
-      gin.parse_config_file(path)
-  finally:
-    for selector, configurable in ours.items():
-      registry[selector] = configurable
-  FLAGS.config_file = [
-    path for path in FLAGS.config_file or () if path not in paths
-  ]
+def _read_configuration():
+  if FLAGS.safe:
+    safety.check_files(FLAGS.config_file or [])
+  for path in filter(os.path.isfile, FLAGS.config_file or []):
+    _check_is_text(path)
+  model, dataset = map(_taken_from_flag, ('model', 'dataset'))
+  trainer._gin_parse_configs()
+  if model:
+    trax_bindings.take_over(model)
+  elif _names_our_model():
+    selectors.check_none_short()
+  trainer._jax_and_tf_configure_for_devices()
+  if dataset:
+    trax_inputs.replace(dataset)
 
 
-def _is_of_trax(path):
-  if not os.path.isfile(path):
-    return False
+def _check_is_text(path):
   try:
     with open(path, encoding='utf-8') as file:
-      text = file.read()
+      file.read()
   except UnicodeDecodeError as error:
     raise UserError(
       f'{path}: got a file that is no text; give a gin file, in UTF-8'
     ) from error
-  return '@trax.models.' in text and 'trax_hourglass' not in text
+
+
+def _taken_from_flag(name) -> str | None:
+  """Returns a flag's value if it names one of ours, and hides it from Trax."""
+  value = FLAGS[name].value
+  if not (value or '').startswith(selectors.PREFIX):
+    return None
+  FLAGS[name].value = None
+  return value
+
+
+def _names_our_model():
+  """Returns whether a configuration binds anything of our HourglassLM."""
+  return 'trax_hourglass.' in str(bound('train.model')) or bool(
+    gin.get_bindings('trax_hourglass.HourglassLM', resolve_references=False)
+  )
 
 
 def _keep_compiled_programs():

@@ -1,14 +1,15 @@
 """What gin files can name, as `trax_hourglass.NAME`.
 
-Trax registers some of these names too, so write the full selector. Functions
-are registered, not wrapped: called from Python they are what they were.
+Trax registers some of these names too, so write the full selector; `selectors`
+says what a short one means. Functions are registered, not wrapped: called from
+Python they are what they were.
 """
 
 import pathlib
 
 import gin
 
-from trax_hourglass import evaluation, layers, models
+from trax_hourglass import evaluation, layers, models, selectors
 from trax_hourglass.data import (
   chunks,
   enwik8,
@@ -65,6 +66,8 @@ gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)
 gin.register('reproduce', module=MODULE)(experiments.Variants)
+
+selectors.install()
 
 # An installed package carries the gin files, a clone has them beside it.
 _PACKAGE = pathlib.Path(__file__).parent

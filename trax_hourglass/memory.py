@@ -8,13 +8,12 @@ nothing runs. For images give the tokens of one as --tokens.
 """
 
 from collections.abc import Sequence
-import copy
 import sys
 
 from absl import flags
 from trax import trainer_flags
 
-from trax_hourglass import bindings, command
+from trax_hourglass import bindings, command, gin_values, trax_inputs
 from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.errors import UserError, check_positive
 
@@ -27,20 +26,20 @@ flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if not of a text.')
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
-  command.check_used('config', 'config_file', 'log_level', 'safe')
+  command.check_used(*command.CONFIGURATION_FLAGS, 'log_level')
   check_positive(**{'--devices': FLAGS.devices})
   device_memory.simulate(FLAGS.devices)
   command.configure()
   with command.building():
-    inputs = _inputs()
-    batch_size, length = _bound(f'{inputs}.batch_size'), _length(inputs)
-    check_positive(**{f'{inputs}.batch_size': batch_size})
+    sizes = _sizes()
+    batch_size, length = sizes.batch_size, _length(sizes)
+    check_positive(**{f'{trax_inputs.selector()}.batch_size': batch_size})
     memory = device_memory.measure(
       bindings.model('train'),
       bindings.function('train.optimizer')(),
       batch_size,
       length,
-      _bound('trax_hourglass.Loop.device_batch_size'),
+      gin_values.value('trax_hourglass.Loop.device_batch_size'),
     )
   print(
     f'Of {batch_size} sequences of {length:,} tokens each of {FLAGS.devices} '
@@ -49,31 +48,27 @@ def main(argv: Sequence[str]) -> None:
   print(device_memory.table(memory, FLAGS.devices))
 
 
-def _inputs() -> str:
-  reference = command.bound('train.inputs')
-  if reference is None:
+def _sizes() -> trax_inputs.Sizes:
+  if (
+    command.bound('train.inputs') is None
+    and command.bound('trax.data.batcher.data_streams') is None
+  ):
     raise UserError(
       'train.inputs is not bound; bind it, for example to '
       '@trax_hourglass.text_inputs'
     )
-  return str(reference).removeprefix('@').removesuffix('()')
+  return trax_inputs.sizes()
 
 
-def _length(inputs) -> int:
-  name, length = '--tokens', FLAGS.tokens
-  if length is None:
-    name = f'{inputs}.length'
-    length = _bound(name)
-  if length is None:
+def _length(sizes) -> int:
+  if FLAGS.tokens is not None:
+    check_positive(**{'--tokens': FLAGS.tokens})
+    return FLAGS.tokens
+  if sizes.length is None:
     raise UserError(
       '--tokens: not given, expected those of an image, such as --tokens=3072'
     )
-  check_positive(**{name: length})
-  return length
-
-
-def _bound(parameter):
-  return copy.deepcopy(command.bound(parameter))
+  return sizes.length
 
 
 if __name__ == '__main__':

@@ -29,7 +29,7 @@ _MAX_POINTS = 1000
 @command.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
-  command.check_used('config', 'config_file', 'log_level', 'safe')
+  command.check_used(*command.CONFIGURATION_FLAGS, 'log_level')
   command.configure()
   with command.building():
     name = bindings.function('train.lr_schedule_fn').__name__

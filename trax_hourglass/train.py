@@ -36,6 +36,7 @@ from trax_hourglass import (
   hosts,
   plotting,
 )
+from trax_hourglass.data import trax_sets
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import (
   checkpoints,
@@ -145,7 +146,8 @@ def _build(output_dir, seed) -> _Loop:
   options = gin.get_configurable('trax_hourglass.Loop')()
   trax_training.Loop = functools.partial(_Loop, **options)
   try:
-    return trainer_lib.train(output_dir=output_dir)
+    with trax_sets.checked():
+      return trainer_lib.train(output_dir=output_dir)
   except AttributeError as error:
     bindings.check_inputs(error)
     raise

@@ -1,0 +1,135 @@
+"""Data sets that Trax's own pipelines ask for, when they cannot be had.
+
+Tensor2Tensor, which made `t2t_enwik8_l2k`, cannot be installed any more, and
+nothing serves what TFDS would download for `downsampled_imagenet`. For others
+there may be no network. Trax and TFDS find out after minutes, or not in words.
+"""
+
+from collections.abc import Iterable
+import contextlib
+import importlib.util
+import os
+from urllib import parse
+
+from absl import logging
+import requests
+import tensorflow_datasets as tfds
+from trax.data import tf_inputs
+
+from trax_hourglass.errors import UserError
+
+# What takes the place of what is gone, as a value of --dataset.
+_REPLACEMENTS = {
+  't2t_enwik8_l2k': 'trax_hourglass.enwik8',
+  'downsampled_imagenet/32x32': 'trax_hourglass.imagenet32',
+  'downsampled_imagenet/64x64': 'trax_hourglass.imagenet64',
+}
+
+# Where TFDS looks first for sets that others have prepared.
+_TFDS_HOST = 'https://storage.googleapis.com/tfds-data'
+_SECONDS = 5
+
+
+@contextlib.contextmanager
+def checked():
+  """Lets Trax's pipelines, in the body, say in one line what is not there."""
+  originals = {
+    name: getattr(tf_inputs, name)
+    for name in ('download_and_prepare', 'sentencepiece_tokenize')
+  }
+
+  def download_and_prepare(dataset_name, data_dir):
+    check(dataset_name, data_dir)
+    return originals['download_and_prepare'](dataset_name, data_dir)
+
+  def sentencepiece_tokenize(*args, **kwargs):
+    _check_sentencepiece()
+    return originals['sentencepiece_tokenize'](*args, **kwargs)
+
+  tf_inputs.download_and_prepare = download_and_prepare
+  tf_inputs.sentencepiece_tokenize = sentencepiece_tokenize
+  try:
+    yield
+  finally:
+    for name, original in originals.items():
+      setattr(tf_inputs, name, original)
+
+
+def check(name: str, data_dir: str | None = None) -> None:
+  """Raises `UserError` if a data set is not on disk and cannot be had.
+
+  Args:
+    name: A set of TFDS, or one of Tensor2Tensor, as `'t2t_NAME'`.
+    data_dir: Where TFDS keeps its data sets; by default where it does so.
+  """
+  if name.startswith('t2t_'):
+    if importlib.util.find_spec('tensor2tensor') is None:
+      raise UserError(
+        f'{name}: got a data set of Tensor2Tensor, which cannot be installed '
+        f'any more; {_advice(name)}'
+      )
+    return
+  if data_dir:
+    data_dir = os.path.expanduser(data_dir)
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)  # TFDS warns of a folder that is not.
+  try:
+    builder = tfds.builder(name, data_dir=data_dir)
+  except tfds.core.registered.DatasetNotFoundError as error:
+    raise UserError(
+      f'{name}: TFDS has no data set of that name; {_advice(name)}'
+    ) from error
+  finally:
+    logging.set_verbosity(verbosity)
+  if builder.is_prepared():
+    return
+  where = f'{name}: got nothing in {builder.data_path}'
+  if name in _REPLACEMENTS:
+    raise UserError(f'{where}, and nothing serves it any more; {_advice(name)}')
+  if data_dir:  # There Trax downloads nothing.
+    raise UserError(
+      f'{where}; run `tfds build {name} --data_dir={data_dir}`, or '
+      f'{_advice(name)}'
+    )
+  if not _reachable(_sources(builder)):
+    raise UserError(
+      f'{where}, and no host that has it can be reached; run `tfds build '
+      f'{name}` where there is a network, or {_advice(name)}'
+    )
+
+
+def _check_sentencepiece():
+  if importlib.util.find_spec('t5') is None:
+    raise UserError(
+      'data.SentencePieceTokenize: needs the package t5, which is not '
+      'installed; install it, or give --dataset=trax_hourglass.enwik8, whose '
+      'bytes need no vocabulary'
+    )
+
+
+def _advice(name):
+  if name in _REPLACEMENTS:
+    return f'give --dataset={_REPLACEMENTS[name]}, which is the same data'
+  return (
+    'give one of ours, such as --dataset=trax_hourglass.wikipedia_sample or '
+    '--dataset=trax_hourglass.photos32'
+  )
+
+
+def _sources(builder) -> list[str]:
+  """Returns addresses from which TFDS would download a set."""
+  hosts = {
+    f'{url.scheme}://{url.netloc}'
+    for url in map(parse.urlsplit, builder.url_infos or ())
+    if url.scheme in ('http', 'https')
+  }
+  return [_TFDS_HOST, *sorted(hosts)[:2]]
+
+
+def _reachable(urls: Iterable[str]) -> bool:
+  """Returns whether any of some hosts answers, whatever it says."""
+  for url in urls:
+    with contextlib.suppress(requests.RequestException):
+      requests.head(url, timeout=_SECONDS)
+      return True
+  return False

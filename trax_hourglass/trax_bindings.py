@@ -1,0 +1,176 @@
+"""What a gin file binds to Trax's Hourglass, taken over to ours.
+
+`--model=trax_hourglass.HourglassLM` does it for every command, so that nobody
+edits a file. Ours has the same weights, so checkpoints fit either way.
+"""
+
+import gin
+
+from trax_hourglass.errors import UserError
+from trax_hourglass.gin_values import bound, is_reference, without_macros
+from trax_hourglass.selectors import PREFIX
+
+_OURS = 'trax_hourglass.HourglassLM'
+_THEIRS = 'trax.models.HourglassLM'
+
+# Functions of Trax's with a counterpart of ours. A model passes everything that
+# can be bound to them, but for what is named here, which has an effect.
+_COUNTERPARTS = {
+  'AttentionResampling': ('AttentionResampling', ()),
+  'AveragePooling': ('AveragePooling', ()),
+  'LinearPooling': ('LinearPooling', ('dropout',)),
+  'LinearUpsampling': ('LinearUpsampling', ('dropout',)),
+  'NaiveUpsampling': ('NaiveUpsampling', ()),
+  'NoUpsampling': ('NoUpsampling', ()),
+  'RelativeAttentionWrapper': ('RelativeAttention', ()),
+}
+
+_LSH = 'trax.layers.PureLSHSelfAttention'
+_LSH_WRAPPER = 'trax.layers.PureLSHSelfAttentionWrapper'
+# Defaults of Trax's that have no name in ours, and what ours is built as.
+_LSH_WRAPPER_DEFAULTS = {
+  'bias': True,
+  'num_weights': 3,
+  'weights_format': 'model',
+  'rotary_position_emb': False,
+}
+_AS_OURS = {
+  'bias': True,
+  'num_weights': 2,
+  'weights_format': 'model',
+  'rotary_position_emb': True,
+  'n_chunks_after': 0,
+  'max_length_for_buckets': None,
+}
+_LSH_DEFAULTS = {
+  'chunk_len': 128,
+  'n_chunks_before': 1,
+  'n_hashes': 1,
+  'n_buckets': None,
+  'n_chunks_after': 0,
+  'max_length_for_buckets': None,
+}
+
+
+def take_over(model: str) -> None:
+  """Binds to our HourglassLM what is bound to Trax's, and trains ours.
+
+  What is bound to ours already stays.
+
+  Args:
+    model: The value of --model.
+
+  Raises:
+    UserError: If that is not our HourglassLM, or something is bound that ours
+      has no counterpart of.
+  """
+  if model != _OURS:
+    raise UserError(f'--model: got {model!r}, expected {_OURS} or one of Trax')
+  with gin.unlock_config():
+    for scope, parameters in _bindings_of(_THEIRS):
+      for name, found in parameters.items():
+        if not _is_bound(scope, _OURS, name):
+          gin.bind_parameter((scope, _OURS, name), _translated(found))
+    gin.bind_parameter('train.model', _reference(_OURS, _scopes()))
+    # So that a `config.gin` of the run says what it needs.
+    gin.parse_config('import trax_hourglass')
+
+
+def _scopes():
+  """Returns the scopes of `train.model`, of which there are mostly none."""
+  model = without_macros(bound('train.model'))
+  return model.scopes if is_reference(model) else []
+
+
+def _bindings_of(selector):
+  """Returns pairs of a scope and what is bound in it, by parameter."""
+  return [
+    (scope, dict(parameters))
+    for (scope, of), parameters in gin.config._CONFIG.items()
+    if of == selector
+  ]
+
+
+def _is_bound(scope, selector, name):
+  return name in gin.config._CONFIG.get((scope, selector), {})
+
+
+def _reference(selector, scopes):
+  return gin.config.ConfigurableReference('/'.join([*scopes, selector]), False)
+
+
+def _translated(found):
+  """Returns a value with ours in place of Trax's functions."""
+  function = without_macros(found)
+  if not is_reference(function) or function.evaluate:
+    return found
+  selector = function.configurable.selector
+  if selector == _LSH_WRAPPER:
+    return _lsh_attention(function)
+  name = selector.removeprefix('trax.layers.')
+  if name not in _COUNTERPARTS or name == selector:
+    return found
+  ours, with_effect = _COUNTERPARTS[name]
+  for _, parameters in _bindings_of(selector):
+    for parameter in with_effect:
+      if parameters.get(parameter):
+        raise _no_counterpart(
+          f'{name}.{parameter}',
+          parameters[parameter],
+          f"{PREFIX}{ours} takes the model's dropout; bind it to 0.0",
+        )
+  return _reference(PREFIX + ours, function.scopes)
+
+
+def _lsh_attention(function):
+  """Returns a reference to our LSHAttention, bound as Trax's wrapper is."""
+  given = _effective(_LSH_WRAPPER, function.scopes)
+  implementation = without_macros(given.pop('pure_lsh_implementation', None))
+  selector = getattr(
+    getattr(implementation, 'configurable', None), 'selector', None
+  )
+  if selector != _LSH:
+    raise _no_counterpart(
+      'PureLSHSelfAttentionWrapper.pure_lsh_implementation',
+      implementation,
+      f'{PREFIX}LSHAttention is as PureLSHSelfAttention',
+    )
+  options = {
+    **_LSH_WRAPPER_DEFAULTS,
+    **_LSH_DEFAULTS,
+    **_effective(_LSH, implementation.scopes),
+    **given,
+  }
+  # Of the wrapper; that of what it wraps is without effect.
+  options['bias'] = given.get('bias', True)
+  if without_macros(options['n_buckets']) is not None:
+    options['max_length_for_buckets'] = None  # Without effect.
+  for name, expected in _AS_OURS.items():
+    of = 'Wrapper' if name in _LSH_WRAPPER_DEFAULTS else ''
+    if without_macros(options[name]) != expected:
+      raise _no_counterpart(
+        f'PureLSHSelfAttention{of}.{name}',
+        options[name],
+        f"{PREFIX}LSHAttention has {expected!r}; bind that, or keep Trax's "
+        f'layer in our model by {_OURS}.vanilla_attn_type = @{_LSH_WRAPPER}',
+      )
+  scope, ours = '/'.join(function.scopes), f'{PREFIX}LSHAttention'
+  for name in ('chunk_len', 'n_chunks_before', 'n_hashes', 'n_buckets'):
+    if not _is_bound(scope, ours, name):
+      gin.bind_parameter((scope, ours, name), options[name])
+  return _reference(ours, function.scopes)
+
+
+def _effective(selector, scopes):
+  """Returns what is bound in some scopes, inner ones over outer ones."""
+  found = {}
+  for n in range(len(scopes) + 1):
+    key = '/'.join(scopes[:n]), selector
+    found.update(gin.config._CONFIG.get(key, {}))
+  return found
+
+
+def _no_counterpart(name, got, why):
+  return UserError(
+    f'--model={_OURS}: {name} = {got!r} has no counterpart: {why}'
+  )
