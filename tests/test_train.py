@@ -140,14 +140,19 @@ def test_draws_a_seed_where_none_is_bound(text, tmp_path):
 
 
 def test_same_losses_as_trax(text, tmp_path, monkeypatch):
-  # With dropout Trax's masks follow from how often it has evaluated.
-  config = 'trax_hourglass.HourglassLM.dropout = 0.0'
-  train.main(arguments(text, tmp_path / 'ours', config))
+  config = [
+    # With dropout Trax's masks follow from how often it has evaluated.
+    'trax_hourglass.HourglassLM.dropout = 0.0',
+    # Full batches, over and over: Trax's evaluation takes the next ones.
+    'trax_hourglass.text_inputs.eval_batches = 3',
+    'train.eval_steps = 3',
+  ]
+  train.main(arguments(text, tmp_path / 'ours', *config))
   loops, original = [], trainer_lib.train
   monkeypatch.setattr(
     trainer_lib, 'train', lambda **kwargs: loops.append(original(**kwargs))
   )
-  command.start(arguments(text, tmp_path / 'trax', config))
+  command.start(arguments(text, tmp_path / 'trax', *config))
   command.gin.clear_config()
   trainer.main(None)
   assert type(loops[0]) is trax_training.Loop

@@ -41,6 +41,7 @@ def small_loop(
   dropout=0.0,
   lr_schedule=None,
   tasks_of=None,
+  n_eval_batches=1,
   **options,
 ):
   """Returns a loop over a model of an embedding and a dense layer.
@@ -59,6 +60,7 @@ def small_loop(
     eval_stream or batches(),
     [tl.WeightedCategoryCrossEntropy(), tl.WeightedCategoryAccuracy()],
     metric_names=['loss', 'bits_per_byte'],
+    n_eval_batches=n_eval_batches,
   )
   model = tl.Serial(
     tl.Embedding(VOCAB_SIZE, d_model),

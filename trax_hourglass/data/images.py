@@ -141,16 +141,16 @@ def image_inputs(
 
   Training batches come from the train split, in an order that is drawn anew for
   each pass; a batch may span two passes, so that no image is lost. Evaluation
-  batches are those of the other split in its order, over and over: so an
-  evaluation of `train.eval_steps = eval_batches` sees the same images every
-  time.
+  batches are those of the other split in its order, over and over. Each
+  evaluation of a run starts with the first and takes no more than
+  `eval_batches`, so that it sees the same images every time.
 
   Args:
     images: The images with their splits.
     batch_size: Images in a batch, over all devices.
     eval_batch_size: The same of evaluation batches, `batch_size` by default.
-    eval_batches: How many batches of the split are used; all by default, of
-      which the last may be partly empty.
+    eval_batches: How many batches of the split are used, if it has so many; all
+      by default, of which the last may be partly empty.
     eval_split: What evaluations while training see; CIFAR-10 has but a 'test'.
     seed: What the order follows from.
 
@@ -182,8 +182,10 @@ def image_inputs(
 
   def eval_stream(n_devices):
     streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
+    n_batches = -(-len(evaluation) // eval_batch_size)
     return streams.Repeated(
-      lambda: scoring_batches(evaluation, eval_batch_size), eval_batches
+      lambda: scoring_batches(evaluation, eval_batch_size),
+      min(eval_batches or n_batches, n_batches),
     )
 
   return trax_inputs.Inputs(train_stream, eval_stream)

@@ -6,7 +6,6 @@ model shifts them right itself.
 """
 
 from collections.abc import Callable, Iterable
-import itertools
 import numbers
 
 import numpy as np
@@ -74,33 +73,32 @@ class Shuffled:
 
 
 class Repeated:
-  """The first `n_batches` of `stream()`, or all, over and over."""
+  """The first `n_batches` of `stream()`, over and over."""
 
-  def __init__(
-    self, stream: Callable[[], Iterable[Batch]], n_batches: int | None
-  ):
-    self._start = lambda: itertools.islice(stream(), n_batches)
-    self._pass = self._start()
-    self._n_drawn = 0
-    self._n_in_a_pass = None
+  def __init__(self, stream: Callable[[], Iterable[Batch]], n_batches: int):
+    self._stream = stream
+    self.n_batches = n_batches
+    self.restart()
 
   def __iter__(self):
     return self
 
   def __next__(self) -> Batch:
-    for batch in self._pass:
-      self._n_drawn += 1
-      return batch
-    self._n_in_a_pass, self._n_drawn = self._n_drawn, 1
-    self._pass = self._start()
+    if self._place == self.n_batches:
+      self.restart()
+    self._place += 1
     return next(self._pass)
 
+  def restart(self) -> None:
+    """Goes back to the first batch."""
+    self._pass = iter(self._stream())
+    self._place = 0
+
   def skip(self, n: int) -> None:
-    """Draws no more than a pass and what is left over."""
-    while n and self._n_in_a_pass is None:
-      next(self)
-      n -= 1
-    for _ in range(n % self._n_in_a_pass if n else 0):
+    """Draws no more than a pass."""
+    place = (self._place + n) % self.n_batches
+    self.restart()
+    for _ in range(place):
       next(self)
 
 

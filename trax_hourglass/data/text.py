@@ -154,8 +154,9 @@ def text_inputs(
   """Returns the `inputs` of Trax's `train`.
 
   Training batches come from the train split. Evaluation batches are chunks of
-  the validation split without context, over and over: so an evaluation of
-  `train.eval_steps = eval_batches` batches sees the same text every time.
+  the validation split without context, over and over. Each evaluation of a run
+  starts with the first and takes no more than `eval_batches`, so that it sees
+  the same text every time.
 
   Args:
     text: The text with its splits.
@@ -163,8 +164,8 @@ def text_inputs(
     batch_size: Windows in a batch, over all devices.
     eval_length: Bytes in a chunk, `length` by default.
     eval_batch_size: Chunks in a batch, `batch_size` by default.
-    eval_batches: How many batches of the validation split are used; all by
-      default, of which the last may be partly empty.
+    eval_batches: How many batches of the validation split are used, if it has
+      so many; all by default, of which the last may be partly empty.
     stride: Bytes between the starts of windows; random offsets by default.
     seed: What the choice of windows follows from.
 
@@ -194,11 +195,12 @@ def text_inputs(
 
   def eval_stream(n_devices):
     streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
+    n_batches = -(-len(text.validation) // (eval_length * eval_batch_size))
     return streams.Repeated(
       lambda: scoring_windows(
         text.validation, eval_length, eval_length, eval_batch_size
       ),
-      eval_batches,
+      min(eval_batches or n_batches, n_batches),
     )
 
   return trax_inputs.Inputs(train_stream, eval_stream)

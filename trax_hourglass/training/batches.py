@@ -1,9 +1,11 @@
 """A task's stream of batches, counted and checked."""
 
 from collections.abc import Iterator
+import itertools
 
 import numpy as np
 
+from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.layers.checks import check_tokens
 
@@ -31,6 +33,17 @@ class Batches:
     self.n_drawn += 1
     self._check(batch)
     return batch
+
+  def evaluation(self, n: int) -> Iterator:
+    """Returns the batches of an evaluation of `n` of them.
+
+    Of a stream of this package those are always the same ones, the first, and
+    no more than it has; of others the next ones.
+    """
+    if isinstance(self.stream, streams.Repeated):
+      self.stream.restart()
+      n = min(n, self.stream.n_batches)
+    return itertools.islice(self, n)
 
   def seek(self, n_drawn: int) -> None:
     """Goes on after the first `n_drawn` batches.
@@ -79,6 +92,18 @@ def count(loop) -> None:
     if isinstance(stream, Batches):
       stream, n_drawn = stream.stream, stream.n_drawn
     task._labeled_data = Batches(stream, check, n_drawn)
+  if loop.is_chief:
+    _warn_of_too_many(loop.eval_tasks)
+
+
+def _warn_of_too_many(eval_tasks):
+  for task in eval_tasks:
+    stream, n = task.labeled_data.stream, task.n_eval_batches
+    if isinstance(stream, streams.Repeated) and stream.n_batches < n:
+      warn(
+        f'evaluation: got {n} batches (train.eval_steps), but the data have '
+        f'{stream.n_batches}; each evaluation takes all of those, once'
+      )
 
 
 def _check_of_targets(loop):

@@ -15,6 +15,7 @@ from trax_hourglass.layers.metrics import Measure
 from trax_hourglass.training import (
   accumulation,
   data_parallel,
+  evaluating,
   finite,
   interruption,
   loss_weights,
@@ -253,11 +254,34 @@ class Loop(resumable.ResumableLoop):
     self._start_time = time.time()
 
   def run_evals(self, summary_writers=None):
+    """Evaluates the model on each evaluation task, see `evaluating.metrics`.
+
+    Args:
+      summary_writers: One for each task, by default none.
+    """
     self._eval_reports = []
+    self._eval_model.weights = self._model.weights
+    self._eval_model.state = state = self._model.state
     # Trax takes keys of training's: its masks would follow from how often a run
     # evaluates.
     key = self._rng
-    super().run_evals(summary_writers)
+    for i, task in enumerate(self._eval_tasks):
+      evaluator = self._evaluator_per_task[i]
+      writer = summary_writers and summary_writers[i]
+
+      def metrics_fn(batch, evaluator=evaluator):
+        values, _ = evaluator.metrics_fn(
+          batch,
+          (self._model.weights, evaluator.weights),
+          (state, evaluator.state),
+          self.new_rng(),
+        )
+        return values
+
+      metrics = evaluating.metrics(task, self._eval_model, metrics_fn)
+      self.log_summary(metrics, writer, 'metrics/', 'eval')
+      summaries = dict(evaluating.summaries(state))
+      self.log_summary(summaries, writer, 'summary_', 'eval')
     self._rng = key
     report = [f'step {self.step}', self._train_report, *self._eval_reports]
     if not self.is_chief:

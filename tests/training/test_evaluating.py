@@ -1,0 +1,179 @@
+"""Tests of evaluations while training: each token counts once, and the same."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from trax import layers as tl
+from trax import optimizers
+from trax.supervised import training as trax_training
+
+from tests.training import small_loop
+from trax_hourglass.data import images, text
+from trax_hourglass.training import evaluating
+from trax_hourglass.training.batches import Batches
+
+VOCAB_SIZE = small_loop.VOCAB_SIZE
+
+
+def _batches(*n_full):
+  """Returns batches of 4 sequences, of which that many have a weight of 1."""
+  rng = np.random.default_rng(2)
+  for n in n_full:
+    tokens = rng.integers(VOCAB_SIZE, size=(4, 5)).astype(np.int32)
+    weights = np.ones((4, 5), np.float32)
+    weights[n:] = 0
+    yield tokens, tokens, weights
+
+
+def _model():
+  model = tl.Serial(tl.Embedding(VOCAB_SIZE, 3), tl.Dense(VOCAB_SIZE))
+  model.init(next(_batches(4))[0])
+  return model
+
+
+def _metrics(model, batches, *layers):
+  """Returns the layers' means over the batches, as a loop computes them."""
+  batches = list(batches)
+  task = trax_training.EvalTask(
+    Batches(iter(batches), check=lambda batch: None),
+    layers,
+    n_eval_batches=len(batches),
+    sample_batch=batches[0],
+  )
+  evaluator = trax_training._model_with_metrics(model, task)
+  run = jax.jit(lambda batch: evaluator.pure_fn(batch, *state, None)[0])
+  state = evaluator.weights, evaluator.state
+  return evaluating.metrics(task, model, run)
+
+
+@pytest.fixture(scope='module')
+def model():
+  return _model()
+
+
+def _of_tokens(model, batches):
+  """Returns the cross-entropy and whether it was right, of tokens that count.
+
+  Token by token, whatever batch it is in.
+  """
+  tokens, _, weights = map(np.concatenate, zip(*batches, strict=True))
+  logits = np.asarray(model(tokens), np.float64)
+  log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  nats = -np.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
+  is_right = logits.argmax(-1) == tokens
+  return nats[weights > 0], is_right[weights > 0]
+
+
+@pytest.mark.parametrize('n_full', [(4, 1), (4, 4, 2, 0), (4, 4)])
+def test_is_the_mean_over_tokens(model, n_full):
+  batches = list(_batches(*n_full))
+  nats, is_right = _of_tokens(model, batches)
+  found = _metrics(
+    model,
+    batches,
+    tl.WeightedCategoryCrossEntropy(),
+    tl.WeightedCategoryAccuracy(),
+  )
+  assert found['WeightedCategoryCrossEntropy'] == pytest.approx(nats.mean())
+  assert found['WeightedCategoryAccuracy'] == pytest.approx(is_right.mean())
+
+
+def test_metrics_without_weights_count_targets(model):
+  full, part = _batches(4, 4)
+  batches = [full[:2], tuple(x[:1] for x in part[:2])]
+  counted = [full, (*batches[1], np.ones((1, 5), np.float32))]
+  nats, _ = _of_tokens(model, counted)
+  found = _metrics(model, batches, tl.CategoryCrossEntropy())
+  assert found['CategoryCrossEntropy'] == pytest.approx(nats.mean())
+
+
+def test_sums_are_averaged_over_batches(model):
+  batches = list(_batches(4, 1))
+  found = _metrics(model, batches, tl.CrossEntropySum())
+  each = [_metrics(model, [b], tl.CrossEntropySum()) for b in batches]
+  expected = np.mean([values['CrossEntropySum'] for values in each])
+  assert found['CrossEntropySum'] == pytest.approx(expected)
+
+
+def test_no_weight_at_all_is_not_a_number(model):
+  found = _metrics(model, _batches(0, 0), tl.WeightedCategoryCrossEntropy())
+  assert np.isnan(found['WeightedCategoryCrossEntropy'])
+
+
+def test_loop_chooses_its_best_by_tokens(tmp_path):
+  """The metric of the history and of the checkpoint is that over tokens."""
+  batches = list(_batches(4, 1))
+  loop = small_loop.small_loop(
+    tmp_path,
+    eval_stream=itertools.chain(batches[:1], itertools.cycle(batches)),
+    n_eval_batches=2,
+  )
+  loop.run(1)
+  nats, _ = _of_tokens(loop.eval_model, batches)
+  [(step, loss)] = loop.history.get('eval', 'metrics/loss')
+  assert (step, loss) == (1, pytest.approx(nats.mean()))
+  assert loop._metrics_of_this_step()['loss'] == pytest.approx(nats.mean())
+
+
+def _text_stream(eval_batches):
+  """Returns 5 batches of 2 windows of 5 bytes, the last one partly empty."""
+  content = np.arange(940, dtype=np.uint64) * 3 % VOCAB_SIZE
+  content = text.Text.from_bytes('t', content.astype(np.uint8).tobytes())
+  inputs = text.text_inputs(content, 5, 2, eval_batches=eval_batches)
+  return inputs.eval_stream(1)
+
+
+def _image_stream(eval_batches):
+  """Returns 3 batches of 2 images, the last one partly empty."""
+  array = np.random.default_rng(0).integers(VOCAB_SIZE, size=(5, 1, 3, 3))
+  splits = dict.fromkeys(('train', 'validation'), array.astype(np.uint8))
+  inputs = images.image_inputs(
+    images.Images.from_arrays('i', **splits), 2, eval_batches=eval_batches
+  )
+  return inputs.eval_stream(1)
+
+
+@pytest.mark.parametrize(
+  ('make_stream', 'n_batches'), [(_text_stream, 5), (_image_stream, 3)]
+)
+@pytest.mark.parametrize('n_more', [-1, 0, 1, 20])
+@pytest.mark.parametrize('is_limited', [False, True])
+def test_every_evaluation_sees_the_same(
+  make_stream, n_batches, n_more, is_limited, capsys
+):
+  """However many batches are asked for of the stream and of the loop."""
+  n = n_batches + n_more
+  stream = make_stream(n if is_limited else None)
+  loop = small_loop.small_loop(
+    eval_stream=stream, n_eval_batches=n, n_steps_per_checkpoint=1
+  )
+  task = loop.eval_tasks[0]
+  seen = [list(task.labeled_data.evaluation(n)) for _ in range(3)]
+  assert len(seen[0]) == min(n, n_batches)
+  expected = itertools.islice(make_stream(None), n)
+  for evaluation in seen:
+    for batch, other in zip(evaluation, expected, strict=False):
+      for x, y in zip(batch, other, strict=True):
+        np.testing.assert_array_equal(x, y)
+    expected = evaluation
+  warning = (
+    f'warning: evaluation: got {n} batches (train.eval_steps), but the data '
+    f'have {n_batches}; each evaluation takes all of those, once\n'
+  )
+  assert capsys.readouterr().err == (warning if n_more > 0 else '')
+
+
+def test_the_loop_evaluates_so():
+  """With a rate of zero all evaluations give the same."""
+  loop = small_loop.small_loop(
+    eval_stream=_text_stream(None),
+    n_eval_batches=3,
+    n_steps_per_checkpoint=1,
+    optimizer=lambda _: optimizers.SGD(0.0),
+  )
+  loop.run(4)
+  losses = [x for _, x in loop.history.get('eval', 'metrics/loss')]
+  assert len(losses) == 4
+  assert len(set(losses)) == 1
