@@ -8,6 +8,7 @@ import numpy as np
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.layers.checks import check_tokens
+from trax_hourglass.training import user_code
 
 
 class Batches:
@@ -17,22 +18,41 @@ class Batches:
     stream: Where they come from.
     n_drawn: How many those are, over all runs in this output directory; the one
       before them, which the loop knows their shape by, is not counted.
+    n_done: How many of them belong to steps or evaluations that were completed.
+      A checkpoint counts these: the rest is drawn again by who goes on from it.
   """
 
-  def __init__(self, stream: Iterator, check, n_drawn: int = 0):
+  def __init__(
+    self, stream: Iterator, check, n_drawn: int = 0, name: str = 'stream'
+  ):
     """Counts on from `n_drawn`; `check` raises at a bad batch."""
     self.stream = stream
     self._check = check
-    self.n_drawn = n_drawn
+    self._name = name
+    self.n_drawn = self.n_done = n_drawn
 
   def __iter__(self):
     return self
 
   def __next__(self):
-    batch = next(self.stream)
+    batch = self._draw()
     self.n_drawn += 1
     self._check(batch)
     return batch
+
+  def _draw(self):
+    with user_code.named(f'{self._name}, after {self.n_drawn:,} batches,'):
+      try:
+        return next(self.stream)
+      except StopIteration as end:
+        raise UserError(
+          f'{self._name}: ended after {self.n_drawn:,} batches, beside the '
+          'first, which only gives shapes; give one that goes on'
+        ) from end
+
+  def mark_done(self) -> None:
+    """Notes that what was drawn has been trained on, or evaluated."""
+    self.n_done = self.n_drawn
 
   def evaluation(self, n: int) -> Iterator:
     """Returns the batches of an evaluation of `n` of them.
@@ -52,24 +72,28 @@ class Batches:
     leads to the same place if the stream follows from its seed alone.
 
     Raises:
-      UserError: If the stream ends before.
+      UserError: If the stream ends before, or raises.
     """
     n = n_drawn - self.n_drawn
     if n < 0:
       warn(f'data: the stream cannot go back {-n} batches, so it goes on')
       return
-    if hasattr(self.stream, 'skip'):
-      self.stream.skip(n)
-    else:
-      if n:
-        warn(f'data: drawing {n:,} batches again, to go on with the next one')
-      for i in range(n):
-        if next(self.stream, None) is None:
-          raise UserError(
-            f'data: got the end of the stream after {i:,} batches, expected '
-            f'the {n_drawn:,} that the run has drawn; give the same data'
-          )
-    self.n_drawn = n_drawn
+    with user_code.named(self._name):
+      if hasattr(self.stream, 'skip'):
+        self.stream.skip(n)
+      else:
+        self._draw_again(n, n_drawn)
+    self.n_drawn = self.n_done = n_drawn
+
+  def _draw_again(self, n, n_drawn):
+    if n:
+      warn(f'data: drawing {n:,} batches again, to go on with the next one')
+    for i in range(n):
+      if next(self.stream, None) is None:
+        raise UserError(
+          f'data: got the end of the stream after {i:,} batches, expected '
+          f'the {n_drawn:,} that the run has drawn; give the same data'
+        )
 
 
 def count(loop) -> None:
@@ -86,12 +110,21 @@ def count(loop) -> None:
     UserError: If a task's first batch does not pass.
   """
   check = _check_of_targets(loop)
-  for task in (*loop.tasks, *loop.eval_tasks):
+  names = [
+    f'{name} {i + 1}' if len(tasks) > 1 else name
+    for name, tasks in (
+      ('training stream', loop.tasks),
+      ('evaluation stream', loop.eval_tasks),
+    )
+    for i in range(len(tasks))
+  ]
+  tasks = (*loop.tasks, *loop.eval_tasks)
+  for task, name in zip(tasks, names, strict=True):
     check(task.sample_batch)
     stream, n_drawn = task.labeled_data, 0
     if isinstance(stream, Batches):
       stream, n_drawn = stream.stream, stream.n_drawn
-    task._labeled_data = Batches(stream, check, n_drawn)
+    task._labeled_data = Batches(stream, check, n_drawn, name)
   if loop.is_chief:
     _warn_of_too_many(loop.eval_tasks)
 

@@ -7,7 +7,13 @@ import jax
 from jax import numpy as jnp
 import numpy as np
 
+from trax_hourglass.errors import UserError
+
 SKIPPED = 'skipped'
+
+
+class NotFiniteError(UserError):
+  """A loss, gradient or weight is not finite: nothing of it may be saved."""
 
 
 def skip_batches(trainer) -> None:

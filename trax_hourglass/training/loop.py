@@ -22,6 +22,7 @@ from trax_hourglass.training import (
   options,
   reports,
   resumable,
+  user_code,
 )
 
 
@@ -70,6 +71,7 @@ class Loop(resumable.ResumableLoop):
     super().__init__(
       *args, keep_last=keep_last, save_every=save_every, **kwargs
     )
+    self._callbacks = [user_code.Callback(c) for c in self._callbacks]
 
   def _init_trainer(self, task):
     n_parts = accumulation.n_parts(
@@ -100,6 +102,14 @@ class Loop(resumable.ResumableLoop):
       ),
     )
 
+  def _init_evaluator(self, eval_task):
+    evaluator = super()._init_evaluator(eval_task)
+    return evaluator._replace(
+      metrics_fn=user_code.named('a metric of the evaluation')(
+        evaluator.metrics_fn
+      )
+    )
+
   def _skip_nonfinite(self, built):
     if self._use_memory_efficient_trainer:
       raise UserError(
@@ -112,12 +122,14 @@ class Loop(resumable.ResumableLoop):
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end.
 
-    SIGTERM and Ctrl-C end it after the step that it is at.
+    SIGTERM and Ctrl-C end it after the step that it is at. Whatever else ends
+    it, what was trained is saved first.
 
     Raises:
       Interrupted: If it was ended so, when all is saved.
-      UserError: If another process writes to the output directory, a loss is
-        not finite, or the last checkpoint cannot be written.
+      UserError: If another process writes to the output directory, a stream
+        ends, a stream, callback or metric raises, a loss is not finite, or the
+        last checkpoint cannot be written.
     """
     self._warn_of_zero_rates(n_steps)
     with (
@@ -169,23 +181,28 @@ class Loop(resumable.ResumableLoop):
     return self._watch.signum or 0
 
   def _train_one_step(self):
-    before = self._which_task(self._step)
-    self._step += 1
-    self._task_index = self._which_task(self._step)
-    is_other_task = self._task_index != before
-    if is_other_task:
-      self._read_losses()
-      self._sums.loss, self._sums.n_steps = 0.0, 0
-    loss, stats = self._run_one_step(self._task_index, is_other_task)
+    with self._undone_on_error():
+      before = self._which_task(self._step)
+      self._step += 1
+      self._task_index = self._which_task(self._step)
+      is_other_task = self._task_index != before
+      if is_other_task:
+        self._read_losses()
+        self._sums.loss, self._sums.n_steps = 0.0, 0
+      loss, stats = self._run_one_step(self._task_index, is_other_task)
+    labeled_data = self._tasks[self._task_index].labeled_data
+    labeled_data.mark_done()
     # Reading a loss waits for the device. That of the step before is there by
     # now, or soon, and meanwhile the device has this step to do.
     self._read_losses()
     self._unread = (
       self._step,
-      self._tasks[self._task_index].labeled_data.n_drawn,
+      labeled_data.n_drawn,
       {**stats, 'loss': loss},
     )
     self._sums.is_eval_due = self._eval_at(self.step)
+    for callback in self._callbacks:
+      callback.raise_error()
 
   def _read_losses(self):
     """Adds up the step that has not been, and stops at what is not finite."""
@@ -202,7 +219,7 @@ class Loop(resumable.ResumableLoop):
       return
     self._n_skipped_in_a_row = 0
     if culprit:
-      raise UserError(
+      raise finite.NotFiniteError(
         f'step {step}: {culprit}, with batch {n_drawn} of the stream; '
         f'{self._last_checkpoint()}; lower the learning rate, or skip such '
         "batches: --config='trax_hourglass.Loop.skip_nonfinite = True'"
@@ -220,7 +237,7 @@ class Loop(resumable.ResumableLoop):
     self._n_skipped += 1
     self._n_skipped_in_a_row += 1
     if self._n_skipped_in_a_row > self._max_skipped_in_a_row:
-      raise UserError(
+      raise finite.NotFiniteError(
         f'step {step}: {culprit}, with batch {n_drawn} of the stream, after '
         f'{self._max_skipped_in_a_row} batches in a row were skipped; '
         f'{self._last_checkpoint()}; lower the learning rate or look at the '
@@ -235,6 +252,14 @@ class Loop(resumable.ResumableLoop):
     if not self._sums.is_eval_due:
       return
     self._read_losses()
+    with self._undone_on_error(), self._forgotten_on_error():
+      self._evaluate()
+    for task in self._eval_tasks:
+      task.labeled_data.mark_done()
+    self._sums = resumable.Sums()
+    self._start_time = time.time()
+
+  def _evaluate(self):
     task_index = self._which_task(self._step)
     writer = self._train_writers[task_index]
     self._log_training_progress(
@@ -250,8 +275,6 @@ class Loop(resumable.ResumableLoop):
         {'skipped batches': self._n_skipped}, writer, 'training/', 'train'
       )
     self.run_evals(self._eval_writers)
-    self._sums = resumable.Sums()
-    self._start_time = time.time()
 
   def run_evals(self, summary_writers=None):
     """Evaluates the model on each evaluation task, see `evaluating.metrics`.

@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import os
 
+from absl import logging
 from trax.supervised import training
 
 from trax_hourglass import hosts
@@ -13,6 +14,7 @@ from trax_hourglass.training import (
   batches,
   checkpoints,
   data_parallel,
+  finite,
   locking,
   restoring,
   saving,
@@ -86,10 +88,8 @@ class ResumableLoop(data_parallel.Loop):
         'sums': dataclasses.asdict(self._sums),
         'n_skipped': self._n_skipped,
         'n_skipped_in_a_row': self._n_skipped_in_a_row,
-        'n_drawn': [task.labeled_data.n_drawn for task in self._tasks],
-        'n_eval_drawn': [
-          task.labeled_data.n_drawn for task in self._eval_tasks
-        ],
+        'n_drawn': [task.labeled_data.n_done for task in self._tasks],
+        'n_eval_drawn': [task.labeled_data.n_done for task in self._eval_tasks],
       },
     )
     if self.is_chief:
@@ -187,12 +187,68 @@ class ResumableLoop(data_parallel.Loop):
       self._checkpoint_low_metric,
       self._checkpoint_high_metric,
     )
+    before = self.step
+    try:
+      yield
+    except finite.NotFiniteError:
+      self._saver.wait()
+      raise
+    except BaseException as error:
+      note = self._save_after_error(is_new=self.step != before)
+      if isinstance(error, UserError):
+        error.args = (f'{error}; {note}',)
+      else:
+        error.add_note(note)
+      raise
+    self._saver.finish()
+
+  def _save_after_error(self, is_new):
+    """Saves what was trained before an error, if it can, and says so.
+
+    An error of the user's leaves all as it was after the last step. Another may
+    leave weights that cannot be read.
+    """
+    try:
+      if is_new:
+        self._save()
+      self._saver.finish()
+    except UserError as error:
+      return str(error)
+    except Exception as error:
+      logging.debug('While saving', exc_info=error)
+      return self._last_checkpoint()
+    if self.is_chief and self._saver.path is None:
+      return self._last_checkpoint()
+    step = self._saver.step if self.is_chief else self.step
+    return f'step {step} is saved; the same command goes on from there'
+
+  @contextlib.contextmanager
+  def _undone_on_error(self):
+    """Puts step, random key and layers back where the body raises.
+
+    A layer whose trace fails keeps the tracers that it was given for weights.
+    """
+    model, eval_model = self._model, self._eval_model
+    before = self._step, self._rng, model.weights, model.state
     try:
       yield
     except BaseException:
-      self._saver.wait()
+      self._step, self._rng, model.weights, model.state = before
+      eval_model.weights, eval_model.state = model.weights, model.state
       raise
-    self._saver.finish()
+
+  @contextlib.contextmanager
+  def _forgotten_on_error(self):
+    """Takes an evaluation out of the history where the body raises."""
+    try:
+      yield
+    except BaseException:
+      for metrics in self.history._values.values():
+        for name, points in list(metrics.items()):
+          metrics[name] = [point for point in points if point[0] != self.step]
+          if not metrics[name]:
+            del metrics[name]
+      raise
 
   def _only_writer(self):
     if self._output_dir is None or not self.is_chief:

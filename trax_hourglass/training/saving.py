@@ -11,7 +11,7 @@ from trax import layers as tl
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import checkpoints, storage
+from trax_hourglass.training import checkpoints, finite, storage
 
 # Random float32 compresses by 7%, at 30 megabytes a second.
 _LEVEL = 0
@@ -29,7 +29,7 @@ def snapshot(loop, extra) -> dict[str, object]:
     `config.gin` its text, if the loop has one.
 
   Raises:
-    UserError: If a weight is not finite.
+    NotFiniteError: If a weight is not finite.
   """
   weights, state = tl.flatten_weights_and_state(
     loop.model.weights, loop.model.state
@@ -41,7 +41,7 @@ def snapshot(loop, extra) -> dict[str, object]:
   if loop.configuration is not None:
     files[storage.CONFIG] = loop.configuration
   if not all(_is_finite(x) for x in files['model.weights.npy.gz']):
-    raise UserError(
+    raise finite.NotFiniteError(
       f'a weight after step {loop.step} is not finite, so no checkpoint of it '
       'is written; lower the learning rate'
     )

@@ -1,0 +1,266 @@
+"""Streams, callbacks and metrics that fail: all that was trained is saved."""
+
+import errno
+import itertools
+
+import gin
+import pytest
+from trax.data import inputs as trax_inputs
+
+from tests.commands import arguments, fails, random_text
+from tests.training.small_loop import assert_same, batches, history, small_loop
+from trax_hourglass import load_checkpoint, train
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import Loop, storage
+
+_AT = {'dropout': 0.5, 'n_steps_per_checkpoint': 4}
+
+
+@pytest.fixture(scope='module')
+def whole():
+  """A loop after 9 steps that nothing has stopped."""
+  loop = small_loop(**_AT)
+  loop.run(9)
+  return loop
+
+
+def _raises(n, error=None):
+  """Yields n batches besides the first; then raises, or ends."""
+  yield from itertools.islice(batches(), n + 1)
+  if error is not None:
+    raise error
+
+
+@pytest.mark.parametrize(
+  ('error', 'message'),
+  [
+    (None, 'training stream: ended after 6 batches, beside the first'),
+    (
+      OSError(5, 'Input/output error'),
+      'training stream, after 6 batches, raised OSError: .Errno 5. Input/output'
+      r' error \(test_user_code.py:\d+\)',
+    ),
+  ],
+)
+def test_training_stream(tmp_path, whole, error, message):
+  loop = small_loop(tmp_path, stream=_raises(6, error), **_AT)
+  with pytest.raises(UserError, match=message) as raised:
+    loop.run(9)
+  assert str(raised.value).endswith(
+    'step 6 is saved; the same command goes on from there'
+  )
+  assert '\n' not in str(raised.value)
+  assert loop.step == 6
+  resumed = small_loop(tmp_path, **_AT)
+  assert resumed.step == 6
+  resumed.run(3)
+  assert_same(resumed, whole)
+
+
+def test_ended_stream_is_told_again_and_nothing_is_lost(tmp_path):
+  for _ in range(2):
+    loop = small_loop(tmp_path, stream=_raises(6), **_AT)
+    with pytest.raises(UserError, match='ended after 6 batches.*step 6 is sav'):
+      loop.run(9)
+    assert loop.step == 6
+
+
+def test_stream_fails_before_the_first_step(tmp_path):
+  with pytest.raises(UserError, match='after 0 .*; there is no checkpoint yet'):
+    small_loop(tmp_path, stream=_raises(0)).run(2)
+  with pytest.raises(UserError, match='one that goes on$'):
+    small_loop(stream=_raises(0)).run(2)
+
+
+@pytest.mark.parametrize('error', [None, OSError('gone')])
+def test_evaluation_stream(tmp_path, whole, error):
+  # Evaluations are at 1, 4 and 8, of a batch each.
+  loop = small_loop(tmp_path, eval_stream=_raises(2, error), **_AT)
+  with pytest.raises(UserError, match='evaluation stream.*step 8 is saved'):
+    loop.run(9)
+  assert loop.step == 8
+  resumed = small_loop(tmp_path, **_AT)
+  resumed.run(1)
+  assert_same(resumed, whole)
+
+
+def test_bad_batch(tmp_path, whole):
+  def bad():
+    for i, (tokens, targets, loss_weights) in enumerate(batches()):
+      yield tokens + (i == 6) * 7, targets + (i == 6) * 7, loss_weights
+
+  loop = small_loop(tmp_path, stream=bad(), **_AT)
+  with pytest.raises(UserError, match='token .*step 5 is saved'):
+    loop.run(9)
+  resumed = small_loop(tmp_path, **_AT)
+  resumed.run(4)  # Trains on the batch in the place of the bad one.
+  assert_same(resumed, whole)
+
+
+class _Callback:
+  """Raises in one of its methods, at step 6."""
+
+  raises_in, error = None, None
+
+  def __init__(self, loop):
+    self._loop = loop
+
+  def call_at(self, step):
+    return step in (5, 6)
+
+  def _call(self, name, step):
+    if (name, step) == (self.raises_in, 6):
+      raise self.error
+
+  def on_step_begin(self, step):
+    self._call('begin', step)
+
+  def on_step_end(self, step):
+    self._call('end', step)
+
+
+@pytest.mark.parametrize(('where', 'saved'), [('begin', 5), ('end', 6)])
+def test_callback(tmp_path, whole, monkeypatch, where, saved):
+  monkeypatch.setattr(_Callback, 'raises_in', where)
+  monkeypatch.setattr(_Callback, 'error', ZeroDivisionError('by zero'))
+  loop = small_loop(tmp_path, callbacks=[_Callback], **_AT)
+  with pytest.raises(
+    UserError,
+    match='^callback _Callback raised ZeroDivisionError: by zero '
+    rf'\(test_user_code.py:\d+\); step {saved} is saved',
+  ):
+    loop.run(9)
+  resumed = small_loop(tmp_path, **_AT)
+  assert resumed.step == saved
+  resumed.run(9 - saved)
+  assert_same(resumed, whole)
+
+
+def test_callback_that_exits(tmp_path, monkeypatch):
+  monkeypatch.setattr(_Callback, 'raises_in', 'end')
+  monkeypatch.setattr(_Callback, 'error', SystemExit(3))
+  loop = small_loop(tmp_path, callbacks=[_Callback], **_AT)
+  with pytest.raises(SystemExit) as raised:
+    loop.run(9)
+  assert raised.value.code == 3
+  assert small_loop(tmp_path, **_AT).step == 6
+
+
+def test_metric(tmp_path, whole, monkeypatch):
+  loop = small_loop(tmp_path, **_AT)
+
+  def raises(*_):
+    raise ValueError('in\na metric')
+
+  (task,) = loop.eval_tasks
+  monkeypatch.setattr(task.metrics[1], '_forward_fn', raises)
+  with pytest.raises(
+    UserError,
+    match='^a metric of the evaluation raised ValueError: in a metric '
+    r'\(test_user_code.py:\d+\); step 1 is saved',
+  ):
+    loop.run(9)
+  assert not history(loop)  # The evaluation that failed is not in it.
+  resumed = small_loop(tmp_path, **_AT)
+  assert resumed.step == 1
+  resumed.run(8)
+  assert_same(resumed, whole)
+
+
+def test_bug_keeps_its_traceback_and_what_was_trained(
+  tmp_path, whole, monkeypatch
+):
+  def bug(self, *args):
+    if self.step == 6:
+      raise TypeError('a bug')
+    return one_step(self, *args)
+
+  one_step = Loop._run_one_step
+  monkeypatch.setattr(Loop, '_run_one_step', bug)
+  loop = small_loop(tmp_path, **_AT)
+  with pytest.raises(TypeError, match='a bug') as raised:
+    loop.run(9)
+  assert raised.value.__notes__ == [
+    'step 5 is saved; the same command goes on from there'
+  ]
+  monkeypatch.undo()
+  resumed = small_loop(tmp_path, **_AT)
+  resumed.run(4)
+  assert_same(resumed, whole)
+
+
+def test_loop_goes_on_after_an_error(tmp_path, whole):
+  stream = batches()
+
+  class Stream:
+    """Unlike a generator it goes on after what it raised."""
+
+    def __init__(self):
+      self._n = 0
+
+    def __next__(self):
+      self._n += 1
+      if self._n == 7:
+        raise OSError('once')
+      return next(stream)
+
+  loop = small_loop(tmp_path, stream=Stream(), **_AT)
+  with pytest.raises(UserError, match='once'):
+    loop.run(9)
+  loop.run(4)
+  assert_same(loop, whole)
+  assert_same(small_loop(tmp_path, **_AT), loop)
+
+
+def test_what_is_not_finite_is_not_saved(tmp_path):
+  """Nor if the stream ends before the loss was read."""
+  stream = itertools.islice(batches(bad=[6]), 7)
+  loop = small_loop(tmp_path, stream=stream, **_AT)
+  with pytest.raises(
+    UserError, match='ended after 6 batches.*step 6: loss nan, .*step_00000004'
+  ):
+    loop.run(9)
+  assert small_loop(tmp_path, **_AT).step == 4
+
+
+def test_full_disk_is_said_beside_the_error(tmp_path, monkeypatch):
+  def full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  loop = small_loop(tmp_path, stream=_raises(6), **_AT)
+  write = storage.write
+  monkeypatch.setattr(
+    storage,
+    'write',
+    lambda *args, **kwargs: (full if args[1] == 6 else write)(*args, **kwargs),
+  )
+  with pytest.raises(
+    UserError, match='ended after 6 .*No space left.*the last one is of step 4'
+  ):
+    loop.run(9)
+
+
+@gin.configurable(module='tests')
+def ending_inputs():
+  """Streams of 2 batches besides the first to train on, endless ones else."""
+  inputs = gin.get_configurable('trax_hourglass.text_inputs')()
+  return trax_inputs.Inputs(
+    lambda n: itertools.islice(inputs.train_stream(n), 3),
+    inputs.eval_stream,
+  )
+
+
+def test_command_says_so_in_one_line(tmp_path_factory, tmp_path, capsys):
+  argv = arguments(
+    random_text(tmp_path_factory),
+    tmp_path,
+    'train.inputs = @tests.ending_inputs',
+    'train.eval_frequency = 100',
+  )
+  line = fails(capsys, argv)
+  assert line.startswith('error: training stream: ended after 2 batches, ')
+  assert line.endswith('; step 2 is saved; the same command goes on from there')
+  with pytest.raises(SystemExit):
+    train.main(argv)
+  assert capsys.readouterr().err.splitlines()[-1] == line
+  assert load_checkpoint(str(tmp_path))['step'] == 2
