@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from trax import layers as tl
 from trax import optimizers
+from trax.supervised import callbacks
 
-from tests.training.small_loop import batches, history, small_loop, weights
+from tests.training.small_loop import (
+  VOCAB_SIZE,
+  batches,
+  history,
+  small_loop,
+  weights,
+)
 from trax_hourglass.errors import UserError
 
 
@@ -82,6 +90,38 @@ def test_ends_the_run_where_all_batches_are_skipped(tmp_path):
     match=rf'step 6: loss nan, with batch 6 .*, after 2 .* is {last}; lower',
   ):
     loop({6}).run(3)
+
+
+@pytest.mark.parametrize('skip_nonfinite', [False, True])
+def test_evaluated_model_is_always_the_trained_one(skip_nonfinite):
+  """Its weights are there in callbacks, between evaluations, after an error."""
+  tokens = next(batches())[0]
+
+  class Callback(callbacks.TrainingStepCallback):
+    def call_at(self, step):
+      return step > 1
+
+    def on_step_begin(self, step):
+      self.on_step_end(step)
+
+    def on_step_end(self, step):
+      logits = self._loop.eval_model(tokens)
+      np.testing.assert_array_equal(logits, self._loop.model(tokens))
+      if step == 4:
+        raise OSError('of a callback')
+
+  loop = small_loop(
+    skip_nonfinite=skip_nonfinite,
+    n_steps_per_checkpoint=100,
+    callbacks=[Callback],
+    eval_model=tl.Serial(tl.Embedding(VOCAB_SIZE, 3), tl.Dense(VOCAB_SIZE)),
+  )
+  loop.run(3)
+  with pytest.raises(OSError, match='of a callback'):
+    loop.run(2)
+  assert loop.step == 4
+  logits = loop.eval_model(tokens)
+  np.testing.assert_array_equal(logits, loop.model(tokens))
 
 
 def test_skipped_batches_are_in_the_history_and_not_in_the_mean():

@@ -62,8 +62,29 @@ class Loop(training.Loop):
         'device holds all weights'
       )
     _check_shares('batch_size', task)
-    if not self.is_parallel:
-      return super()._init_trainer(task)
+    if self.is_parallel:
+      trainer = self._init_parallel_trainer(task)
+    else:
+      trainer = super()._init_trainer(task)
+    if self._eval_model is not self._model:
+      self._share_weights_after_each_step(trainer)
+    return trainer
+
+  def _share_weights_after_each_step(self, trainer):
+    """Gives the evaluated model the weights of each step.
+
+    Those of the step before may be gone: their memory holds the new ones.
+    """
+    one_step = trainer.one_step
+
+    def one_step_and_share(*args, **kwargs):
+      outputs = one_step(*args, **kwargs)
+      self._eval_model.weights = self._model.weights
+      return outputs
+
+    trainer.one_step = one_step_and_share
+
+  def _init_parallel_trainer(self, task):
     self._check_supported()
     model_with_loss = training._model_with_ends(
       self._model, [task.loss_layer], shapes.signature(task.sample_batch)
@@ -114,13 +135,6 @@ class Loop(training.Loop):
       state=model.state[1],
       metrics_fn=metrics_fn(model.pure_fn),
     )
-
-  def _run_one_step(self, task_index, task_changed):
-    outputs = super()._run_one_step(task_index, task_changed)
-    if self.is_parallel:
-      # Those that it has had are gone: their memory holds the new ones.
-      self._eval_model.weights = self._model.weights
-    return outputs
 
   def _commit_to_device(self):
     """Pins all that the update function changes to the device it runs on.
