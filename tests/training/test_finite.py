@@ -117,7 +117,7 @@ def test_evaluated_model_is_always_the_trained_one(skip_nonfinite):
     eval_model=tl.Serial(tl.Embedding(VOCAB_SIZE, 3), tl.Dense(VOCAB_SIZE)),
   )
   loop.run(3)
-  with pytest.raises(OSError, match='of a callback'):
+  with pytest.raises(UserError, match='OSError: of a callback'):
     loop.run(2)
   assert loop.step == 4
   logits = loop.eval_model(tokens)
