@@ -102,11 +102,11 @@ def test_evaluated_model_is_always_the_trained_one(skip_nonfinite):
       return step > 1
 
     def on_step_begin(self, step):
-      self.on_step_end(step)
-
-    def on_step_end(self, step):
       logits = self._loop.eval_model(tokens)
       np.testing.assert_array_equal(logits, self._loop.model(tokens))
+
+    def on_step_end(self, step):
+      self.on_step_begin(step)
       if step == 4:
         raise OSError('of a callback')
 
