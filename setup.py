@@ -29,6 +29,8 @@ setup(
     # Each minor version of JAX drops names, and Trax no longer follows.
     'jax>=0.10,<0.13',
     'absl-py',
+    # Of Python itself from 3.14 on.
+    'backports.zstd',
     'gin-config>=0.5',
     # TensorFlow Datasets imports it, but asks for it below Python 3.9 only.
     'importlib_resources',

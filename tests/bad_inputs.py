@@ -163,6 +163,7 @@ ARGUMENTS = [
     '--prompt and --prompt_file are both given',
     'expected one',
   ),
+  Case('generate', '--prompt_file=$broken.gz', 'broken or tru', 'fetch it'),
   Case('generate', '--prompt_file=$none', '$none: cannot', 'check that it is'),
   Case(
     'generate', '--prompt_file=$folder', 'Is a directory', 'check that it i'
@@ -487,6 +488,7 @@ DATA = [
   Case('train', f"{_PATH} = '$short'", 'got 2 bytes', 'give a longer text'),
   Case('train', f"{_PATH} = '$broken.gz'", 'broken or trunc', 'fetch it again'),
   Case('train', f"{_PATH} = '$two.zip'", '2 files in the zip', 'unpack it'),
+  Case('train', f"{_PATH} = '$seven'", 'got a 7-Zip file', 'unpack it'),
   Case('train', _enwik8('$text'), 'got 2,000 bytes', 'fetch it again from'),
   Case('train', _enwik8('$truncated_zip'), 'broken or trunc', 'fetch it again'),
   Case('train', _enwik8('$other_zip'), 'got 16 bytes', 'fetch it again from'),

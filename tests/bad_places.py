@@ -62,6 +62,7 @@ def _texts(root):
     'empty': _file(root / 'empty'),
     'short': _file(root / 'short', b'abc'),
     'broken': root / 'broken',
+    'seven': _file(root / 'seven', b"7z\xbc\xaf'\x1c\0\4"),
     'two': root / 'two',
     'other_zip': other,
     'truncated_zip': _file(root / 'enwik8.zip', other.read_bytes()[:30]),

@@ -1,5 +1,7 @@
 """Tests of `python -m trax_hourglass.generate`, run in process."""
 
+import bz2
+import gzip
 import io
 import json
 import os
@@ -87,16 +89,15 @@ def test_takes_checkpoint_settings_and_prompt_of_a_file(
   run, capsysbinary, tmp_path, monkeypatch
 ):
   path = tmp_path / 'prompt'
-  path.write_bytes(b'\x00\xfe')
+  path.write_bytes(bz2.compress(b'\x00\xfe'))
   flags = (f'--checkpoint={run}/model.pkl.gz', '--length=9', '--seed=3')
   likeliest, _ = generated(
     capsysbinary, *flags, f'--prompt_file={path}', '--temperature=0'
   )
   assert likeliest[:2] == b'\x00\xfe'
-  stdin = io.TextIOWrapper(io.BytesIO(b'\x00\xfe'))
-  monkeypatch.setattr(sys, 'stdin', stdin)
-  for flag in ('--top_k=1', '--top_p=1e-9'):
-    stdin.seek(0)
+  for pack, flag in ((bytes, '--top_k=1'), (gzip.compress, '--top_p=1e-9')):
+    stdin = io.TextIOWrapper(io.BytesIO(pack(b'\x00\xfe')))
+    monkeypatch.setattr(sys, 'stdin', stdin)
     out, _ = generated(capsysbinary, *flags, '--prompt_file=-', flag)
     assert out == likeliest
   drawn, _ = generated(capsysbinary, *flags, f'--prompt_file={path}')

@@ -14,6 +14,7 @@ trained with is used; standard error says which file that is.
 import codecs
 from collections.abc import Sequence
 import copy
+import io
 import json
 import os
 import sys
@@ -34,7 +35,7 @@ from trax_hourglass import (
   plotting,
   trained,
 )
-from trax_hourglass.data import files
+from trax_hourglass.data import archives
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.errors import UserError
 from trax_hourglass.generation import Sampler, check_draw
@@ -114,9 +115,10 @@ def _prompt() -> bytes:
   if FLAGS.prompt is not None and FLAGS.prompt_file is not None:
     raise UserError('--prompt and --prompt_file are both given, expected one')
   if FLAGS.prompt_file == '-':
-    return sys.stdin.buffer.read()
+    stdin = io.BytesIO(sys.stdin.buffer.read())
+    return archives.unpack(stdin, '--prompt_file=-')
   if FLAGS.prompt_file is not None:
-    return files.read_bytes(FLAGS.prompt_file)
+    return archives.read_bytes(FLAGS.prompt_file)
   # Bytes of the command line that are no UTF-8 come as they were.
   return os.fsencode(FLAGS.prompt or '')
 

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 
-from trax_hourglass.data import files, text
+from trax_hourglass.data import archives, files, text
 from trax_hourglass.errors import UserError
 
 
@@ -37,7 +37,8 @@ def enwik8(
   Size and checksum are checked each time it is read.
 
   Args:
-    path: The raw file or `enwik8.zip`; by default looked for in `data_dir`.
+    path: The raw file, `enwik8.zip` or the file compressed in another way; by
+      default looked for in `data_dir`.
     data_dir: Where a download is kept.
     download: Whether to fetch 35 MiB if there is none in `data_dir`.
 
@@ -46,7 +47,7 @@ def enwik8(
   """
   if path is None:
     path = _find(os.path.expanduser(data_dir), download)
-  content = files.read_bytes(path, member=ARCHIVE.member)
+  content = archives.read_bytes(path, member=ARCHIVE.member)
   _check(content, path)
   return text.Text.from_bytes('enwik8', content)
 
@@ -67,7 +68,7 @@ def _find(data_dir, download):
 
 def _check_zip(path, source):
   with files.reading(source), open(path, 'rb') as file:
-    _check(files.unzip(file, source, ARCHIVE.member), source)
+    _check(archives.unpack(file, source, ARCHIVE.member), source)
 
 
 def _check(content, source):

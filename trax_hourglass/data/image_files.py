@@ -33,7 +33,9 @@ def read_folder(folder: str) -> np.ndarray:
   images = []
   for path in tqdm.tqdm(paths, folder, disable=None):
     size = images[0].shape[:2] if images else None
-    images.append(decode(files.read_bytes(path), path, size))
+    with files.reading(path), open(path, 'rb') as file:
+      content = file.read()
+    images.append(decode(content, path, size))
   return np.stack(images)
 
 

@@ -12,7 +12,7 @@ import os
 import numpy as np
 from trax.data import inputs as trax_inputs
 
-from trax_hourglass.data import files, streams
+from trax_hourglass.data import archives, streams
 from trax_hourglass.errors import UserError, check_positive
 
 _SAMPLE_BYTES = 5_000_000
@@ -54,12 +54,16 @@ def wikipedia_sample() -> Text:
 
 
 def text_file(path: str | os.PathLike) -> Text:
-  """Returns the text in any file; .gz, .xz and .zip are unpacked.
+  """Returns the text in any file, unpacked if it is compressed.
+
+  Which it is, its first bytes tell: gzip, bzip2, xz, lzma, zstd, a zip or tar
+  of one file, and any of these in another one.
 
   Raises:
-    UserError: If the file is missing, broken or empty.
+    UserError: If the file is missing, broken or empty, or an archive of another
+      kind or of several files.
   """
-  content = files.read_bytes(path)
+  content = archives.read_bytes(path)
   if not content:
     raise UserError(f'{path}: got an empty file, expected some text')
   return Text.from_bytes(os.path.basename(path), content)
