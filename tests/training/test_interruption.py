@@ -1,5 +1,6 @@
 """Tests of SIGTERM and Ctrl-C."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -8,9 +9,10 @@ import threading
 
 import numpy as np
 import pytest
+from trax import optimizers
 
 from tests.training.small_loop import assert_same, batches, small_loop
-from trax_hourglass.training import data_parallel, interruption
+from trax_hourglass.training import data_parallel, interruption, storage
 
 
 def _signal_at(step, signum):
@@ -42,6 +44,29 @@ def test_finishes_the_step_and_saves(tmp_path, signum, step, capsys):
   assert handlers == [
     signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)
   ]
+
+
+def test_best_evaluation_at_the_step_of_a_signal_keeps_its_checkpoint(tmp_path):
+  kwargs = {
+    'n_steps_per_checkpoint': 2,
+    'eval_stream': itertools.repeat(next(batches())),
+    'checkpoint_low_metric': 'loss',
+    'keep_last': 1,
+    'optimizer': optimizers.SGD,
+    # It gets better up to step 4, and then worse.
+    'lr_schedule': lambda step: 1.0 if step <= 4 else -1.0,
+  }
+  loop = small_loop(tmp_path, stream=_signal_at(4, signal.SIGTERM), **kwargs)
+  with pytest.raises(interruption.Interrupted):
+    loop.run(9)
+  resumed = small_loop(tmp_path, **kwargs)
+  resumed.run(5)
+  losses = dict(resumed.history.get('eval', 'metrics/loss'))
+  assert min(losses, key=losses.get) == 4
+  steps = [one.step for one in storage.stored(str(tmp_path))]
+  assert steps == [9, 4]
+  manifest = storage.verify(str(tmp_path / 'checkpoints/step_00000004'))
+  assert manifest['metrics']['loss'] == losses[4]
 
 
 def test_the_number_of_a_signal_is_no_metric(tmp_path):

@@ -159,6 +159,69 @@ def test_loop_keeps_what_it_is_told_to(tmp_path):
     small_loop(checkpoint_low_metric='lost')
 
 
+def test_evaluations_beside_save_every_are_saved_where_the_best_is_kept(
+  tmp_path,
+):
+  def run(directory, **kwargs):
+    loop = small_loop(directory, save_every=7, keep_last=1, **kwargs)
+    loop.run(9)
+    return dict(loop.history.get('eval', 'metrics/loss'))
+
+  # Evaluations are at 1 and all even steps; none is at 7, nor at the end.
+  losses = run(tmp_path / 'best', checkpoint_low_metric='loss')
+  assert _steps(tmp_path / 'best') == [9, min(losses, key=losses.get)]
+  run(tmp_path / 'none')
+  assert _steps(tmp_path / 'none') == [9]
+  losses = run(tmp_path / 'worst', checkpoint_high_metric='loss')
+  assert _steps(tmp_path / 'worst') == [9, max(losses, key=losses.get)]
+
+
+def test_metrics_are_recorded_at_once_or_not(tmp_path, monkeypatch):
+  path = _write(tmp_path, 1, loss=2.0)
+  before = storage.verify(path)
+  storage.record_metrics(path, {'loss': 1.0})
+  after = storage.verify(path)
+  assert after['metrics'] == {'loss': 1.0}
+  assert storage.identity(after) == storage.identity(before)
+
+  def killed(*paths):
+    raise KeyError('as if the process were killed')
+
+  monkeypatch.setattr(os, 'replace', killed)
+  with pytest.raises(KeyError):
+    storage.record_metrics(path, {'loss': 0.0})
+  assert storage.verify(path) == after
+  monkeypatch.undo()
+  storage.record_metrics(path, {'loss': 0.0})
+  storage.link_latest(str(tmp_path), path)
+  assert sorted(os.listdir(tmp_path)) == ['a', 'checkpoints', 'latest']
+
+
+def test_checkpoint_just_written_is_never_pruned(tmp_path):
+  _write(tmp_path, 2)
+  path = _write(tmp_path, 1)
+  storage.prune(str(tmp_path), 1, None, None, written=path)
+  assert _steps(tmp_path) == [2, 1]
+
+
+def test_what_is_set_aside_is_not_removed(tmp_path, capsys):
+  for content in (b'1', b'2', b'3'):
+    _write(tmp_path, 1, content)
+  folder = tmp_path / 'checkpoints'
+  assert {
+    path.name: (path / 'a').read_bytes() for path in folder.iterdir()
+  } == {
+    'step_00000001': b'3',
+    'unused_step_00000001': b'1',
+    'unused_step_00000001_2': b'2',
+  }
+  lines = capsys.readouterr().err.splitlines()
+  assert [line.rpartition('/')[2] for line in lines] == [
+    'unused_step_00000001',
+    'unused_step_00000001_2',
+  ]
+
+
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
   write, is_over = storage.write, threading.Event()
 

@@ -21,7 +21,7 @@ from trax import layers as tl
 from trax import shapes
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import pickles, storage
+from trax_hourglass.training import aside, pickles, storage
 
 SUFFIX = '.pkl.gz'
 
@@ -68,8 +68,11 @@ def find_checkpoint(path: str) -> str:
 def find_run(path: str) -> str:
   """Returns the output directory that a checkpoint, a file, belongs to."""
   folder = os.path.dirname(os.path.realpath(path))
-  above, name = os.path.split(os.path.dirname(folder))
-  return above if name == storage.FOLDER else folder
+  above = os.path.dirname(folder)
+  for one in (above, os.path.dirname(above)):  # Set aside, it is lower.
+    if os.path.basename(one) == storage.FOLDER:
+      return os.path.dirname(one)
+  return folder
 
 
 def newest_whole(directory: str, *, set_aside: bool) -> str | None:
@@ -88,10 +91,8 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
   """
   damaged = []
   steps = storage.stored(directory)
-  flat = os.path.join(directory, f'model{SUFFIX}')
-  # Of ours it is a link.
-  has_flat = os.path.isfile(flat) and not os.path.islink(flat)
-  if has_flat and (not steps or _is_newer(flat, steps[0].step)):
+  flat = written_by_trax(directory)
+  if flat and (not steps or _is_newer(flat, steps[0].step)):
     return flat
   for one in steps:
     try:
@@ -100,12 +101,12 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
       damaged.append((one, error))
       continue
     for other, error in damaged:
+      moved = aside.set_aside(other.path) if set_aside else None
       warn(
-        f'checkpoint {other.path} is damaged ({error}); using that of step '
+        f'checkpoint {other.path} is damaged ({error})'
+        f'{f", set aside as {moved}" if moved else ""}; using that of step '
         f'{one.step}'
       )
-      if set_aside:
-        storage.set_aside(other.path)
     return os.path.join(one.path, f'model{SUFFIX}')
   if damaged:
     which = ', '.join(f'step {one.step} ({e})' for one, e in damaged)
@@ -113,7 +114,18 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
       f'checkpoints: all in {directory} are damaged: {which}; put one back '
       'from a copy, or give another directory to start again'
     )
+  if left := aside.found(os.path.join(directory, storage.FOLDER)):
+    warn(
+      f'{directory} has no checkpoint but what was set aside: {", ".join(left)}'
+    )
   return None
+
+
+def written_by_trax(directory: str) -> str | None:
+  """Returns the path of the newest checkpoint of Trax's own loop, if any."""
+  path = os.path.join(directory, f'model{SUFFIX}')
+  # Of ours it is a link.
+  return path if os.path.isfile(path) and not os.path.islink(path) else None
 
 
 def load_checkpoint(path: str) -> dict:

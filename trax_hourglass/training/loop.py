@@ -143,14 +143,16 @@ class Loop(resumable.ResumableLoop):
     ):
       self._start_time = time.time() - self._sums.seconds
       self._common_signum = 0
-      self._evaluate_if_due()  # Stopped before it had.
+      self._save_if_from_elsewhere()
+      if self._sums.is_eval_due:  # Stopped before it had evaluated.
+        self._evaluate_if_due()
+        self._save()
       for _ in range(n_steps):
         self._train_one_step()
         if self._signum is not None:
           break
         self._evaluate_if_due()
-        at = self._checkpoint_at, self._permanent_checkpoint_at
-        if any(is_at(self.step) for is_at in at):
+        if self._is_save_due():
           self._save()
       self._save()
     self._eval_model.weights = self._model.weights
@@ -319,6 +321,10 @@ class Loop(resumable.ResumableLoop):
     )
     if (log_prefix, value_prefix) == ('eval', 'metrics/'):
       self._eval_reports.append(reports.format_metrics(values))
+
+  def _go_on(self):
+    self._unread = None  # Of the steps that the loop has left.
+    super()._go_on()
 
   def _save(self):
     self._read_losses()  # Nothing is saved that came of what is not finite.

@@ -21,7 +21,8 @@ def options(
     keep_last: How many of the newest checkpoints are kept. Others stay if they
       are permanent, or the best so far by a metric, as Trax's arguments say.
     save_every: Steps from one checkpoint to the next. By default there is one
-      where Trax has one: at step 1 and at each evaluation.
+      where Trax has one: at step 1 and at each evaluation. There is one at each
+      evaluation, too, where the best by a metric is kept.
     skip_nonfinite: Whether a batch whose loss or gradients are not finite is
       skipped; else it ends the run.
     max_skipped_in_a_row: How many, without one between that is not skipped; the

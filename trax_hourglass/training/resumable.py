@@ -15,6 +15,7 @@ from trax_hourglass.training import (
   checkpoints,
   data_parallel,
   finite,
+  lineage,
   locking,
   restoring,
   saving,
@@ -54,12 +55,17 @@ class ResumableLoop(data_parallel.Loop):
     """Arguments are those of Trax's loop and of `options.options`."""
     self.configuration = None
     self._keep_last = keep_last
-    self._saver = self._saved_step = self._restored = None
+    self._saver = self._restored = None
+    self._is_saved = False  # Whether there is a checkpoint of this very state.
     self._sums = Sums()
     self._n_skipped = self._n_skipped_in_a_row = 0
     self._is_built = False
     arguments = _ARGUMENTS.bind(*args, **kwargs).arguments
-    restoring.check_counters(arguments.get('output_dir'))
+    output_dir = arguments.get('output_dir')
+    restoring.check_counters(output_dir)
+    self._lineage = lineage.Lineage(
+      output_dir and os.path.expanduser(output_dir)
+    )
     super().__init__(*args, **kwargs)
     if save_every is not None:
       self._checkpoint_at = lambda step: step % save_every == 0
@@ -77,9 +83,28 @@ class ResumableLoop(data_parallel.Loop):
           f'one of the metrics {known}'
         )
 
+  def _is_save_due(self):
+    """Whether a checkpoint of this step, which is evaluated, is to be saved."""
+    if self._keeps_best and self._eval_at(self.step):
+      return True
+    at = self._checkpoint_at, self._permanent_checkpoint_at
+    return any(is_at(self.step) for is_at in at)
+
+  @property
+  def _keeps_best(self):
+    best = self._checkpoint_low_metric, self._checkpoint_high_metric
+    return best != (None, None)
+
   def _save(self):
-    """Saves a checkpoint of this step, once, for `load_checkpoint`."""
-    if self._saver is None or self._saved_step == self.step:
+    """Saves a checkpoint of this state, for `load_checkpoint`.
+
+    One that is there gets the metrics of an evaluation that came after it.
+    """
+    if self._saver is None:
+      return
+    if self._is_saved:
+      if self.is_chief:
+        self._saver.record(self._metrics_of_this_step())
       return
     files = saving.snapshot(
       self,
@@ -99,7 +124,24 @@ class ResumableLoop(data_parallel.Loop):
         permanent=bool(self._permanent_checkpoint_at(self.step)),
         metrics=self._metrics_of_this_step(),
       )
-    self._saved_step = self.step
+    self._is_saved = True
+
+  def _save_if_from_elsewhere(self):
+    """Saves a state that was loaded from elsewhere, beside other checkpoints.
+
+    They are set aside when it is on disk.
+    """
+    if self._output_dir and self.is_chief and self._lineage.others():
+      self._save()
+
+  def _run_one_step(self, task_index, task_changed):
+    outputs = super()._run_one_step(task_index, task_changed)
+    self._is_saved = False
+    return outputs
+
+  def update_weights_and_state(self, weights=None, state=None):
+    super().update_weights_and_state(weights, state)
+    self._is_saved = False
 
   def _last_checkpoint(self):
     if self._saver is None:
@@ -120,6 +162,9 @@ class ResumableLoop(data_parallel.Loop):
 
   def load_checkpoint(self, directory=None, filename=None):
     """Goes on from a checkpoint.
+
+    If that is not the newest in the output directory, the next `run` sets aside
+    those that do not lead to it, with a warning that says where they are.
 
     Args:
       directory: What `find_checkpoint` takes, the output directory by default;
@@ -144,9 +189,18 @@ class ResumableLoop(data_parallel.Loop):
       path = checkpoints.find_checkpoint(path)
     if path:
       self._restored = restoring.restore(self, path)
+      self._sums, self._n_skipped, self._n_skipped_in_a_row = Sums(), 0, 0
+      self._lineage.start(path, self.step)
+      self._is_saved = self._lineage.newest_folder() is not None
     hosts.check_same(
       'step',
       self.step,
+      'output_dir must be on a file system that all hosts share',
+    )
+    # They may be at the same step of different trajectories.
+    hosts.check_same(
+      'checkpoint',
+      int((self._lineage.newest or '0')[:12], 16),
       'output_dir must be on a file system that all hosts share',
     )
     self._commit_to_device()
@@ -181,12 +235,19 @@ class ResumableLoop(data_parallel.Loop):
     if self._output_dir is None:
       yield
       return
+    if self._saver is not None and self._saver.has_failed:
+      self._is_saved = False
+    if self.is_chief and self._lineage.stored():
+      self._set_aside_others()
     self._saver = saving.Saver(
       self._output_dir,
+      self._lineage,
       self._keep_last,
       self._checkpoint_low_metric,
       self._checkpoint_high_metric,
     )
+    if self.is_chief:
+      self._saver.link()
     before = self.step
     try:
       yield
@@ -249,6 +310,16 @@ class ResumableLoop(data_parallel.Loop):
           if not metrics[name]:
             del metrics[name]
       raise
+
+  def _set_aside_others(self):
+    try:
+      self._lineage.set_aside_others(self.step)
+    except OSError as error:
+      raise UserError(
+        f'checkpoints: those of another trajectory in {self._output_dir} '
+        f'cannot be set aside ({error}); move them away or give another '
+        'directory'
+      ) from error
 
   def _only_writer(self):
     if self._output_dir is None or not self.is_chief:

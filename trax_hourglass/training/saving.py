@@ -11,7 +11,7 @@ from trax import layers as tl
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import checkpoints, finite, storage
+from trax_hourglass.training import checkpoints, finite, lineage, storage
 
 # Random float32 compresses by 7%, at 30 megabytes a second.
 _LEVEL = 0
@@ -75,15 +75,23 @@ class Saver:
     path: Its folder.
   """
 
-  def __init__(self, directory: str, keep_last: int, lowest=None, highest=None):
-    """Arguments are those of `storage.prune`."""
+  def __init__(
+    self,
+    directory: str,
+    own: lineage.Lineage,
+    keep_last: int,
+    lowest=None,
+    highest=None,
+  ):
+    """Writes what goes on from `own`; the rest is as for `storage.prune`."""
     self._directory = directory
+    self._lineage = own
     self._retention = keep_last, lowest, highest
     self._thread = None
     self._error = None
     self._has_links = True
     self.step = self.path = None
-    for newest in storage.stored(directory)[:1]:
+    for newest in own.stored()[:1]:
       self.step, self.path = newest.step, newest.path
 
   def save(self, step: int, files: dict, **facts) -> None:
@@ -92,6 +100,35 @@ class Saver:
     arguments = step, files, facts
     self._thread = threading.Thread(target=self._write, args=arguments)
     self._thread.start()
+
+  def record(self, metrics: dict[str, float]) -> None:
+    """Lets the newest checkpoint, of this very state, have these metrics.
+
+    An evaluation that it was written before may have brought them.
+    """
+    self.wait()
+    path = self._lineage.newest_folder()
+    if path is None or self._error or not metrics:
+      return
+    try:
+      if storage.read_manifest(path)['metrics'] != metrics:
+        storage.record_metrics(path, metrics)
+    except (storage.DamagedError, OSError) as error:
+      warn(f'{path}: cannot record its metrics ({error})')
+
+  def link(self) -> None:
+    """Lets links in the output directory lead to the newest checkpoint.
+
+    A checkpoint of Trax's in their place stays until there is a newer one.
+    """
+    is_of_trax = checkpoints.written_by_trax(self._directory)
+    if self.path is not None and not is_of_trax:
+      self._link()
+
+  @property
+  def has_failed(self) -> bool:
+    """Whether the last checkpoint is not on disk."""
+    return self._error is not None
 
   def wait(self) -> None:
     """Waits for the write under way; raises what is no matter of the disk."""
@@ -118,8 +155,10 @@ class Saver:
       self._error = None
       self.path = storage.write(self._directory, step, writers, **facts)
       self.step = step
+      self._lineage.add(self.path)
+      self._lineage.set_aside_others(step)
       self._link()
-      storage.prune(self._directory, *self._retention)
+      storage.prune(self._directory, *self._retention, written=self.path)
     except OSError as error:
       self._error = error
       warn(

@@ -4,7 +4,7 @@
 of it is on disk. Its `manifest.json` holds size and SHA-256 of each file.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import contextlib
 import dataclasses
 import hashlib
@@ -14,6 +14,9 @@ import os
 import re
 import shutil
 from typing import BinaryIO
+
+from trax_hourglass.errors import warn
+from trax_hourglass.training import aside
 
 FOLDER = 'checkpoints'
 MANIFEST = 'manifest.json'
@@ -66,7 +69,7 @@ def write(
     **facts: What else the manifest says, as JSON has it.
 
   Returns:
-    The checkpoint's folder. One that was there for this step is replaced.
+    The checkpoint's folder. One that was there for this step is set aside.
 
   Raises:
     OSError: If it cannot be written. Nothing of it is left then.
@@ -85,7 +88,8 @@ def write(
     _write_file(os.path.join(part, MANIFEST), lambda file: file.write(content))
     _sync(part)
     if os.path.exists(path):
-      set_aside(path)
+      moved = aside.set_aside(path)
+      warn(f'{path}: another checkpoint was there; it is set aside as {moved}')
     os.rename(part, path)
   except BaseException:
     shutil.rmtree(part, ignore_errors=True)
@@ -142,16 +146,41 @@ def clean(directory: str) -> None:
       shutil.rmtree(os.path.join(folder, name))
 
 
-def set_aside(path: str) -> None:
-  """Renames a checkpoint that cannot be used, in place of one before it."""
-  folder, name = os.path.split(path)
-  aside = os.path.join(folder, f'unused_{name}')
-  shutil.rmtree(aside, ignore_errors=True)
-  os.rename(path, aside)
+def identity(manifest: dict) -> str:
+  """Returns what tells a checkpoint from all others, of its step or not."""
+  files = json.dumps(manifest['files'], sort_keys=True)
+  return hashlib.sha256(files.encode()).hexdigest()
+
+
+def record_metrics(path: str, metrics: Mapping[str, float]) -> None:
+  """Replaces the metrics in a checkpoint's manifest, all at once.
+
+  Raises:
+    DamagedError: If the manifest cannot be read.
+    OSError: If it cannot be written; it stays as it was then.
+  """
+  content = _sealed({**read_manifest(path), 'metrics': dict(metrics)})
+  file = os.path.join(path, MANIFEST)
+  _write_file(f'{file}.new', lambda raw: raw.write(content))
+  os.replace(f'{file}.new', file)
+  _sync(path)
+
+
+def abandon(directory: str, paths: Iterable[str]) -> str:
+  """Sets aside what is of a trajectory that was left, see `aside.abandon`."""
+  folder = os.path.join(directory, FOLDER)
+  moved = aside.abandon(folder, paths)
+  for changed in (moved, folder, directory):
+    _sync(changed)
+  return moved
 
 
 def prune(
-  directory: str, keep_last: int, lowest: str | None, highest: str | None
+  directory: str,
+  keep_last: int,
+  lowest: str | None,
+  highest: str | None,
+  written: str | None = None,
 ) -> None:
   """Removes all checkpoints but those to keep.
 
@@ -161,6 +190,7 @@ def prune(
     lowest: The metric whose lowest value so far has its checkpoint kept. Values
       that are not finite do not count.
     highest: The same of the highest value.
+    written: The folder of the one just written, which is kept.
   """
   manifests = {}
   for one in stored(directory):
@@ -170,6 +200,7 @@ def prune(
       continue  # To be looked at, not to be counted.
   kept = {*list(manifests)[:keep_last]}
   kept |= {one for one, manifest in manifests.items() if manifest['permanent']}
+  kept |= {one for one in manifests if one.path == written}
   for metric, best in ((lowest, min), (highest, max)):
     values = {
       one: manifest['metrics'][metric]
@@ -202,7 +233,8 @@ def link_latest(directory: str, path: str) -> None:
     target, link = os.path.join(LATEST, name), os.path.join(directory, name)
     is_there = os.path.islink(link) and os.readlink(link) == target
     # The output directory has a configuration of its own, the first.
-    if name not in (MANIFEST, CONFIG) and not is_there:
+    is_its_own = name == CONFIG or name.startswith(MANIFEST)
+    if not is_its_own and not is_there:
       _link(target, link)
 
 
