@@ -9,7 +9,8 @@ import pytest
 from trax import shapes
 
 from tests import trax_tools
-from tests.layers import influence, test_attention_types
+from tests.layers import influence
+from tests.layers.attention import test_types
 from trax_hourglass import layers
 from trax_hourglass.layers import attention_layer
 
@@ -24,7 +25,7 @@ OURS = {
   'RelativeAttention': layers.RelativeAttention,
   'RotaryAttention': layers.RotaryAttention,
 }
-OTHERS = test_attention_types.TYPES | test_attention_types.RARE
+OTHERS = test_types.TYPES | test_types.RARE
 
 
 def _layer(attention_type, mode='eval', length=LENGTH, dtype=jnp.bfloat16):

@@ -20,8 +20,8 @@ from trax_hourglass.layers import (
   LocalAttention,
   LSHAttention,
   RotaryAttention,
-  lsh,
 )
+from trax_hourglass.layers.attention import lsh
 
 LSH = functools.partial(LSHAttention, chunk_len=4)
 LOCAL = functools.partial(LocalAttention, window=2)

@@ -9,7 +9,8 @@ from trax import layers as tl
 
 from tests.models import predicting
 import trax_hourglass as th
-from trax_hourglass.layers import cached_distances, cached_rows, segments
+from trax_hourglass.kernels.cached import distances as cached_distances
+from trax_hourglass.kernels.cached import many_queries, segments
 
 LENGTH = 11
 ONE_CHUNK = functools.partial(
@@ -71,8 +72,8 @@ CASES = {
 def short_segments(monkeypatch):
   """Caches of several segments, and several blocks, in few positions."""
   monkeypatch.setattr(segments, 'FIRST', 7)
-  monkeypatch.setattr(cached_rows, 'QUERIES', 6)
-  monkeypatch.setattr(cached_rows, 'KEYS', 6)
+  monkeypatch.setattr(many_queries, 'QUERIES', 6)
+  monkeypatch.setattr(many_queries, 'KEYS', 6)
   monkeypatch.setattr(cached_distances, 'BLOCK', 2)
 
 

@@ -20,7 +20,7 @@ from trax_hourglass import (
   evaluation,
 )
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import random_masks
+from trax_hourglass.kernels import random_masks
 from trax_hourglass.training import Loop, data_parallel
 
 VOCAB_SIZE = 11

@@ -1,14 +1,15 @@
 """Layers of the Hourglass: attention, blocks, shortening and upsampling."""
 
-from trax_hourglass.layers.attention_types import attention_layer
-from trax_hourglass.layers.blocks import DecoderBlock, FeedForward
-from trax_hourglass.layers.local_attention import LocalAttention
-from trax_hourglass.layers.lsh import LSHAttention
-from trax_hourglass.layers.relative_attention import (
+from trax_hourglass.layers.attention.local import LocalAttention
+from trax_hourglass.layers.attention.lsh import LSHAttention
+from trax_hourglass.layers.attention.relative import (
   RelativeAttention,
   RelativeBiases,
   RelativeCrossAttention,
 )
+from trax_hourglass.layers.attention.rotary import RotaryAttention
+from trax_hourglass.layers.attention.types import attention_layer
+from trax_hourglass.layers.blocks import DecoderBlock, FeedForward
 from trax_hourglass.layers.resampling import (
   AttentionResampling,
   AveragePooling,
@@ -17,7 +18,6 @@ from trax_hourglass.layers.resampling import (
   NaiveUpsampling,
   NoUpsampling,
 )
-from trax_hourglass.layers.rotary import RotaryAttention
 
 __all__ = [
   'AttentionResampling',

@@ -11,7 +11,7 @@ from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
 from trax import shapes
 
-from trax_hourglass.layers import random_masks
+from trax_hourglass.kernels import random_masks
 
 
 class Dense(tl.Dense):

@@ -5,6 +5,7 @@ from jax import numpy as jnp
 from trax import fastmath
 from trax.layers import base
 
+from trax_hourglass.kernels import blockwise
 from trax_hourglass.layers.basic import STORED
 
 
@@ -13,8 +14,8 @@ class Repeated(base.Layer):
 
   Maps an array to one of the same shape. Flat weights and outputs are those of
   `tl.Serial`, but only one layer is compiled, however many there are. Of each,
-  the backward pass finds the input and what is marked by `basic.stored`, and
-  computes the rest again.
+  the backward pass finds the input, what is marked by `basic.stored` and what
+  `blockwise` attention keeps, and computes the rest again.
 
   Args:
     layers: At least one, all built alike, each from one array to one like it.
@@ -27,7 +28,7 @@ class Repeated(base.Layer):
     self._policy = (
       policies.nothing_saveable
       if rematerialize
-      else policies.save_only_these_names(STORED)
+      else policies.save_only_these_names(STORED, blockwise.OUTPUTS)
     )
     self._sublayers = tuple(layers)
     self._weights = self._state = (None,) * len(self._sublayers)

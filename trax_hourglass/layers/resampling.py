@@ -25,10 +25,10 @@ from jax import numpy as jnp
 from trax import layers as tl
 
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers.attention.relative import RelativeCrossAttention
 from trax_hourglass.layers.basic import Dense, Dropout, LayerNorm
 from trax_hourglass.layers.blocks import FeedForward
 from trax_hourglass.layers.checks import check_dropout, check_mode, unwrapped
-from trax_hourglass.layers.relative_attention import RelativeCrossAttention
 
 _CALL = (
   'shorten_factor',

@@ -7,20 +7,20 @@ from trax.layers.research import resampling as trax_resampling
 
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers.attention_types import attention_layer
+from trax_hourglass.layers.attention.cached import Limit
+from trax_hourglass.layers.attention.relative import (
+  RelativeAttention,
+  RelativeBiases,
+)
+from trax_hourglass.layers.attention.types import attention_layer
 from trax_hourglass.layers.basic import LayerNorm
 from trax_hourglass.layers.blocks import DecoderBlock
-from trax_hourglass.layers.cached_layers import Limit
 from trax_hourglass.layers.cached_valley import CachedValley
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_functions,
   check_mode,
   unwrapped,
-)
-from trax_hourglass.layers.relative_attention import (
-  RelativeAttention,
-  RelativeBiases,
 )
 from trax_hourglass.layers.rematerialization import Rematerialized
 from trax_hourglass.layers.repeated import Repeated
@@ -78,7 +78,7 @@ def Hourglass(
       of the feed-forward layers.
     vanilla_attn_type: Attention of the blocks at `@1`: `RelativeAttention`, a
       function with its signature, or causal attention of Trax; see
-      `trax_hourglass.layers.attention_types`.
+      `trax_hourglass.layers.attention.types`.
     middle_attn_type: Attention of the shortened blocks, likewise.
     downsampling_fn: The shortening, a resampler: see
       `trax_hourglass.layers.resampling`.

@@ -3,9 +3,9 @@
 from trax import layers as tl
 
 from trax_hourglass.errors import check_positive
+from trax_hourglass.layers.attention.relative import RelativeAttention
 from trax_hourglass.layers.basic import Cast, DenseToFloat32, Dropout
 from trax_hourglass.layers.checks import check_dtype
-from trax_hourglass.layers.relative_attention import RelativeAttention
 from trax_hourglass.layers.resampling import (
   AttentionResampling,
   AveragePooling,

@@ -21,7 +21,7 @@ from trax_hourglass.benchmarks.steps import (
   take_turns,
   training_step,
 )
-from trax_hourglass.layers.local_attention import attend, local_attention
+from trax_hourglass.layers.attention.local import attend, local_attention
 
 
 class Model(NamedTuple):

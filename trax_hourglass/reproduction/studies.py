@@ -30,7 +30,7 @@ def _family(name, *rows):
 
 
 _BASE = '1@1 4@3 1@1'
-# layers/blockwise.py; a length of 2048 is padded to 2049, if the factor is 3.
+# kernels/blockwise.py; a length of 2048 is padded to 2049, if the factor is 3.
 _MEMORY_NOTE = (
   'On a CPU blocks of up to 2^20 logits are computed for all heads at once, '
   'larger ones head by head, in less memory. At length 2048 models without a '

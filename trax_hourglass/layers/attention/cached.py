@@ -9,7 +9,8 @@ from jax import numpy as jnp
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import cached_attention, heads
+from trax_hourglass.kernels import heads
+from trax_hourglass.kernels.cached import attention as cached_attention
 
 
 class CachedAttention(base.Layer):

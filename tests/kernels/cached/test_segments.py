@@ -5,7 +5,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from trax_hourglass.layers import segments
+from trax_hourglass.kernels.cached import segments
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from trax.layers import attention, base, convolution
 from trax.layers.research import efficient_attention, rel_attention, sparsity
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.kernels.cached.attention import cache_length
+from trax_hourglass.layers.attention.cached import OneByOne
 from trax_hourglass.layers.basic import Stored
-from trax_hourglass.layers.cached_attention import cache_length
-from trax_hourglass.layers.cached_layers import OneByOne
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_heads,

@@ -23,14 +23,14 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers import blockwise, heads, sinusoids
-from trax_hourglass.layers.basic import Dense, stored
-from trax_hourglass.layers.cached_attention import Steps
-from trax_hourglass.layers.cached_relative import (
+from trax_hourglass.kernels import blockwise, heads, sinusoids
+from trax_hourglass.kernels.cached.attention import Steps
+from trax_hourglass.layers.attention.cached_relative import (
   CachedRelativeAttention,
   Kernel,
   NextDistances,
 )
+from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 

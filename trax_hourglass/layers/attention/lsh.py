@@ -8,11 +8,11 @@ from trax import layers as tl
 from trax.layers.research import efficient_attention
 
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.kernels.cached.attention import cache_length
+from trax_hourglass.layers.attention.cached import CachedAttention
+from trax_hourglass.layers.attention.rotary import Rotate
 from trax_hourglass.layers.basic import Dense, stored
-from trax_hourglass.layers.cached_attention import cache_length
-from trax_hourglass.layers.cached_layers import CachedAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
-from trax_hourglass.layers.rotary import Rotate
 
 
 def LSHAttention(

@@ -8,7 +8,7 @@ from tests import trax_tools
 import trax_hourglass
 from trax_hourglass import layers
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import relative_attention as ra
+from trax_hourglass.layers.attention import relative as ra
 
 
 def test_distances_are_sinusoids_of_tokens():

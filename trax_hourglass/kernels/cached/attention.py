@@ -16,8 +16,9 @@ import jax
 from jax import numpy as jnp
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers import cached_distances, cached_rows, segments
-from trax_hourglass.layers.row_blocks import MASKED, product
+from trax_hourglass.kernels.cached import distances as cached_distances
+from trax_hourglass.kernels.cached import many_queries, segments
+from trax_hourglass.kernels.row_blocks import MASKED, product
 
 
 class Cache(typing.NamedTuple):
@@ -150,8 +151,8 @@ def attend(cache, call, steps, excludes_self=False):
     cache = _append_one(cache, call)
     attend_rows = _attend_one
   else:
-    cache = cached_rows.append(cache, call)
-    attend_rows = cached_rows.attend
+    cache = many_queries.append(cache, call)
+    attend_rows = many_queries.attend
   if not n_queries:
     return call.queries, cache
   y = attend_rows(cache, call, steps, excludes_self)
@@ -216,7 +217,7 @@ def _attend_one_to_all(cache, call, steps, n_seen, excludes_self):
     )
   key = jnp.arange(cache.length)
   if excludes_self:
-    logits += jnp.where(key == n_seen - 1, cached_rows.SELF, 0)
+    logits += jnp.where(key == n_seen - 1, many_queries.SELF, 0)
   weights = jax.nn.softmax(jnp.where(key < n_seen, logits, MASKED))
   weights = segments.split_like(cache.values, weights.astype(query.dtype))
   y = sum(

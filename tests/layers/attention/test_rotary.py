@@ -11,7 +11,8 @@ from trax.layers.research import rotary_positional_embedding
 
 from tests import trax_tools
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import RotaryAttention, attention_layer, rotary
+from trax_hourglass.layers import RotaryAttention, attention_layer
+from trax_hourglass.layers.attention import rotary
 
 
 def _turn(vector, position):

@@ -5,7 +5,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from trax_hourglass.layers import random_masks
+from trax_hourglass.kernels import random_masks
 
 
 @pytest.mark.parametrize('rng', [jax.random.PRNGKey(0), jax.random.key(1)])

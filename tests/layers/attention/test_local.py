@@ -9,7 +9,7 @@ from tests.layers import influence
 import trax_hourglass as th
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers import LocalAttention
-from trax_hourglass.layers import local_attention as la
+from trax_hourglass.layers.attention import local as la
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,15 @@ import typing
 
 import jax
 from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import heads as heads_lib
-from trax_hourglass.layers import random_masks, row_blocks
-from trax_hourglass.layers.basic import stored
-from trax_hourglass.layers.row_blocks import product, transposed
+from trax_hourglass.kernels import heads as heads_lib
+from trax_hourglass.kernels import random_masks, row_blocks
+from trax_hourglass.kernels.row_blocks import product, transposed
 
+# What policies of `jax.checkpoint` call the outputs and the logarithms.
+OUTPUTS = 'attention outputs'
 _CACHED = 2**20  # Logits that a CPU computes at once.
 
 
@@ -90,7 +92,7 @@ def _forward(inputs, rng, dropout):
   operands = _operands(inputs)
   y, log_sums = _each_head(_head_forward, dropout, operands, rng)
   y = _merge(y).astype(values.dtype)
-  y, log_sums = stored((y, log_sums))
+  y, log_sums = checkpoint_name((y, log_sums), OUTPUTS)
   return y, (inputs, rng, y, log_sums)
 
 

@@ -9,8 +9,9 @@ those of `cached_attention`.
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.layers import cached_distances, segments
-from trax_hourglass.layers.row_blocks import MASKED, distance_to_key, product
+from trax_hourglass.kernels.cached import distances as cached_distances
+from trax_hourglass.kernels.cached import segments
+from trax_hourglass.kernels.row_blocks import MASKED, distance_to_key, product
 
 QUERIES = 256  # Queries in a block, at most, or those of one row.
 KEYS = 256  # Keys in a block, at most.

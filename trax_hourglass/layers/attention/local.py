@@ -7,13 +7,13 @@ from jax import numpy as jnp
 from trax.layers import base
 
 from trax_hourglass.errors import check_positive
-from trax_hourglass.layers import random_masks
-from trax_hourglass.layers.checks import check_dropout
-from trax_hourglass.layers.rotary import (
+from trax_hourglass.kernels import random_masks
+from trax_hourglass.kernels.row_blocks import MASKED
+from trax_hourglass.layers.attention.rotary import (
   DotProductAttention,
   RotarySelfAttention,
 )
-from trax_hourglass.layers.row_blocks import MASKED
+from trax_hourglass.layers.checks import check_dropout
 
 
 def LocalAttention(

@@ -4,8 +4,9 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from trax_hourglass.layers import cached_distances, sinusoids
-from trax_hourglass.layers.cached_attention import Steps
+from trax_hourglass.kernels import sinusoids
+from trax_hourglass.kernels.cached import distances as cached_distances
+from trax_hourglass.kernels.cached.attention import Steps
 
 BATCH, HEADS, D_MODEL, D_HEAD, N_KEYS = 2, 3, 12, 4, 11
 

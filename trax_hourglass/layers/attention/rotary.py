@@ -5,10 +5,10 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import blockwise
+from trax_hourglass.kernels import blockwise
+from trax_hourglass.kernels.cached.attention import cache_length
+from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.basic import Dense, stored
-from trax_hourglass.layers.cached_attention import cache_length
-from trax_hourglass.layers.cached_layers import CachedAttention
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 

@@ -9,8 +9,8 @@ the projection is left out: it adds as much to all logits of a query.
 
 from jax import numpy as jnp
 
-from trax_hourglass.layers import sinusoids
-from trax_hourglass.layers.row_blocks import product
+from trax_hourglass.kernels import sinusoids
+from trax_hourglass.kernels.row_blocks import product
 
 BLOCK = 256  # Keys to which a query is turned at once, at most.
 
@@ -23,7 +23,7 @@ def projected(kernel, steps, length):
 
   Args:
     kernel: `(heads, d_model, d_head)`.
-    steps: `cached_attention.Steps`.
+    steps: `attention.Steps`.
     length: How many for each phase.
   """
   phase = jnp.arange(steps.key)[:, None]
@@ -42,7 +42,7 @@ def logits_of_one(located, kernel, query, n_keys, steps):
     kernel: `(heads, d_model, d_head)`.
     query: Its number.
     n_keys: How many.
-    steps: `cached_attention.Steps`.
+    steps: `attention.Steps`.
   """
   block = min(BLOCK, n_keys)
   first_keys = jnp.arange(0, n_keys, block)

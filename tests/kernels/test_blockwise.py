@@ -5,8 +5,8 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from tests.layers import plain_attention
-from trax_hourglass.layers import blockwise, row_blocks
+from tests.kernels import plain_attention
+from trax_hourglass.kernels import blockwise, row_blocks
 
 # (queries, keys): one level, shortening by 3, upsampling by 3.
 LENGTHS = [(29, 29), (9, 27), (27, 9)]

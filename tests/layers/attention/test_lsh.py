@@ -6,7 +6,8 @@ import pytest
 
 from tests import trax_tools
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import LSHAttention, lsh
+from trax_hourglass.layers import LSHAttention
+from trax_hourglass.layers.attention import lsh
 
 CHUNK_LEN, N_HASHES = 4, 2
 

@@ -7,7 +7,8 @@ Across two levels it keeps none, see `cached_distances`.
 from jax import numpy as jnp
 from trax.layers import base
 
-from trax_hourglass.layers import cached_attention, heads, sinusoids
+from trax_hourglass.kernels import heads, sinusoids
+from trax_hourglass.kernels.cached import attention as cached_attention
 from trax_hourglass.layers.basic import Dense
 
 

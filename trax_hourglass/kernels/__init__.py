@@ -1,0 +1,1 @@
+"""What the layers compute: arrays in, arrays out, and nothing of Trax."""

@@ -1,0 +1,1 @@
+"""Attention in mode `'predict'`: to the keys and values of earlier calls."""

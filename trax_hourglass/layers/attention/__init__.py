@@ -1,0 +1,1 @@
+"""Attention types, and how a model calls one."""
