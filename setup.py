@@ -55,6 +55,8 @@ setup(
       'pytest',
       'ruff',
       'setuptools>=77',
+      # tests/training/test_summaries.py reads what it shows.
+      'tensorboard',
       'wheel',
     ],
   },

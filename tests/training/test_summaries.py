@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import resource
+import shutil
 import signal
 
 import pytest
@@ -57,6 +58,76 @@ def test_writes_what_trax_does(tmp_path):
     found.append(events)
   assert found[0] == found[1]
   assert found[0][0].file_version == 'brain.Event:2'
+
+
+def _killed_run(folder):
+  """Trains to step 6, from step 3 on twice: the disk had a checkpoint of 3."""
+  loop = small_loop(folder, n_steps_per_checkpoint=1, keep_last=9)
+  loop.run(5)
+  for step in (4, 5):
+    shutil.rmtree(folder / f'checkpoints/step_{step:08}')
+  loop = small_loop(folder, n_steps_per_checkpoint=1)
+  assert loop.step == 3
+  loop.run(1)
+  loop.run(2)
+  return loop
+
+
+@pytest.fixture(scope='module')
+def killed(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('killed')
+  return folder, _killed_run(folder)
+
+
+def test_a_run_says_where_it_starts(killed):
+  folder, _ = killed
+  for kind in ('train', 'eval'):
+    found = []
+    for path in _files(folder / kind):
+      events = list(tf.compat.v1.train.summary_iterator(path))
+      found.append([e.step for e in events if e.HasField('session_log')])
+      assert events[1].session_log.status == tf.compat.v1.SessionLog.START
+    assert found == [[1], [4], [5]]
+
+
+def test_tensorboard_shows_every_step_once(killed):
+  folder, loop = killed
+  event_accumulator = pytest.importorskip(
+    'tensorboard.backend.event_processing.event_accumulator'
+  )
+  for kind, tag in (
+    ('train', 'metrics/WeightedCategoryCrossEntropy'),
+    ('eval', 'metrics/loss'),
+  ):
+    shown = event_accumulator.EventAccumulator(str(folder / kind))
+    shown.Reload()
+    points = [(event.step, event.value) for event in shown.Scalars(tag)]
+    assert [step for step, _ in points] == [1, 2, 3, 4, 5, 6]
+    expected = loop.history.get(kind, tag)
+    assert points == [(step, pytest.approx(x)) for step, x in expected]
+
+
+def test_an_evaluation_that_was_interrupted_is_shown_once(tmp_path):
+  """Summaries of the step itself are replaced, where it is evaluated again."""
+  loop = small_loop(tmp_path, n_steps_per_checkpoint=1)
+  loop._sums.is_eval_due = True
+  with loop._open_summary_writers() as (_, writers):
+    assert writers[0]._event_writer.start.step == loop.step
+
+
+def test_a_start_that_could_not_be_written_comes_later(tmp_path, disk):
+  writer = summaries.SummaryWriter(str(tmp_path))
+  writer.start(7)
+  disk(0)
+  writer.scalar('loss', 1.0, 7)
+  writer.flush()
+  disk()
+  writer.scalar('loss', 1.0, 8)
+  writer.scalar('loss', 1.0, 9)
+  writer.close()
+  (path,) = _files(tmp_path)
+  events = list(tf.compat.v1.train.summary_iterator(path))
+  assert [event.step for event in events] == [0, 7, 8, 9]
 
 
 def test_full_disk_stops_nothing_and_is_said_once(tmp_path, disk, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import inspect
+import itertools
 import os
 
 from absl import logging
@@ -320,6 +321,15 @@ class ResumableLoop(data_parallel.Loop):
         f'cannot be set aside ({error}); move them away or give another '
         'directory'
       ) from error
+
+  @contextlib.contextmanager
+  def _open_summary_writers(self):
+    with super()._open_summary_writers() as writers:
+      # Summaries of the step it goes on from are there, if it was evaluated.
+      first = self.step if self._sums.is_eval_due else self.step + 1
+      for writer in filter(None, itertools.chain(*writers)):
+        writer.start(first)
+      yield writers
 
   def _only_writer(self):
     if self._output_dir is None or not self.is_chief:

@@ -1,6 +1,7 @@
 """Summaries for TensorBoard, without which training can go on."""
 
 import contextlib
+import itertools
 import os
 import socket
 import time
@@ -12,6 +13,9 @@ from trax_hourglass.errors import reason, warn
 
 # What TensorBoard knows the format by.
 _VERSION = 'brain.Event:2'
+
+# Of the files of this process: one may be opened in the second of another.
+_NUMBERS = itertools.count()
 
 
 class SummaryWriter(jaxboard.SummaryWriter):
@@ -27,28 +31,40 @@ class SummaryWriter(jaxboard.SummaryWriter):
     self._closed = False
     self._enabled = True
 
+  def start(self, step: int) -> None:
+    """Lets what follows replace all that is there of this step and later ones.
+
+    A run that was killed has perhaps left summaries of steps that the resumed
+    run trains again.
+    """
+    self._event_writer.start = tf.compat.v1.Event(
+      step=step,
+      session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
+    )
+
 
 class EventFile:
   """A file of TensorFlow's events: records of `tf.compat.v1.Event`.
 
   Where one cannot be written, for the disk may be full, there is a warning, and
   the next event is the first of another file: what is there can be read.
+
+  Attributes:
+    start: The event that the first file begins with, if any. TensorBoard drops
+      what it has read before of the same step or a later one.
   """
 
   def __init__(self, log_dir: str):
+    self.start = None
     self._log_dir = log_dir
     self._file = self._path = None
-    self._n_files = 0
     self._has_content = False
     self._has_failed = False
 
   def add_event(self, event) -> None:
     with self._training_goes_on():
       if self._file is None:
-        self._open()
-        self._write(
-          tf.compat.v1.Event(wall_time=event.wall_time, file_version=_VERSION)
-        )
+        self._open(event.wall_time)
       self._write(event)
 
   def flush(self) -> None:
@@ -57,6 +73,7 @@ class EventFile:
       with self._training_goes_on():
         self._file.flush()
         self._has_content, self._has_failed = True, False
+        self.start = None
 
   def close(self) -> None:
     self.flush()
@@ -65,14 +82,18 @@ class EventFile:
         self._file.close()
       self._file = None
 
-  def _open(self):
+  def _open(self, wall_time):
     tf.io.gfile.makedirs(self._log_dir)
-    self._n_files += 1
-    seconds = f'{int(time.time()):010}'
-    names = seconds, socket.gethostname(), os.getpid(), self._n_files
+    # Read in the order of these names.
+    seconds, number = f'{int(time.time()):010}', f'{next(_NUMBERS):06}'
+    names = seconds, socket.gethostname(), os.getpid(), number
     name = '.'.join(map(str, ('events.out.tfevents', *names)))
     self._path, self._has_content = os.path.join(self._log_dir, name), False
     self._file = tf.io.TFRecordWriter(self._path)
+    self._write(tf.compat.v1.Event(wall_time=wall_time, file_version=_VERSION))
+    if self.start is not None:
+      self.start.wall_time = wall_time
+      self._write(self.start)
 
   def _write(self, event):
     self._file.write(event.SerializeToString())
