@@ -11,6 +11,7 @@ from trax import shapes
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import find_checkpoint, load_weights
+from trax_hourglass.training.checkpoints import find_run
 
 _TOKENS = shapes.ShapeDtype((2, 5), np.int32)
 
@@ -110,3 +111,22 @@ def test_finds_the_newest_of_a_directory(tmp_path):
     os.utime(path, (1000 - age, 1000 - age))
   found = find_checkpoint(str(tmp_path))
   assert found == str(tmp_path / 'model_2.pkl.gz')
+
+
+@pytest.mark.parametrize(
+  'folder, run',
+  [
+    ('', ''),
+    ('checkpoints/step_00000002', ''),
+    ('checkpoints/unused_step_00000002_2', ''),
+    ('checkpoints/abandoned_1', ''),
+    ('checkpoints/abandoned_1/step_00000002', ''),
+    ('copies/step_00000002', 'copies/step_00000002'),
+    # A run in a folder that happens to be called so.
+    ('checkpoints/big', 'checkpoints/big'),
+    ('checkpoints/big/checkpoints/step_00000002', 'checkpoints/big'),
+  ],
+)
+def test_finds_the_run_of_a_checkpoint(tmp_path, folder, run):
+  path = tmp_path / folder / 'model.pkl.gz'
+  assert find_run(str(path)) == os.path.normpath(tmp_path / run)

@@ -167,6 +167,21 @@ def test_metric(tmp_path, whole, monkeypatch):
   assert_same(resumed, whole)
 
 
+def test_evaluation_that_fails_leaves_an_earlier_one_of_its_step(monkeypatch):
+  loop = small_loop()
+  loop.run(2)
+  before = history(loop)
+  loop._sums.is_eval_due = True
+
+  def fails(*_):
+    raise UserError('an evaluation')
+
+  monkeypatch.setattr(loop, 'run_evals', fails)
+  with pytest.raises(UserError, match='^an evaluation'):
+    loop.run(0)
+  assert history(loop) == before
+
+
 def test_bug_keeps_its_traceback_and_what_was_trained(
   tmp_path, whole, monkeypatch
 ):

@@ -43,11 +43,15 @@ def abandon(folder: str, paths: Iterable[str]) -> str:
   return aside
 
 
+def is_aside(name: str) -> bool:
+  """Whether a folder of that name was set aside."""
+  return name.startswith((_DAMAGED, _ABANDONED))
+
+
 def found(folder: str) -> list[str]:
   """Returns the paths of what was set aside in the folder of checkpoints."""
   names = sorted(os.listdir(folder)) if os.path.isdir(folder) else ()
-  are_aside = [x for x in names if x.startswith((_DAMAGED, _ABANDONED))]
-  return [os.path.join(folder, name) for name in are_aside]
+  return [os.path.join(folder, name) for name in filter(is_aside, names)]
 
 
 def _numbered(stem, first):

@@ -67,12 +67,11 @@ def find_checkpoint(path: str) -> str:
 
 def find_run(path: str) -> str:
   """Returns the output directory that a checkpoint, a file, belongs to."""
-  folder = os.path.dirname(os.path.realpath(path))
-  above = os.path.dirname(folder)
-  for one in (above, os.path.dirname(above)):  # Set aside, it is lower.
-    if os.path.basename(one) == storage.FOLDER:
-      return os.path.dirname(one)
-  return folder
+  folder = above = os.path.dirname(os.path.realpath(path))
+  while storage.is_part(os.path.basename(above)):
+    above = os.path.dirname(above)
+  is_part = above != folder and os.path.basename(above) == storage.FOLDER
+  return os.path.dirname(above) if is_part else folder
 
 
 def newest_whole(directory: str, *, set_aside: bool) -> str | None:

@@ -302,14 +302,20 @@ class ResumableLoop(data_parallel.Loop):
   @contextlib.contextmanager
   def _forgotten_on_error(self):
     """Takes an evaluation out of the history where the body raises."""
+    history = self.history
+    before = {
+      (mode, metric): len(history.get(mode, metric))
+      for mode in history.modes
+      for metric in history.metrics_for_mode(mode)
+    }
     try:
       yield
     except BaseException:
-      for metrics in self.history._values.values():
-        for name, points in list(metrics.items()):
-          metrics[name] = [point for point in points if point[0] != self.step]
-          if not metrics[name]:
-            del metrics[name]
+      for mode, metrics in history._values.items():
+        for metric in list(metrics):
+          del metrics[metric][before.get((mode, metric), 0) :]
+          if not metrics[metric]:
+            del metrics[metric]
       raise
 
   def _set_aside_others(self):

@@ -54,6 +54,11 @@ def step_folder(directory: str, step: int) -> str:
   return os.path.join(directory, FOLDER, f'step_{step:08}')
 
 
+def is_part(name: str) -> bool:
+  """Whether the folder of checkpoints has folders of such a name."""
+  return bool(_NAME.fullmatch(name)) or aside.is_aside(name)
+
+
 def write(
   directory: str,
   step: int,
