@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -225,6 +227,113 @@ def test_bad_folder(tmp_path, make, message):
     images.image_folder(path.parent)
   assert str(path if path.exists() else path.parent) in str(error.value)
   assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ('orientation', 'upright'),
+  [
+    (1, lambda x: x),
+    (2, np.fliplr),
+    (3, lambda x: np.rot90(x, 2)),
+    (6, lambda x: np.rot90(x, -1)),  # A quarter clockwise.
+    (8, np.rot90),
+  ],
+)
+def test_photographs_are_turned_upright(tmp_path, orientation, upright):
+  array = _array(1)[0]
+  exif = Image.Exif()
+  exif[274] = orientation
+  for name in ('a.png', 'b.webp'):
+    Image.fromarray(array).save(tmp_path / name, exif=exif, lossless=True)
+  found = image_files.read_folder(tmp_path)
+  np.testing.assert_array_equal(found, [upright(array)] * 2)
+
+
+@pytest.mark.parametrize(
+  ('name', 'form', 'tolerance'),
+  [
+    ('a.webp', 'WEBP', 0),
+    ('a.BMP', 'BMP', 0),
+    ('a.tif', 'TIFF', 0),
+    ('a.ppm', 'PPM', 0),
+    ('a', 'PNG', 0),
+    ('a.dat', 'BMP', 0),
+    ('a.jpe', 'JPEG', 3),
+    ('a.jfif', 'JPEG', 3),
+  ],
+)
+def test_formats_that_pillow_reads(tmp_path, capsys, name, form, tolerance):
+  array = np.full((16, 16, 3), [200, 90, 10], np.uint8)
+  Image.fromarray(array).save(tmp_path / name, form, lossless=True)
+  found = image_files.read_folder(tmp_path)
+  np.testing.assert_allclose(found.astype(int), [array], atol=tolerance)
+  assert not capsys.readouterr().err
+
+
+def test_what_is_skipped_is_counted_and_named(tmp_path, capsys):
+  _save(tmp_path / 'a.png', _array(1)[0])
+  for name in ('b.txt', 'below/c.csv', 'd.png.part', 'e', '.hidden'):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('P6 is how a PPM begins')
+  (tmp_path / 'gone').symlink_to(tmp_path / 'nowhere')
+  assert len(image_files.read_folder(str(tmp_path))) == 1
+  assert capsys.readouterr().err == (
+    f'warning: {tmp_path}: skipped 5 that are not read as images: b.txt, '
+    'below/c.csv, d.png.part and 2 more\n'
+  )
+
+
+def test_what_is_beside_the_splits_is_named(tmp_path, capsys):
+  for name in ('train/a.png', 'validation/b.png', 'val/c.png', 'd.png'):
+    _save(tmp_path / name, _array(1)[0])
+  (tmp_path / 'test').touch()
+  assert list(images.image_folder(tmp_path).loaders) == ['train', 'validation']
+  assert capsys.readouterr().err == (
+    f'warning: {tmp_path}: skipped 3 that are not read as images: d.png, test, '
+    'val\n'
+  )
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+  """Neither for ever, nor to the images beside the folder by a loop."""
+  arrays = _array(4)
+  folder, other = tmp_path / 'set', tmp_path / 'other'
+  for path, array in zip(
+    (folder / 'a.png', folder / 'b/c.png', other / 'd.png', tmp_path / 'e.png'),
+    arrays,
+    strict=True,
+  ):
+    _save(path, array)
+  for link, target in {
+    folder / 'x': other,
+    folder / 'y': other,
+    folder / 'again': folder / 'b',
+    folder / 'b/up': folder,
+    folder / 'above': tmp_path,
+    other / 'loop': other,
+    other / 'back': folder,
+  }.items():
+    link.symlink_to(target, target_is_directory=True)
+  found = image_files.read_folder(str(folder))
+  np.testing.assert_array_equal(found, arrays[:3])
+  (tmp_path / 'linked').symlink_to(folder, target_is_directory=True)
+  found = image_files.read_folder(str(tmp_path / 'linked'))
+  np.testing.assert_array_equal(found, arrays[:3])
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+  _save(tmp_path / 'a.png', _array(1)[0])
+  (tmp_path / 'b').mkdir()
+  scan = os.scandir
+
+  def refuse(path):
+    if str(path).endswith('b'):
+      raise PermissionError(13, 'Permission denied', path)
+    return scan(path)
+
+  monkeypatch.setattr(os, 'scandir', refuse)
+  with pytest.raises(UserError, match='cannot be read .Permission denied'):
+    image_files.read_folder(str(tmp_path))
 
 
 def test_mixed_sizes(tmp_path):

@@ -1,48 +1,72 @@
-"""Images on disk: as PNG and JPEG files, and as one array to be mapped."""
+"""Images on disk: as files of their own, and as one array to be mapped."""
 
 from collections.abc import Iterable
+import functools
 import io
 import os
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 import tqdm
 
 from trax_hourglass.data import files
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, warn
 
-_SUFFIXES = ('.png', '.jpg', '.jpeg')
+# Formats of photographs that are known by their first bytes. Pillow has more:
+# some with a palette or for icons, some for which it starts other programs.
+_FORMATS = (
+  *('AVIF', 'BMP', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'QOI', 'TIFF', 'WEBP'),
+)
+_SHOWN = 3
 
 
 def read_folder(folder: str) -> np.ndarray:
   """Returns all images in a folder and in those below, sorted by path.
 
+  Files that are no images are skipped, which a warning says. Links to other
+  folders are followed; each folder is read once.
+
   Raises:
     UserError: If there is none, or `decode` refuses one.
   """
-  paths = sorted(
-    os.path.join(parent, name)
-    for parent, _, names in os.walk(folder)
-    for name in names
-    if name.lower().endswith(_SUFFIXES) and not name.startswith('.')
-  )
-  if not paths:
-    raise UserError(
-      f'{folder}: got no image, expected a folder with PNG or JPEG files'
-    )
-  images = []
+  with files.reading(folder):
+    paths = sorted(_paths(folder))
+  suffixes = _suffixes()
+  images, skipped = [], []
   for path in tqdm.tqdm(paths, folder, disable=None):
-    size = images[0].shape[:2] if images else None
+    if not (path.lower().endswith(suffixes) or _is_image(path)):
+      skipped.append(os.path.relpath(path, folder))
+      continue
     with files.reading(path), open(path, 'rb') as file:
       content = file.read()
+    size = images[0].shape[:2] if images else None
     images.append(decode(content, path, size))
+  if not images:
+    raise UserError(
+      f'{folder}: got no image, expected a folder with PNG or JPEG files, or '
+      'others that Pillow reads'
+    )
+  warn_of_skipped(folder, skipped)
   return np.stack(images)
+
+
+def warn_of_skipped(folder: str, names: list[str]) -> None:
+  """Says how many files in a folder were not read, and which."""
+  if names:
+    shown = ', '.join(names[:_SHOWN])
+    more = f' and {len(names) - _SHOWN:,} more' if names[_SHOWN:] else ''
+    warn(
+      f'{folder}: skipped {len(names):,} that are not read as images: '
+      f'{shown}{more}'
+    )
 
 
 def decode(
   content: bytes, source: str, size: tuple[int, int] | None = None
 ) -> np.ndarray:
   """Returns an image file as uint8, `(height, width, 3)`.
+
+  A photograph is turned upright, if the camera noted how it was held.
 
   Args:
     content: What is in the file.
@@ -53,7 +77,14 @@ def decode(
     UserError: If it cannot be decoded, is not in RGB, or has another size.
   """
   try:
-    with Image.open(io.BytesIO(content), formats=('PNG', 'JPEG')) as image:
+    with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
+      if image.mode != 'RGB':
+        kind = 'grey' if image.mode[0] in '1LIF' else f'{image.mode}'
+        raise UserError(
+          f'{source}: got a {kind} image, expected RGB; convert it or take it '
+          'out'
+        )
+      ImageOps.exif_transpose(image, in_place=True)
       height, width = size or image.size[::-1]
       if image.size != (width, height):
         got = 'x'.join(map(str, image.size[::-1]))
@@ -61,20 +92,75 @@ def decode(
           f'{source}: got an image of {got}, expected {height}x{width}; all '
           'must have the same size'
         )
-      if image.mode != 'RGB':
-        kind = 'grey' if image.mode[0] in '1LIF' else f'{image.mode}'
-        raise UserError(
-          f'{source}: got a {kind} image, expected RGB; convert it or take it '
-          'out'
-        )
       return np.asarray(image)
   except UserError:
     raise
   except Exception as error:  # Decoding a damaged file may raise anything.
     raise UserError(
-      f'{source}: got what cannot be decoded, expected a PNG or JPEG image; it '
-      'may be damaged: fetch it again or take it out'
+      f'{source}: got what cannot be decoded, expected an image; it may be '
+      'damaged: fetch it again or take it out'
     ) from error
+
+
+def _paths(folder):
+  """Yields the files in a folder and those below, but for hidden ones."""
+  root, seen = os.path.realpath(folder), set()
+  for parent, folders, names in os.walk(
+    folder, onerror=_raise, followlinks=True
+  ):
+    real = os.path.realpath(parent)
+    if real in seen:  # By another link.
+      folders.clear()
+      continue
+    seen.add(real)
+    folders[:] = [
+      name
+      for name in sorted(folders)
+      if not name.startswith('.')
+      and not _is_link_within(os.path.join(parent, name), root)
+    ]
+    for name in names:
+      if not name.startswith('.'):
+        yield os.path.join(parent, name)
+
+
+def _raise(error):
+  if not isinstance(error, FileNotFoundError):
+    raise error
+
+
+def _is_link_within(path, root):
+  """Returns whether a link leads to what is read anyway, or above it."""
+  real = os.path.realpath(path)
+  return os.path.islink(path) and os.path.commonpath([real, root]) in (
+    real,
+    root,
+  )
+
+
+@functools.cache
+def _known_formats():
+  """Returns those of our formats that this Pillow has."""
+  Image.init()
+  return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+@functools.cache
+def _suffixes():
+  known = _known_formats()
+  suffixes = Image.registered_extensions()
+  return tuple(s for s, name in suffixes.items() if name in known)
+
+
+def _is_image(path):
+  """Returns whether a file is an image, whatever its name."""
+  if not os.path.isfile(path):
+    return False
+  try:
+    with Image.open(path, formats=_known_formats()):
+      return True
+  except Exception:  # A damaged one may raise anything.
+    return False
 
 
 def memory_mapped(

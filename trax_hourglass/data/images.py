@@ -103,9 +103,13 @@ def photo_patches(size: int = 16) -> Images:
 
 
 def image_folder(path: str | os.PathLike) -> Images:
-  """Returns the PNG and JPEG images of a folder and of those in it.
+  """Returns the images of a folder and of those in it, links included.
 
-  Its folders `train`, `validation` and `test` are the splits. If there is none
+  They may be of any format of photographs that Pillow decodes, such as PNG,
+  JPEG, WebP, BMP and TIFF, whatever the name of the file, and are turned
+  upright as Exif says. A warning counts and names what is not read.
+
+  The folders `train`, `validation` and `test` are the splits. If there is none
   of these, all images in the order of their paths are split as texts are: the
   first 90%, then 5%, then 5%. They are held in memory.
 
@@ -122,6 +126,10 @@ def image_folder(path: str | os.PathLike) -> Images:
     if os.path.isdir(folder)
   }
   if loaders:
+    beside = sorted(set(os.listdir(path)).difference(loaders))
+    image_files.warn_of_skipped(
+      path, [name for name in beside if not name.startswith('.')]
+    )
     return Images(name, loaders)
   images = image_files.read_folder(path)
   ends = [len(images) * percent // 100 for percent in (90, 95)]
