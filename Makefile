@@ -10,11 +10,15 @@ endif
 bin := $(venv)/bin
 OUTPUT_DIR ?= runs/quickstart
 
-.PHONY: help setup quickstart test test-slow notebooks lint wheel clean
+MINUTES ?= 9
+begun := $(shell date +%s)
+
+.PHONY: help setup quickstart gpu test test-slow notebooks lint wheel clean
 
 help:
 	@echo 'make setup       install into $(venv), with the tools for tests'
 	@echo 'make quickstart  train a small model, score it, show a sample'
+	@echo 'make gpu         the study for a GPU: MINUTES=9 in all; again goes on'
 	@echo 'make test        what continuous integration runs'
 	@echo 'make test-slow   the tests that make test leaves out'
 	@echo 'make notebooks   run those in colabs/, at small sizes'
@@ -29,6 +33,14 @@ quickstart: $(venv)/.package
 	  --config_file=gin/quickstart.gin --output_dir=$(OUTPUT_DIR)
 	$(bin)/python -m trax_hourglass.generate --output_dir=$(OUTPUT_DIR) \
 	  --prompt='The history of ' --length=300 --temperature=0.8
+
+# The set-up counts as well; the last minute is for what is under way by then.
+gpu: $(venv)/.cuda
+	@timeout 90 $(bin)/python -c "$$enwik8_code" || true
+	@left=$$(($(MINUTES) * 60 - $$(date +%s) + $(begun))) && \
+	timeout --signal=KILL $$left \
+	  $(bin)/python -m trax_hourglass.reproduce --study=gpu \
+	  --minutes=$$(awk "BEGIN { print $$left / 60 - 1 }")
 
 test: lint
 	$(bin)/python -m pytest -m 'not slow'
@@ -58,6 +70,8 @@ define install
 	  constraints/$$($(bin)/python -c "$$version_code").txt && \
 	echo "set-up ($@) took $$(($$(date +%s) - start)) s" && touch $@
 endef
+export enwik8_code = from trax_hourglass.data import offline; \
+  offline.enwik8_or_sample()
 export version_code = import sys; print('python%d.%d' % sys.version_info[:2])
 export check_code = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
@@ -70,3 +84,6 @@ $(venv)/.package: setup.py constraints/*.txt
 
 $(venv)/.test: $(venv)/.package
 	$(call install,[test])
+
+$(venv)/.cuda: $(venv)/.package
+	$(call install,[cuda])

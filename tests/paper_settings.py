@@ -230,6 +230,7 @@ MODELS = {
   'shorten_factor_dropout.gin': ('1@1 4@{2,3} 1@1', 1_785_856),
   'reproduction/text.gin': ('1@1 4@3 1@1', 479_552),
   'reproduction/tiny.gin': ('2@1 8@3 2@1', 212_896),
+  'reproduction/gpu.gin': ('12@1', 10_398_976),
   'reproduction/photographs.gin': ('1@1 4@3 1@1', 479_552),
   'reproduction/lengths.gin': ('4@1', 249_856),
   'reproduction/chunks.gin': ('0@1 2@3 0@1', 262_976),

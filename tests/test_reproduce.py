@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import json
 import shutil
+import time
 import types
 
 import gin
@@ -330,6 +331,28 @@ def test_candidates_that_another_process_tries_are_waited_for(
   assert [r['variant'] for r in records] == ['peak 0.0015', 'peak 0.006']
 
 
+def test_a_time_limit(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  seen = []
+
+  def train_two(argv):
+    seen.append(argv)
+    if len(seen) > 2:
+      time.sleep(60)
+    return pretend_to_train(argv)
+
+  monkeypatch.setattr(reproduce, '_COMMANDS', REAL._replace(train=train_two))
+  found = tmp_path / 'found'
+  flags = argv(found, '--study=appendix_a1', '--minutes=0.05')
+  capsys.readouterr()
+  reproduce.main(flags)
+  assert 'after 0.05 minutes; start it again' in capsys.readouterr().out
+  records = json.loads((found / 'chunks.json').read_text())['records']
+  assert len(records) == 2
+  page = (found / 'REPRODUCTION.md').read_text()
+  assert '2 of 4 accuracies as predicted' in page
+
+
 def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(
@@ -377,6 +400,8 @@ def test_other_settings_are_refused(done, monkeypatch, capsys):
     ),
     (['--study='], "--study: got '', expected some of tiny, figure1"),
     (['--page', '--study=table5'], '--study has no effect with --page'),
+    (['--page', '--nocosts'], '--costs has no effect with --page'),
+    (['--minutes=0'], '--minutes: got 0, expected some above 0'),
     (['--config=STEPS = 2'], 'give another --output_dir'),
     (
       ['--config=STEPS = ', '--output_dir=new'],

@@ -39,6 +39,7 @@ class Score:
     unit: 'bits per byte' or 'bits per dim'.
     of: What was counted, images with the name of their set.
     note: A reservation about the model.
+    source: The text or images, and which split of them.
   """
 
   bits: float
@@ -47,6 +48,7 @@ class Score:
   unit: str = 'bits per byte'
   of: str = 'bytes'
   note: str | None = None
+  source: str | None = None
 
   def __str__(self) -> str:
     note = f' ({self.note})' if self.note else ''
@@ -238,9 +240,12 @@ def evaluator(
   step = length if step is None else step
   text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks them.
 
+  source = f'{text.name}, {split} split'
+
   def score_text(model):
     with _bar(f'{text.name}, {split}', len(tokens), 'B') as bar:
-      return score(model, tokens, length, step, batch_size, bar)
+      scored = score(model, tokens, length, step, batch_size, bar)
+    return dataclasses.replace(scored, source=source)
 
   return Evaluation(score_text, (batch_size, length))
 
@@ -271,7 +276,8 @@ def image_evaluator(
 
   def score_split(model):
     with _bar(name, len(chosen), ' images') as bar:
-      return score_images(model, chosen, batch_size, name, bar)
+      scored = score_images(model, chosen, batch_size, name, bar)
+    return dataclasses.replace(scored, source=name)
 
   return Evaluation(score_split, (batch_size, chosen[0].size))
 

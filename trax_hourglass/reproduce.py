@@ -8,6 +8,7 @@ share the work. Last it writes REPRODUCTION.md from all that is there.
 
 from collections.abc import Sequence
 import copy
+import math
 import os
 import sys
 
@@ -36,17 +37,27 @@ from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import (
   CHUNKS,
   COMPLETIONS,
+  GPU,
   LENGTHS,
   PHOTOGRAPHS,
   STUDIES,
   TEXT,
   TINY,
 )
+from trax_hourglass.training import interruption
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
 flags.DEFINE_list(
-  'study', list(STUDIES), f'Which to do: some of {", ".join(STUDIES)}.'
+  'study',
+  [name for name in STUDIES if name != GPU],
+  f'Which to do: some of {", ".join(STUDIES)}. By default all but {GPU}.',
+)
+flags.DEFINE_float(
+  'minutes',
+  None,
+  'Stop after so many, all saved: the same command goes on. A compilation that '
+  'is under way ends first.',
 )
 flags.DEFINE_bool(
   'costs', True, 'Time steps, which wants a machine that does nothing else.'
@@ -57,7 +68,7 @@ flags.DEFINE_bool(
 
 _USED_FLAGS = ('config', 'log_level', 'output_dir')
 _RESULTS, _PAGE = 'results', 'REPRODUCTION.md'
-_TRAINED = (TEXT, TINY, PHOTOGRAPHS, LENGTHS, CHUNKS)
+_TRAINED = (TEXT, TINY, GPU, PHOTOGRAPHS, LENGTHS, CHUNKS)
 _COMMANDS = experiments.Commands(train.run, evaluate.run, generate.run)
 _COSTS, _OPERATIONS, _STEPS = 'costs', 'operations', 'steps'
 
@@ -74,14 +85,26 @@ def main(argv: Sequence[str]) -> None:
     for name in _TRAINED:
       _variants(experiment(name))
   if not is_page_alone:
-    for name in names:
-      _count_steps(STUDIES[name], experiment)
-    n_missing = _train(names, experiment)
-    if n_missing:
-      print(f'left to another process: {n_missing} runs, and the costs')
-    else:
-      _do_the_rest(names, experiment, directory)
+    _do(names, experiment, directory)
   print(f'output    {_write_page(directory, experiment)}')
+
+
+def _do(names, experiment, directory):
+  """Does what the studies take, or as much of it as there is time for."""
+  limit = interruption.Limit()
+  try:
+    with interruption.time_limit(FLAGS.minutes) as limit:
+      for name in names:
+        _count_steps(STUDIES[name], experiment)
+      n_missing = _train(names, experiment)
+      if n_missing:
+        print(f'left to another process: {n_missing} runs, and the costs')
+      else:
+        _do_the_rest(names, experiment, directory)
+  except interruption.Interrupted as error:
+    if not limit.is_over:
+      raise
+    print(f'{error}, after {FLAGS.minutes:g} minutes; start it again for more')
 
 
 def _do_the_rest(names, experiment, directory):
@@ -108,8 +131,13 @@ def _read_flags(argv):
       raise UserError(
         f'--study: got {name!r}, expected some of {", ".join(STUDIES)}'
       )
-  if FLAGS.page and FLAGS['study'].present:
-    raise UserError('--study has no effect with --page; leave one of them out')
+  for name in ('study', 'minutes', 'costs'):
+    if FLAGS.page and FLAGS[name].present:
+      raise UserError(
+        f'--{name} has no effect with --page; leave one of them out'
+      )
+  if FLAGS.minutes is not None and not 0 < FLAGS.minutes < math.inf:
+    raise UserError(f'--minutes: got {FLAGS.minutes:g}, expected some above 0')
   is_elsewhere = FLAGS['output_dir'].present
   if FLAGS.config and not is_elsewhere:
     raise UserError(

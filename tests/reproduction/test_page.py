@@ -96,9 +96,9 @@ def found(tmp_path_factory):
   ]
   return Results(
     str(directory),
-    records,
-    costs,
-    steps,
+    {**records, 'gpu': []},
+    {**costs, 'gpu': []},
+    {**steps, 'gpu': []},
     operations,
     completions,
     trainings,
@@ -120,8 +120,10 @@ def test_each_study_has_a_section_and_a_row(text):
     assert f'| [{study.source}](#' in text
   before, heading, _ = text.partition('\n## Not run here\n')
   assert heading
-  [row] = [line for line in before.splitlines() if 'not run' in line]
-  assert row.startswith('| [Tables 2 and 3](#not-run-here) |')
+  table = before.partition('\n## ')[0]
+  gpu, prepared = [line for line in table.splitlines() if 'not run' in line]
+  assert gpu.startswith('| [Table 1](#cost-against-quality-on-a-gpu) |')
+  assert prepared.startswith('| [Tables 2 and 3](#not-run-here) |')
 
 
 def test_verdicts(text):

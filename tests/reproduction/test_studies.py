@@ -13,7 +13,7 @@ from trax_hourglass.reproduction.studies import EXPERIMENTS as TRAINED_ON
 from trax_hourglass.reproduction.studies import STUDIES
 
 MODEL = 'trax_hourglass.HourglassLM'
-EXPERIMENTS = ('text', 'tiny', 'photographs', 'lengths', 'chunks')
+EXPERIMENTS = ('text', 'tiny', 'gpu', 'photographs', 'lengths', 'chunks')
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,7 @@ def test_what_is_said_of_experiments(name):
 
   said = TRAINED_ON[name]
   size, length = bound('photo_patches.size'), bound('text_inputs.length')
+  length = length and f'{length:,}'
   inputs = 'text_inputs' if size is None else 'image_inputs'
   steps = copy.deepcopy(command.bound('train.steps'))
   assert f'{steps:,} steps of {bound(f"{inputs}.batch_size")} ' in said
@@ -85,7 +86,8 @@ def test_what_is_said_of_experiments(name):
   else:
     assert f'of {size}x{size} ' in said or 'as `photographs`' in said
   model = [bound(f'HourglassLM.{x}') for x in ('d_model', 'n_heads', 'dropout')]
-  assert model == [32 if name == 'tiny' else 64, 2, 0.0]
+  others = {'tiny': [32, 2, 0.0], 'gpu': [256, 4, 0.1]}
+  assert model == others.get(name, [64, 2, 0.0])
 
 
 def test_every_experiment_of_the_paper_is_prepared_once():

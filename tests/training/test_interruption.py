@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,40 @@ def test_best_evaluation_at_the_step_of_a_signal_keeps_its_checkpoint(tmp_path):
   assert steps == [9, 4]
   manifest = storage.verify(str(tmp_path / 'checkpoints/step_00000004'))
   assert manifest['metrics']['loss'] == losses[4]
+
+
+def test_a_time_limit_saves_and_stops(tmp_path):
+  watched = signal.SIGTERM, signal.SIGALRM
+  handlers = list(map(signal.getsignal, watched))
+  loop = small_loop(tmp_path)
+  loop.run(1)  # Compiles.
+  with (
+    interruption.time_limit(minutes=0.5 / 60) as limit,
+    pytest.raises(interruption.Interrupted, match='all saved'),
+  ):
+    loop.run(10**6)
+  assert limit.is_over
+  assert small_loop(tmp_path).step == loop.step > 1
+  assert handlers == list(map(signal.getsignal, watched))
+
+
+def test_a_time_limit_ends_what_watches_no_signal():
+  with (
+    interruption.time_limit(minutes=0.1 / 60) as limit,
+    pytest.raises(interruption.Interrupted) as stopped,
+  ):
+    time.sleep(60)
+  assert limit.is_over
+  assert stopped.value.exit_code == 128 + signal.SIGTERM
+
+
+def test_a_time_limit_that_is_not_reached():
+  with interruption.time_limit(minutes=0.1 / 60) as limit:
+    pass
+  time.sleep(0.2)
+  assert not limit.is_over
+  with interruption.time_limit(None) as limit:
+    assert not limit.is_over
 
 
 def test_the_number_of_a_signal_is_no_metric(tmp_path):

@@ -199,6 +199,7 @@ class Experiment:
       'seed': seed,
       'weights': sum(w.size for w in jax.tree.leaves(run.loop.model.weights)),
       'steps': run.loop.step,
+      'scored_on': run.score.source,
       'accuracy': float(accuracy[-1][1]),
       'curve': [[step, round(x, 4)] for step, x in curves['validation']],
     }

@@ -66,9 +66,9 @@ def _experiments():
       for name, what in EXPERIMENTS.items()
     ],
   ) + (
-    '\n\nAll have d_model 64, those of `tiny` 32; 2 heads and no dropout. The '
-    'learning rate is one for all models of a row, and tuned for none of them '
-    'but the Transformer-XL `6@1` of `tiny`.'
+    '\n\nAll have d_model 64 (`tiny` 32, `gpu` 256), 2 heads (`gpu` 4) and no '
+    'dropout (`gpu` 0.1). The learning rate is one for all models of a row, '
+    'and tuned for none of them but the Transformer-XL `6@1` of `tiny`.'
   )
 
 

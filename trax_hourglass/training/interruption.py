@@ -66,6 +66,51 @@ def watching():
     os.close(writer)
 
 
+class Limit:
+  """A time that is over or not.
+
+  Attributes:
+    is_over: Whether it is.
+  """
+
+  is_over = False
+
+
+@contextlib.contextmanager
+def time_limit(minutes: float | None):
+  """Gives a `Limit`, at whose end SIGTERM is sent: a run saves and stops.
+
+  Where nothing is `watching`, `Interrupted` is raised at once. A compilation
+  ends first, so leave room for one.
+
+  Args:
+    minutes: From now on; `None` for no limit.
+  """
+  limit = Limit()
+  if minutes is None:
+    yield limit
+    return
+
+  def end(signum, frame):
+    limit.is_over = True
+    signal.raise_signal(signal.SIGTERM)
+
+  def stop(signum, frame):
+    raise Interrupted(f'stopped by {signal.Signals(signum).name}', signum)
+
+  earlier = {
+    signum: signal.signal(signum, handler)
+    for signum, handler in ((signal.SIGALRM, end), (signal.SIGTERM, stop))
+  }
+  signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+  try:
+    yield limit
+  finally:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for signum, handler in earlier.items():
+      signal.signal(signum, handler)
+
+
 def _listen(reader):
   """Reads the signals' numbers as they come, whatever Python is at."""
   n_received = 0
