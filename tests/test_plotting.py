@@ -9,6 +9,7 @@ from trax.supervised import history as trax_history
 
 from trax_hourglass import plotting
 from trax_hourglass.layers.metrics import Measure
+from trax_hourglass.training import reports
 
 
 def _history(eval_metric):
@@ -67,3 +68,17 @@ def test_the_picture_says_on_which_images(tmp_path, monkeypatch):
   path = tmp_path / 'curve.png'
   plotting.plot_learning_curve(_history('loss'), str(path), measure)
   assert {'bits per dim', 'the old set\na note'} <= set(texts)
+
+
+def test_no_figure_where_all_steps_were_skipped(tmp_path, monkeypatch):
+  assert reports.format_loss(math.nan, Measure()) == 'loss n/a'
+  pictures = []
+  monkeypatch.setattr(
+    figure.Figure, 'savefig', lambda self, *_, **__: pictures.append(self)
+  )
+  history = _history('loss')
+  history.append('train', 'metrics/Loss', 300, math.nan)
+  plotting.plot_learning_curve(history, str(tmp_path / 'curve.png'))
+  [axes] = pictures[0].axes
+  labels = [line.get_label() for line in axes.lines]
+  assert labels == ['train, n/a', 'validation, 3.000']

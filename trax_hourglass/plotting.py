@@ -1,5 +1,7 @@
 """Pictures of training runs and of completed images."""
 
+import math
+
 from matplotlib import figure
 import tensorflow as tf
 from trax.supervised import history as trax_history
@@ -48,7 +50,8 @@ def plot_learning_curve(
   picture.suptitle('\n'.join(remarks), fontsize='small')
   for name, curve in learning_curves(history, measure).items():
     steps, values = zip(*curve, strict=True)
-    axes.plot(steps, values, marker='.', label=f'{name}, {values[-1]:.3f}')
+    last = 'n/a' if math.isnan(values[-1]) else f'{values[-1]:.3f}'
+    axes.plot(steps, values, marker='.', label=f'{name}, {last}')
   axes.grid(alpha=0.3)
   if axes.lines:
     axes.legend()

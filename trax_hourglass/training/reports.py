@@ -1,5 +1,6 @@
 """What a run shows of itself."""
 
+import math
 import sys
 
 import tqdm
@@ -41,6 +42,9 @@ def progress_bar(first: int, last: int, is_hidden: bool) -> tqdm.tqdm:
 
 
 def format_loss(nats: float, measure: Measure) -> str:
+  """Returns 'loss 2.1 nats, ...'; n/a where all steps were skipped."""
+  if math.isnan(nats):
+    return 'loss n/a'
   bits = nats_to_bits(nats)
   return f'loss {nats:.4f} nats, {bits:.4f} {measure.unit}'
 
