@@ -187,7 +187,7 @@ def _check_models():
   if FLAGS.generation:
     generation.Places.of(FLAGS.length, FLAGS.repeats)
   if FLAGS.table1:
-    _configure(table1.ROWS[0].hierarchy)
+    _configure(table1.ROWS[0].hierarchy).warn()
 
 
 @contextlib.contextmanager
@@ -307,9 +307,9 @@ def _table1(peak):
 
 
 def _configure(hierarchy):
-  """Reads the gin file of a row of Table 1, and --config."""
+  """Reads the gin file of a row of Table 1; returns what --config binds."""
   FLAGS.config_file = [table1.file_name(hierarchy)]
-  command.configure()
+  return command.configure()
 
 
 def _generation(peak):

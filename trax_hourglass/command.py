@@ -16,7 +16,9 @@ from trax.layers import base
 
 from trax_hourglass import (
   gin_errors,
+  gin_files,
   hosts,
+  overrides,
   runtime,
   safety,
   selectors,
@@ -185,19 +187,23 @@ def check_used(*names: str) -> None:
       raise UserError(f'--{flag.name} has no effect here; leave it out')
 
 
-def configure() -> None:
+def configure() -> overrides.Overrides:
   """Reads the gin files and bindings that the flags name.
 
   A file is looked for as given, then among those of this project. --model and
   --dataset may name what Trax has, or one of ours in place of it.
 
+  Returns:
+    What --config binds.
+
   Raises:
-    UserError: If gin cannot make sense of them, or they bind no model.
+    UserError: If gin cannot make sense of them, or they bind no model, or a
+      binding of --config cannot take effect.
   """
   gin.clear_config()
   selectors.forget_short()
   try:
-    _read_configuration()
+    given = _read_configuration()
   except UserError:
     raise
   except gin_errors.ERRORS as error:
@@ -211,6 +217,8 @@ def configure() -> None:
       'train.model is not bound; give a configuration, for example '
       '--config_file=quickstart.gin'
     )
+  given.check()
+  return given
 
 
 def evaluator():
@@ -251,12 +259,10 @@ def measure() -> metrics.Measure:
 
 
 def _read_configuration():
-  if FLAGS.safe:
-    safety.check_files(FLAGS.config_file or [])
-  for path in filter(os.path.isfile, FLAGS.config_file or []):
-    _check_is_text(path)
+  """Reads it; returns what --config binds."""
   model, dataset = map(_taken_from_flag, ('model', 'dataset'))
-  trainer._gin_parse_configs()
+  with gin_files.reading(safety.check if FLAGS.safe else None) as reader:
+    trainer._gin_parse_configs()
   if model:
     trax_bindings.take_over(model)
   elif _names_our_model():
@@ -264,16 +270,7 @@ def _read_configuration():
   trainer._jax_and_tf_configure_for_devices()
   if dataset:
     trax_inputs.replace(dataset)
-
-
-def _check_is_text(path):
-  try:
-    with open(path, encoding='utf-8') as file:
-      file.read()
-  except UnicodeDecodeError as error:
-    raise UserError(
-      f'{path}: got a file that is no text; give a gin file, in UTF-8'
-    ) from error
+  return overrides.Overrides(reader.sources, is_model_replaced=bool(model))
 
 
 def _taken_from_flag(name) -> str | None:

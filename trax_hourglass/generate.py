@@ -153,10 +153,10 @@ def _complete_images(origin):
   directory = FLAGS.output_dir or checkpoints.find_run(path)
   with directories.writable(os.path.expanduser(directory)):
     sampler = _sampler(path)
-    origin.report()
     completed = completion.complete(
       sampler, chosen, FLAGS.completions, **_how()
     )
+  origin.report()
   source = f'{images.name}, {split} split'
   for number, bits in zip(numbers, completed.bits, strict=True):
     figures = ' '.join(f'{x:.4f}' for x in bits)

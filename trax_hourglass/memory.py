@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
   command.check_used(*command.CONFIGURATION_FLAGS, 'log_level')
   check_positive(**{'--devices': FLAGS.devices})
   device_memory.simulate(FLAGS.devices)
-  command.configure()
+  overrides = command.configure()
   with command.building():
     sizes = _sizes()
     batch_size, length = sizes.batch_size, _length(sizes)
@@ -41,6 +41,7 @@ def main(argv: Sequence[str]) -> None:
       length,
       gin_values.value('trax_hourglass.Loop.device_batch_size'),
     )
+  overrides.warn()
   print(
     f'Of {batch_size} sequences of {length:,} tokens each of {FLAGS.devices} '
     f'devices takes {batch_size // FLAGS.devices}, in'

@@ -30,12 +30,13 @@ _MAX_POINTS = 1000
 def main(argv: Sequence[str]) -> None:
   command.start(argv)
   command.check_used(*command.CONFIGURATION_FLAGS, 'log_level')
-  command.configure()
+  overrides = command.configure()
   with command.building():
     name = bindings.function('train.lr_schedule_fn').__name__
     schedule, steps = bindings.schedule(), _steps()
     curve = learning_rates(schedule, steps)
     zeros = schedules.zero_rates(schedule, 1, steps)
+  overrides.warn()
   _plot(curve, zeros, name, FLAGS.output)
   peak, last = max(curve, key=lambda point: point[1]), curve[-1]
   for name, (step, rate) in {'peak': peak, 'end': last}.items():

@@ -1,7 +1,5 @@
 """gin files from elsewhere: code, unless no more is admitted than bindings."""
 
-import os
-
 import gin
 from gin import config_parser
 
@@ -11,21 +9,19 @@ from trax_hourglass.errors import UserError
 _PACKAGES = ('trax', 'trax_hourglass')
 
 
-def check_files(paths: list[str]) -> None:
+def check(path: str, text: str) -> None:
   """Raises `UserError` if a file does more than bind what is known.
 
-  It may import Trax and this package alone, include files that do no more, and
-  bind and name functions of theirs. Values are literals, as in every gin file.
+  It may import Trax and this package alone, and bind and name functions of
+  theirs. Values are literals, as in every gin file. Files that it includes are
+  checked when they are read.
 
   Args:
-    paths: Files as given to gin, which looks for those that are not there among
-      this project's.
+    path: The file's name, for the error.
+    text: Its content.
   """
-  for path in filter(os.path.isfile, paths):
-    with open(path, encoding='utf-8') as file:
-      text = file.read()
-    for statement in config_parser.ConfigParser(text, _Delegate(path)):
-      _check(path, statement)
+  for statement in config_parser.ConfigParser(text, _Delegate(path)):
+    _check(path, statement)
 
 
 def _check(path, statement):
@@ -34,7 +30,7 @@ def _check(path, statement):
       if statement.module.partition('.')[0] not in _PACKAGES:
         raise _refused(path, f'an import of {statement.module}')
     case config_parser.IncludeStatement():
-      check_files([statement.filename])
+      pass
     case config_parser.BindingStatement() | config_parser.BlockDeclaration():
       _check_known(path, statement.selector)
     case _:

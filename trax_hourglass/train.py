@@ -34,6 +34,7 @@ from trax_hourglass import (
   directories,
   evaluation,
   hosts,
+  operative,
   plotting,
 )
 from trax_hourglass.data import trax_sets
@@ -91,7 +92,7 @@ def run(argv: Sequence[str]) -> Run:
     Interrupted: If it was stopped, when all is saved.
   """
   command.start(argv, on_hosts=True)
-  command.configure()
+  overrides = command.configure()
   output_dir = _output_dir()
   with contextlib.ExitStack() as stack:
     with _new_directory(output_dir), command.building():
@@ -101,6 +102,8 @@ def run(argv: Sequence[str]) -> Run:
       seed = _seed(output_dir)
       evaluate = command.evaluator()
       loop = _build(output_dir, seed)
+      overrides.check_calls()
+      overrides.warn()
       loop.measure = dataclasses.replace(
         command.measure(), note=evaluation.caveat(loop.model)
       )
@@ -133,7 +136,7 @@ class _Loop(Loop):
       return
     summary_writer.text(
       'gin_config',
-      jaxboard.markdownify_operative_config_str(gin.operative_config_str()),
+      jaxboard.markdownify_operative_config_str(operative.text()),
     )
 
 
@@ -269,7 +272,7 @@ def _configuration(argv, seed) -> str:
     f'devices: {jax.device_count()} {jax.devices()[0].device_kind}',
   )
   lines = ['# ' + ' '.join(line.split()) for line in header]
-  return '\n'.join([*lines, '', gin.operative_config_str()])
+  return '\n'.join([*lines, '', operative.text()])
 
 
 def _directory():

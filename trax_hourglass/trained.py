@@ -7,6 +7,7 @@ from absl import flags
 
 from trax_hourglass import command
 from trax_hourglass.errors import UserError
+from trax_hourglass.overrides import Overrides
 from trax_hourglass.training import checkpoints, saved_configs
 
 FLAGS = flags.FLAGS
@@ -24,13 +25,16 @@ class Trained:
   Attributes:
     checkpoint: Its path.
     config_files: The gin files that configure it.
+    overrides: What --config binds.
   """
 
   checkpoint: str
   config_files: tuple[str, ...]
+  overrides: Overrides
 
   def report(self) -> None:
-    """Prints both on standard error."""
+    """Prints both, and what of --config has no effect, on standard error."""
+    self.overrides.warn()
     files = ', '.join(self.config_files) or '--config alone'
     for name, text in {
       'checkpoint': self.checkpoint,
@@ -52,8 +56,7 @@ def configure() -> Trained:
   if not FLAGS.config_file and (config := saved_configs.find(path)):
     FLAGS.config_file = [config]
   config_files = tuple(FLAGS.config_file or ())
-  command.configure()
-  return Trained(path, config_files)
+  return Trained(path, config_files, command.configure())
 
 
 def _checkpoint() -> str:

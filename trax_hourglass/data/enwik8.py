@@ -46,7 +46,8 @@ def enwik8(
     UserError: If there is no file, or it is not enwik8.
   """
   if path is None:
-    path = _find(os.path.expanduser(data_dir), download)
+    directory = os.path.abspath(os.path.expanduser(data_dir))
+    path = _find(directory, download)
   content = archives.read_bytes(path, member=ARCHIVE.member)
   _check(content, path)
   return text.Text.from_bytes('enwik8', content)

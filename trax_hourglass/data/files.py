@@ -97,9 +97,12 @@ def reading(source: str | os.PathLike) -> Iterator[None]:
       'one; fetch it again'
     ) from e
   except OSError as e:
+    at = ''
+    if isinstance(e, FileNotFoundError) and not os.path.isabs(source):
+      at = f' at {os.path.abspath(os.path.expanduser(source))}'
     raise UserError(
-      f'{source}: cannot be read ({e.strerror or e}); check that it is a file '
-      'that you may read'
+      f'{source}: cannot be read ({e.strerror or e}){at}; check that it is a '
+      'file that you may read'
     ) from e
 
 

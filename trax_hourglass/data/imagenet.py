@@ -212,7 +212,7 @@ def _imagenet(size, data_dir, version, download):
       'download: got True, expected False for the old set, which is no longer '
       'where it was; get its tar files elsewhere, they are checked'
     )
-  data_dir = os.path.expanduser(data_dir)
+  data_dir = os.path.abspath(os.path.expanduser(data_dir))
   return images.Images(
     name(size, version),
     {

@@ -117,8 +117,8 @@ def image_folder(path: str | os.PathLike) -> Images:
     UserError: If there is no image, one cannot be read, one is not in RGB, or
       two in a split differ in size.
   """
-  path = os.path.expanduser(path)
-  name = os.path.basename(os.path.abspath(path))
+  path = os.path.abspath(os.path.expanduser(path))
+  name = os.path.basename(path)
   folders = {split: os.path.join(path, split) for split in _SPLITS}
   loaders = {
     split: functools.cache(functools.partial(image_files.read_folder, folder))

@@ -72,7 +72,7 @@ def _images(name, tfds_name, size, splits, data_dir, cache_dir):
 
 def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
   if data_dir is not None:
-    data_dir = os.path.expanduser(data_dir)
+    data_dir = os.path.abspath(os.path.expanduser(data_dir))
   builder = tfds.builder(tfds_name, data_dir=data_dir)
   if not builder.is_prepared():
     raise UserError(

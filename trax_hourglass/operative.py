@@ -1,0 +1,97 @@
+"""The operative configuration: what gin was asked for, as a file.
+
+gin writes what is called in a scope as bound in that scope. Whatever is called
+through a macro has the macro's name for a scope, so for
+
+  TEXT = @trax_hourglass.text_file()
+  trax_hourglass.text_file.path = 'book.txt'
+
+gin writes `TEXT/trax_hourglass.text_file.path = 'book.txt'`, which no binding
+of `trax_hourglass.text_file.path` overrides.
+"""
+
+import collections
+import io
+import re
+
+import gin
+from gin import config_parser
+
+# How gin introduces what was called in a scope.
+_CALLED_IN_SCOPE = re.compile(r'^# Parameters for (\S+)/([^\s/]+):$', re.M)
+
+
+def text() -> str:
+  """Returns `gin.operative_config_str()`, each value in the scope it is bound.
+
+  So what it is overridden by is what overrides the original. Defaults, which
+  are bound in none, are written without a scope.
+  """
+  with gin.config._OPERATIVE_CONFIG_LOCK:
+    called = {}
+    for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items():
+      # Names of macros are scopes.
+      is_of_gin = selector.startswith('gin.')
+      called.setdefault((scope if is_of_gin else '', selector), {})
+      for name, value in values.items():
+        place = scope
+        if not is_of_gin:
+          place = supplier(gin.config._CONFIG, scope, selector, name) or ''
+        called.setdefault((place, selector), {})[name] = value
+  return gin.config._config_str(called)
+
+
+def enclosing(scope: str) -> list[str]:
+  """Returns the scopes whose bindings a call in a scope sees, itself first."""
+  parts = scope.split('/') if scope else []
+  return ['/'.join(parts[:i]) for i in range(len(parts), -1, -1)]
+
+
+def supplier(config: dict, scope: str, selector: str, name: str) -> str | None:
+  """Returns the scope whose binding a call in `scope` gets for a parameter."""
+  for place in enclosing(scope):
+    if name in config.get((place, selector), ()):
+      return place
+  return None
+
+
+def without_macro_scopes(content: str, path: str) -> str:
+  """Returns an operative configuration of gin's, as `text` would write it.
+
+  What was called in several scopes with one value was bound without a scope,
+  or might as well have been. Where values differ, the scopes stay. Files that
+  gin did not write are returned as they are.
+
+  Args:
+    content: The file's text.
+    path: Its name, for errors.
+  """
+  called = set(_CALLED_IN_SCOPE.findall(content))
+  if not called:
+    return content
+  lines = io.StringIO(content)
+  lines.name = path
+  bound = collections.defaultdict(list)
+  for statement in config_parser.ConfigParser(lines, _References()):
+    if isinstance(statement, config_parser.BindingStatement):
+      bound[statement.selector, statement.arg_name].append(statement)
+  lines = content.splitlines(keepends=True)
+  for (selector, _), statements in bound.items():
+    scoped = [statement for statement in statements if statement.scope]
+    if len({repr(statement.value) for statement in statements}) == 1 and all(
+      (statement.scope, selector) in called for statement in scoped
+    ):
+      for statement in scoped:
+        i = statement.location.line_num - 1
+        lines[i] = lines[i].removeprefix(f'{statement.scope}/')
+  return ''.join(lines)
+
+
+class _References(config_parser.ParserDelegate):
+  """Stands for `@name` and `%NAME` by what is written."""
+
+  def configurable_reference(self, scoped_configurable_name, evaluate):
+    return '@', scoped_configurable_name, evaluate
+
+  def macro(self, macro_name):
+    return '%', macro_name
