@@ -101,6 +101,7 @@ def test_a_run(tmp_path, monkeypatch):
     'seed': 0,
     'steps': 2,
     'weights': record['weights'],
+    'scored_on': 'chunks of 26 letters, validation split',
   }
   assert len(chunks.records()) == 1
   # Checkpoints go when a result is there.
