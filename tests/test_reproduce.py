@@ -354,6 +354,19 @@ def test_a_time_limit(tmp_path, monkeypatch, capsys):
   assert '2 of 4 accuracies as predicted' in page
 
 
+def test_a_run_that_another_process_has_just_done(tmp_path, monkeypatch):
+  """It removes the directory between its making here and its lock."""
+  experiment, original = Experiment('chunks', str(tmp_path)), locking.locked
+
+  def remove_and_lock(directory):
+    shutil.rmtree(directory)
+    return original(directory)
+
+  monkeypatch.setattr(locking, 'locked', remove_and_lock)
+  with experiment._at_work('a_seed0') as output_dir:
+    assert output_dir is None
+
+
 def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(

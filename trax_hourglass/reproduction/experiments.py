@@ -267,7 +267,11 @@ class Experiment:
     with contextlib.ExitStack() as stack:
       try:
         stack.enter_context(locking.locked(output_dir))
-      except locking.InUseError:
+      except UserError as error:
+        # The other process removes the directory when it is done.
+        is_gone = not os.path.isdir(output_dir)
+        if not (is_gone or isinstance(error, locking.InUseError)):
+          raise
         output_dir = None
       yield output_dir
 
