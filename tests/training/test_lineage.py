@@ -205,6 +205,32 @@ def test_checkpoint_of_trax_is_set_aside(tmp_path):
   assert small_loop(tmp_path).step == 5
 
 
+def test_file_that_a_loop_writes_for_trax_is_its_own(tmp_path, capsys):
+  loop = small_loop(tmp_path)
+  loop.run(2)
+  loop.save_checkpoint('model')
+  loop.run(1)
+  assert not capsys.readouterr().err
+  assert (
+    find_checkpoint(str(tmp_path)) == f'{_folder(tmp_path, 3)}/model.pkl.gz'
+  )
+  assert os.path.islink(tmp_path / 'model.pkl.gz')
+
+
+def test_loop_that_another_has_overtaken_goes_on_by_itself(tmp_path):
+  loop = small_loop(tmp_path)
+  loop.run(2)
+  before = _copy(loop)
+  small_loop(tmp_path, keep_last=1).run(3)
+  assert _steps(tmp_path) == [5]
+  loop._run_one_step = _is_killed
+  with pytest.raises(KeyError):
+    loop.run(1)
+  assert _steps(tmp_path) == [2]
+  _assert_has(tmp_path, before)
+  assert _aside(tmp_path) == ['step_00000005']
+
+
 def test_configurations_of_later_steps_are_set_aside(run):
   for name in ('config.gin', 'config_2.gin', 'config_6.gin'):
     (run / name).touch()

@@ -53,6 +53,10 @@ class Lineage:
     self.newest = _identity(path)
     self._own.add(self.newest)
 
+  def include(self, path: str) -> None:
+    """Counts a file of Trax's among the loop's, which has written it."""
+    self._own.add(_identity(path))
+
   def stored(self) -> list[storage.Stored]:
     """Returns the loop's checkpoints in step folders, the newest first."""
     return [one for one, name in self._step_folders() if name in self._own]

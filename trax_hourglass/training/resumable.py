@@ -213,6 +213,8 @@ class ResumableLoop(data_parallel.Loop):
     # Else Trax prints so every time.
     if self._output_dir is not None and self.is_chief:
       super().save_checkpoint(basename)
+      path = os.path.join(self._output_dir, basename + checkpoints.SUFFIX)
+      self._lineage.include(path)
 
   def _go_on(self):
     """Takes up what Trax has no place for in a checkpoint."""
@@ -236,7 +238,8 @@ class ResumableLoop(data_parallel.Loop):
     if self._output_dir is None:
       yield
       return
-    if self._saver is not None and self._saver.has_failed:
+    has_failed = self._saver is not None and self._saver.has_failed
+    if has_failed or self._lineage.newest_folder() is None:
       self._is_saved = False
     if self.is_chief and self._lineage.stored():
       self._set_aside_others()
