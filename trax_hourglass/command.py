@@ -25,9 +25,10 @@ from trax_hourglass import (
   trax_bindings,
   trax_inputs,
 )
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, reason
 from trax_hourglass.gin_values import bound
 from trax_hourglass.layers import metrics
+from trax_hourglass.training import interruption
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -84,12 +85,18 @@ std_logging.getLogger().addFilter(
 def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
-  A user's mistake prints one line and exits with 2. Ctrl-C exits with 130, a
-  run that SIGTERM stopped with 143. Where nobody reads the output any more, as
-  behind `| head`, the exit is 141, and quiet.
+  A user's mistake prints one line and exits with 2, as does an output that
+  cannot be written, for the disk may be full. Ctrl-C exits with 130, SIGTERM
+  with 143, SIGHUP with 129; all clean up before. Where nobody reads the output
+  any more, as behind `| head`, the exit is 141, and quiet.
   """
+  for name in ('stdout', 'stderr'):
+    if getattr(sys, name) is None:  # Closed by whoever started the process.
+      setattr(sys, name, open(os.devnull, 'w'))  # noqa: SIM115
   try:
-    yield
+    with interruption.raising():
+      yield
+      sys.stdout.flush()
   except UserError as error:
     _fail(error, error)
   except RuntimeError as error:
@@ -97,17 +104,39 @@ def exit_codes():
       raise
     _fail(f'devices: {error}; name one of this machine, such as cpu', error)
   except KeyboardInterrupt as error:
-    print(f'\n{str(error) or "interrupted"}', file=sys.stderr)
+    _print_error(f'\n{str(error) or "interrupted"}')
     raise SystemExit(getattr(error, 'exit_code', 130)) from error
-  except BrokenPipeError as error:
-    # Python flushes stdout once more when it ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(141) from error
+  except OSError as error:
+    if _can_print('\n'):  # Else what failed was lost, and a flush succeeds.
+      raise
+    if isinstance(error, BrokenPipeError):
+      raise SystemExit(141) from error
+    _fail(
+      f'stdout: cannot be written ({reason(error)}); let it go elsewhere', error
+    )
+  finally:
+    if not _can_print():
+      # Python flushes stdout once more when it ends.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _can_print(text=''):
+  """Returns whether stdout takes what was printed, and a text."""
+  try:
+    print(end=text, flush=True)
+  except OSError:
+    return False
+  return True
 
 
 def _fail(message, error):
-  print(f'error: {" ".join(str(message).split())}', file=sys.stderr)
+  _print_error(f'error: {" ".join(str(message).split())}')
   raise SystemExit(2) from error
+
+
+def _print_error(line):
+  with contextlib.suppress(OSError):  # It may be on a full disk, too.
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

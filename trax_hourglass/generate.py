@@ -158,9 +158,6 @@ def _complete_images(origin):
     )
   origin.report()
   source = f'{images.name}, {split} split'
-  for number, bits in zip(numbers, completed.bits, strict=True):
-    figures = ' '.join(f'{x:.4f}' for x in bits)
-    print(f'image {number}: {figures} bits per dim [{source}]')
   stem = os.path.join(os.path.expanduser(directory), 'completions')
   with tf.io.gfile.GFile(stem + '.json', 'w') as file:
     json.dump(
@@ -176,6 +173,9 @@ def _complete_images(origin):
       indent=1,
     )
   plotting.plot_completions(completed, source, stem + '.png')
+  for number, bits in zip(numbers, completed.bits, strict=True):
+    figures = ' '.join(f'{x:.4f}' for x in bits)
+    print(f'image {number}: {figures} bits per dim [{source}]')
   print(f'output    {stem}.png, {stem}.json')
 
 

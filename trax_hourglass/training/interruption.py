@@ -1,4 +1,7 @@
-"""SIGTERM and Ctrl-C: asked to stop, a run finishes its step and saves."""
+"""Signals: asked to stop, a run finishes its step and saves.
+
+They are Ctrl-C, SIGTERM, and SIGHUP where it is not ignored, as under nohup.
+"""
 
 import contextlib
 import os
@@ -6,12 +9,12 @@ import signal
 import sys
 import threading
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _END = 0  # No signal has that number.
 
 
 class Interrupted(KeyboardInterrupt):
-  """A run that stopped because it was asked to, all of it saved.
+  """A command that stopped because it was asked to; a run saves all before.
 
   Attributes:
     exit_code: What a command ends with: 128 and the signal's number.
@@ -30,6 +33,40 @@ class Watch:
   """
 
   signum = None
+
+
+@contextlib.contextmanager
+def raising():
+  """Lets signals end the body by an `Interrupted`, so that it cleans up.
+
+  Ctrl-C does so in Python by itself. Further signals are ignored meanwhile.
+  """
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+
+  def handle(signum, frame):
+    for other in handlers:
+      signal.signal(other, signal.SIG_IGN)
+    raise Interrupted(f'interrupted by {name(signum)}', signum)
+
+  signums = [signum for signum in _handled() if signum != signal.SIGINT]
+  handlers = {signum: signal.signal(signum, handle) for signum in signums}
+  try:
+    yield
+  finally:
+    for signum, handler in handlers.items():
+      signal.signal(signum, handler)
+
+
+def name(signum: int) -> str:
+  return signal.Signals(signum).name
+
+
+def _handled():
+  """Returns the signals to handle: nohup has SIGHUP ignored."""
+  is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+  return [s for s in _SIGNALS if not (s == signal.SIGHUP and is_ignored)]
 
 
 @contextlib.contextmanager
@@ -52,7 +89,7 @@ def watching():
   os.set_blocking(writer, False)
   listener = threading.Thread(target=_listen, args=(reader,), daemon=True)
   listener.start()
-  handlers = {signum: signal.signal(signum, handle) for signum in _SIGNALS}
+  handlers = {signum: signal.signal(signum, handle) for signum in _handled()}
   earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
   try:
     yield watch
@@ -119,12 +156,14 @@ def _listen(reader):
       continue
     n_received += 1
     if n_received == 1:
-      name = signal.Signals(signum).name
-      _print(f'\n{name}: finishing the step and saving; Ctrl-C stops at once')
+      _print(
+        f'\n{name(signum)}: finishing the step and saving; Ctrl-C stops at once'
+      )
     elif signum == signal.SIGINT:
       _print('\nstopped at once')
       os._exit(128 + signum)
 
 
 def _print(line):
-  print(line, file=sys.stderr, flush=True)
+  with contextlib.suppress(OSError):  # The terminal may be gone.
+    print(line, file=sys.stderr, flush=True)

@@ -7,10 +7,9 @@ import signal
 import time
 
 import jax
-import tqdm
 
 from trax_hourglass import devices
-from trax_hourglass.errors import UserError, warn
+from trax_hourglass.errors import UserError, reason, warn
 from trax_hourglass.layers.metrics import Measure
 from trax_hourglass.training import (
   accumulation,
@@ -65,6 +64,7 @@ class Loop(resumable.ResumableLoop):
     self._unread = None  # A step whose loss has not been read.
     self._watch = interruption.Watch()
     self._common_signum = 0  # Of a signal that some host was sent.
+    self._is_mute = False  # Whether the last line could not be printed.
     self._train_report = ''
     self._eval_reports = []
     self._warned_of_zero_rates = False
@@ -122,8 +122,8 @@ class Loop(resumable.ResumableLoop):
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end.
 
-    SIGTERM and Ctrl-C end it after the step that it is at. Whatever else ends
-    it, what was trained is saved first.
+    A signal ends it after the step that it is at, as does an output that nobody
+    reads any more. Whatever else ends it, what was trained is saved first.
 
     Raises:
       Interrupted: If it was ended so, when all is saved.
@@ -157,11 +157,14 @@ class Loop(resumable.ResumableLoop):
       self._save()
     self._eval_model.weights = self._model.weights
     if self._signum is not None:
-      saved = ', all saved; the same command goes on from there'
+      signum, saved = self._signum, ''
+      if self._output_dir:
+        saved = ', all saved; the same command goes on from there'
+      why = ' (nobody reads its output)' if signum == signal.SIGPIPE else ''
       raise interruption.Interrupted(
-        f'stopped by {signal.Signals(self._signum).name} at step {self.step}'
-        f'{saved if self._output_dir else ""}',
-        self._signum,
+        f'stopped by {interruption.name(signum)}{why} at step {self.step}'
+        f'{saved}',
+        signum,
       )
 
   def _warn_of_zero_rates(self, n_steps):
@@ -309,9 +312,17 @@ class Loop(resumable.ResumableLoop):
       self.log_summary(summaries, writer, 'summary_', 'eval')
     self._rng = key
     report = [f'step {self.step}', self._train_report, *self._eval_reports]
-    if not self.is_chief:
-      return
-    tqdm.tqdm.write('  '.join(filter(None, report)) + self.measure.remarks)
+    if self.is_chief:
+      self._say('  '.join(filter(None, report)) + self.measure.remarks)
+
+  def _say(self, line):
+    """Prints a line; where it cannot, training goes on, or stops when saved."""
+    error = reports.say(line)
+    if isinstance(error, BrokenPipeError):
+      self._watch.signum = self._watch.signum or signal.SIGPIPE
+    elif error and not self._is_mute:
+      warn(f'stdout: cannot be written ({reason(error)}); training goes on')
+    self._is_mute = error is not None
 
   def log_summary(
     self, values, summary_writer, value_prefix, log_prefix, stdout=True

@@ -41,6 +41,16 @@ def progress_bar(first: int, last: int, is_hidden: bool) -> tqdm.tqdm:
   )
 
 
+def say(line: str) -> OSError | None:
+  """Prints a line at once; returns the error if it cannot be printed."""
+  try:
+    tqdm.tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+  except OSError as error:
+    return error
+  return None
+
+
 def format_loss(nats: float, measure: Measure) -> str:
   """Returns 'loss 2.1 nats, ...'; n/a where all steps were skipped."""
   if math.isnan(nats):

@@ -1,0 +1,155 @@
+"""Output that cannot be written, signals: what was trained is saved first."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from tests.commands import arguments, fails, random_text
+from trax_hourglass import command, evaluate, generate, load_checkpoint, train
+from trax_hourglass.training import Loop
+
+
+@pytest.fixture(scope='module')
+def text(tmp_path_factory):
+  return random_text(tmp_path_factory)
+
+
+@contextlib.contextmanager
+def _full_disk():
+  with open('/dev/full', 'w') as file, contextlib.redirect_stdout(file):
+    yield
+
+
+@contextlib.contextmanager
+def _head(n_lines):
+  """Lets stdout be a pipe whose reader leaves after so many lines."""
+  reader, writer = os.pipe()
+
+  def read():
+    with open(reader) as file:
+      for _ in range(n_lines):
+        file.readline()
+
+  thread = threading.Thread(target=read)
+  thread.start()
+  try:
+    with open(writer, 'w') as file, contextlib.redirect_stdout(file):
+      yield thread
+  finally:
+    thread.join()
+
+
+def test_training_goes_on_where_reports_cannot_be_written(
+  text, tmp_path, capsys
+):
+  with _full_disk(), pytest.raises(SystemExit) as raised:
+    train.main(arguments(text, tmp_path))
+  assert raised.value.code == 2
+  assert capsys.readouterr().err.splitlines() == [
+    'warning: stdout: cannot be written (No space left on device); training '
+    'goes on',
+    'error: stdout: cannot be written (No space left on device); let it go '
+    'elsewhere',
+  ]
+  assert load_checkpoint(str(tmp_path))['step'] == 4
+  assert (tmp_path / 'learning_curve.png').exists()
+
+  # The other commands, on what was trained.
+  for main, flag in ((evaluate.main, ''), (generate.main, '--length=5')):
+    argv = ['command', f'--output_dir={tmp_path}', *filter(None, [flag])]
+    with _full_disk(), pytest.raises(SystemExit) as raised:
+      main(argv)
+    assert raised.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith('error: stdout: cannot be written (No space left')
+
+
+def test_training_stops_where_nobody_reads_its_reports(
+  text, tmp_path, capsys, monkeypatch
+):
+  def one_step(self, *args):
+    if self.step == 2:
+      reader.join()
+    return original(self, *args)
+
+  original = Loop._run_one_step
+  monkeypatch.setattr(Loop, '_run_one_step', one_step)
+  argv = arguments(text, tmp_path, 'train.steps = 9')
+  with pytest.raises(SystemExit) as raised, _head(1) as reader:
+    train.main(argv)
+  assert raised.value.code == 141
+  assert capsys.readouterr().err.splitlines() == [
+    '',
+    'stopped by SIGPIPE (nobody reads its output) at step 3, all saved; the '
+    'same command goes on from there',
+  ]
+  assert load_checkpoint(str(tmp_path))['step'] == 3
+
+
+@pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGHUP])
+def test_signal_while_building_leaves_nothing(
+  text, tmp_path, capsys, monkeypatch, signum
+):
+  def build(*_):
+    assert (tmp_path / 'a/b/.lock').exists()
+    os.kill(os.getpid(), signum)
+    os.kill(os.getpid(), signum)  # While it cleans up: no matter.
+    raise AssertionError('not reached')
+
+  handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)]
+  monkeypatch.setattr(train, '_build', build)
+  line = fails(capsys, arguments(text, tmp_path / 'a/b'), code=128 + signum)
+  assert line == f'interrupted by {signal.Signals(signum).name}'
+  assert not list(tmp_path.iterdir())
+  assert handlers == [
+    signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)
+  ]
+
+
+def test_sighup_stays_ignored(monkeypatch):
+  """As nohup asks."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+
+    @command.exit_codes()
+    def main():
+      os.kill(os.getpid(), signal.SIGHUP)
+      return 'done'
+
+    assert main() == 'done'
+  finally:
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_closed_streams(monkeypatch):
+  """As `>&-` leaves them."""
+
+  @command.exit_codes()
+  def main():
+    print('lost')
+    sys.stdout.flush()
+
+  monkeypatch.setattr(sys, 'stdout', None)
+  monkeypatch.setattr(sys, 'stderr', None)
+  main()
+
+
+def test_os_error_of_no_stream_keeps_its_traceback():
+  with pytest.raises(FileNotFoundError), command.exit_codes():
+    raise FileNotFoundError('a bug')
+
+
+def test_errors_are_told_by_the_exit_code_if_nothing_can_be_printed():
+  with (
+    open('/dev/full', 'w') as full,
+    contextlib.redirect_stdout(full),
+    contextlib.redirect_stderr(full),
+    pytest.raises(SystemExit) as raised,
+    command.exit_codes(),
+  ):
+    print('lost', flush=True)
+  assert raised.value.code == 2
