@@ -3,6 +3,8 @@
 from importlib import metadata
 import os
 from pathlib import Path
+import resource
+import signal
 import subprocess
 import sys
 
@@ -34,6 +36,20 @@ _SEVERAL_DEVICES = (
   'import sys, trax_hourglass; from tests.training import data_parallel_child;'
   'data_parallel_child.main(*sys.argv[1:])'
 )
+
+
+@pytest.fixture
+def disk():
+  """A function that makes every file full at so many bytes, or none."""
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+  def limit(n_bytes=before[0]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+
+  yield limit
+  limit()
+  signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.fixture(scope='session', autouse=True)

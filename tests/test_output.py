@@ -125,6 +125,40 @@ def test_sighup_stays_ignored(monkeypatch):
     signal.signal(signal.SIGHUP, before)
 
 
+def test_full_disk_costs_the_picture_alone(
+  text, tmp_path, disk, capsys, monkeypatch
+):
+  def plot_on_full_disk(*args):
+    disk(1000)
+    try:
+      plot(*args)
+    finally:
+      disk()
+
+  plot = train.plotting.plot_learning_curve
+  monkeypatch.setattr(train.plotting, 'plot_learning_curve', plot_on_full_disk)
+  train.main(arguments(text, tmp_path))
+  out, err = capsys.readouterr()
+  path = tmp_path / 'learning_curve.png'
+  assert f'warning: {path} cannot be written (File too large)\n' in err
+  assert 'score ' in out
+  assert load_checkpoint(str(tmp_path))['step'] == 4
+  assert not list(tmp_path.glob('learning_curve*'))
+
+
+def test_full_disk_leaves_no_part_of_a_configuration(tmp_path, disk, capsys):
+  path = tmp_path / 'config.gin'
+  train._save_config(tmp_path, 0, '# header\n\na = 1\n')
+  disk(10)
+  train._save_config(tmp_path, 0, '# header\n\na = 2\n')
+  disk()
+  assert path.read_text() == '# header\n\na = 1\n'
+  assert list(tmp_path.iterdir()) == [path]
+  assert capsys.readouterr().err == (
+    f'warning: {path} cannot be written (File too large)\n'
+  )
+
+
 def test_closed_streams(monkeypatch):
   """As `>&-` leaves them."""
 

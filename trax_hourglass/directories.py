@@ -6,7 +6,7 @@ import os
 
 import tensorflow as tf
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, reason, warn
 from trax_hourglass.training import locking
 
 
@@ -39,6 +39,23 @@ def writable(path: str) -> Iterator[None]:
     if made is not None and tf.io.gfile.exists(made):
       _remove(made, path)
     raise
+
+
+@contextlib.contextmanager
+def expendable(path: str) -> Iterator[str]:
+  """Gives a name to write to; the file takes the place of `path` at the end.
+
+  If it cannot be written, for the disk may be full, there is a warning: a run
+  does without it. What was at `path` stays, then.
+  """
+  part = f'{path}.part'
+  try:
+    yield part
+    os.replace(part, path)
+  except (OSError, tf.errors.OpError) as error:
+    with contextlib.suppress(OSError):
+      os.remove(part)
+    warn(f'{path} cannot be written ({reason(error)})')
 
 
 def _remove(made, path):

@@ -115,7 +115,8 @@ def run(argv: Sequence[str]) -> Run:
     seconds = time.time() - start_time
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
-      plotting.plot_learning_curve(loop.history, picture, loop.measure)
+      with directories.expendable(picture) as part:
+        plotting.plot_learning_curve(loop.history, part, loop.measure)
   return Run(loop, seconds, evaluate and evaluate(loop.eval_model))
 
 
@@ -253,7 +254,7 @@ def _save_config(output_dir, step, configuration):
       if _bindings(f.read()) == _bindings(configuration):
         return
     path = os.path.join(output_dir, f'config_{step}.gin')
-  with tf.io.gfile.GFile(path, 'w') as f:
+  with directories.expendable(path) as part, open(part, 'w') as f:
     f.write(configuration)
 
 

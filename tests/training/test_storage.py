@@ -281,6 +281,30 @@ def test_full_disk_stops_nothing_but_is_said(tmp_path, monkeypatch, capsys):
   assert _steps(tmp_path) == [6, 4, 2]
 
 
+def test_checkpoint_that_cannot_be_removed_is_said_to_be_no_other(
+  tmp_path, monkeypatch, capsys
+):
+  rmtree = shutil.rmtree
+
+  def fails(path, ignore_errors=False):
+    if path.endswith('.writing_step_00000001') and not ignore_errors:
+      raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    rmtree(path, ignore_errors)
+
+  monkeypatch.setattr(shutil, 'rmtree', fails)
+  small_loop(tmp_path, keep_last=1).run(5)
+  left = f'{tmp_path}/checkpoints/.writing_step_00000001'
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line == (
+    'warning: checkpoint of step 2 is written, but older ones cannot be '
+    f'removed ({left}: Permission denied)'
+  )
+  assert _steps(tmp_path) == [5]
+  assert small_loop(tmp_path, keep_last=1).step == 5
+  line = f'warning: {left}: cannot be removed (Permission denied)'
+  assert line in capsys.readouterr().err.splitlines()
+
+
 def test_error_that_is_no_matter_of_the_disk_is_raised(tmp_path, monkeypatch):
   def bug(*args, **kwargs):
     raise KeyError('a bug')

@@ -2,9 +2,7 @@
 
 import contextlib
 import glob
-import resource
 import shutil
-import signal
 
 import pytest
 import tensorflow as tf
@@ -25,20 +23,6 @@ def _events_before_damage(path):
     for event in tf.compat.v1.train.summary_iterator(path):
       numbers += [value.simple_value for value in event.summary.value]
   return numbers
-
-
-@pytest.fixture
-def disk():
-  """A function that makes every file full at so many bytes, or none."""
-  before = resource.getrlimit(resource.RLIMIT_FSIZE)
-  handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-  def limit(n_bytes=before[0]):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-  yield limit
-  limit()
-  signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_writes_what_trax_does(tmp_path):

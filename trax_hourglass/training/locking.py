@@ -30,9 +30,10 @@ def locked(directory: str):
     yield
     return
   with _locked(os.path.join(path, _NAME), directory) as file:
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {socket.gethostname()}')
-    file.flush()
+    owner = f'process {os.getpid()} on {socket.gethostname()}'
+    with contextlib.suppress(OSError):  # The disk may be full.
+      file.truncate(0)
+      os.write(file.fileno(), owner.encode())
     _held.add(path)
     try:
       yield

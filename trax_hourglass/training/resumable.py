@@ -10,7 +10,7 @@ from absl import logging
 from trax.supervised import training
 
 from trax_hourglass import hosts
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training import (
   batches,
   checkpoints,
@@ -179,7 +179,7 @@ class ResumableLoop(data_parallel.Loop):
     if directory is None and filename is None:
       with self._only_writer():
         if self._output_dir and self.is_chief:
-          storage.clean(self._output_dir)
+          self._clean()
         path = self._output_dir and checkpoints.newest_whole(
           self._output_dir, set_aside=self.is_chief
         )
@@ -207,6 +207,12 @@ class ResumableLoop(data_parallel.Loop):
     self._commit_to_device()
     if self._is_built:
       self._go_on()
+
+  def _clean(self):
+    try:
+      storage.clean(self._output_dir)
+    except OSError as error:
+      warn(f'{error.filename}: cannot be removed ({error.strerror})')
 
   def save_checkpoint(self, basename):
     """Writes a checkpoint as Trax does, which `load_checkpoint` reads, too."""

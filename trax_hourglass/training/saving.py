@@ -156,9 +156,7 @@ class Saver:
       self.path = storage.write(self._directory, step, writers, **facts)
       self.step = step
       self._lineage.add(self.path)
-      self._lineage.set_aside_others(step)
-      self._link()
-      storage.prune(self._directory, *self._retention, written=self.path)
+      self._tidy(step)
     except OSError as error:
       self._error = error
       warn(
@@ -167,6 +165,18 @@ class Saver:
       )
     except BaseException as error:  # Raised where it is waited for.
       self._error = error
+
+  def _tidy(self, step):
+    """Sets aside and removes what the checkpoint just written supersedes."""
+    try:
+      self._lineage.set_aside_others(step)
+      self._link()
+      storage.prune(self._directory, *self._retention, written=self.path)
+    except OSError as error:
+      warn(
+        f'checkpoint of step {step} is written, but older ones cannot be '
+        f'removed ({error.filename}: {error.strerror})'
+      )
 
   def _link(self):
     try:

@@ -196,6 +196,9 @@ def prune(
       that are not finite do not count.
     highest: The same of the highest value.
     written: The folder of the one just written, which is kept.
+
+  Raises:
+    OSError: If some cannot be removed; the others are.
   """
   manifests = {}
   for one in stored(directory):
@@ -214,14 +217,23 @@ def prune(
     }
     if values:
       kept.add(best(values, key=values.get))
+  errors = []
   for one in manifests:
     if one not in kept:
-      # Renamed first, so that none is ever there in part.
-      removed = os.path.join(
-        directory, FOLDER, _UNFINISHED + os.path.basename(one.path)
-      )
-      os.rename(one.path, removed)
-      shutil.rmtree(removed)
+      try:
+        _remove(one.path)
+      except OSError as error:
+        errors.append(error)
+  if errors:
+    raise errors[0]
+
+
+def _remove(path):
+  """Removes a checkpoint: renamed first, so that none is there in part."""
+  folder, name = os.path.split(path)
+  removed = os.path.join(folder, _UNFINISHED + name)
+  os.rename(path, removed)
+  shutil.rmtree(removed)
 
 
 def link_latest(directory: str, path: str) -> None:
