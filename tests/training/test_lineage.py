@@ -97,6 +97,17 @@ def test_what_does_not_lead_to_a_run_is_set_aside(run, trained, capsys):
   assert _aside(run, 2) == ['step_00000002', 'step_00000004']
 
 
+def test_new_loop_elsewhere_draws_the_batches_after_the_checkpoint(
+  run, trained, tmp_path
+):
+  loop = _loop(tmp_path / 'new')
+  loop.load_checkpoint(_folder(run, 2))
+  loop.run(8)
+  for x, y in zip(weights(loop), trained[1], strict=True):
+    np.testing.assert_array_equal(x, y)
+  assert _steps(run) == [10, 8, 6, 2]
+
+
 def test_a_step_that_is_trained_again_is_saved_again(tmp_path):
   loop = small_loop(tmp_path)
   loop.run(6)

@@ -21,6 +21,7 @@ from trax_hourglass.training import (
   options,
   reports,
   resumable,
+  undoing,
   user_code,
 )
 
@@ -186,7 +187,7 @@ class Loop(resumable.ResumableLoop):
     return self._watch.signum or 0
 
   def _train_one_step(self):
-    with self._undone_on_error():
+    with undoing.step_undone_on_error(self):
       before = self._which_task(self._step)
       self._step += 1
       self._task_index = self._which_task(self._step)
@@ -257,7 +258,10 @@ class Loop(resumable.ResumableLoop):
     if not self._sums.is_eval_due:
       return
     self._read_losses()
-    with self._undone_on_error(), self._forgotten_on_error():
+    with (
+      undoing.step_undone_on_error(self),
+      undoing.history_undone_on_error(self.history),
+    ):
       self._evaluate()
     for task in self._eval_tasks:
       task.labeled_data.mark_done()

@@ -293,40 +293,6 @@ class ResumableLoop(data_parallel.Loop):
     step = self._saver.step if self.is_chief else self.step
     return f'step {step} is saved; the same command goes on from there'
 
-  @contextlib.contextmanager
-  def _undone_on_error(self):
-    """Puts step, random key and layers back where the body raises.
-
-    A layer whose trace fails keeps the tracers that it was given for weights.
-    """
-    model, eval_model = self._model, self._eval_model
-    before = self._step, self._rng, model.weights, model.state
-    try:
-      yield
-    except BaseException:
-      self._step, self._rng, model.weights, model.state = before
-      eval_model.weights, eval_model.state = model.weights, model.state
-      raise
-
-  @contextlib.contextmanager
-  def _forgotten_on_error(self):
-    """Takes an evaluation out of the history where the body raises."""
-    history = self.history
-    before = {
-      (mode, metric): len(history.get(mode, metric))
-      for mode in history.modes
-      for metric in history.metrics_for_mode(mode)
-    }
-    try:
-      yield
-    except BaseException:
-      for mode, metrics in history._values.items():
-        for metric in list(metrics):
-          del metrics[metric][before.get((mode, metric), 0) :]
-          if not metrics[metric]:
-            del metrics[metric]
-      raise
-
   def _set_aside_others(self):
     try:
       self._lineage.set_aside_others(self.step)
