@@ -224,7 +224,7 @@ def test_page(done):
   assert '![Why vanilla layers](appendix_a1.png)' in page
   assert (done / 'appendix_a1.png').read_bytes().startswith(b'\x89PNG')
   assert '| `0@1 2@3 0@1` | 0.359 |' in page
-  assert '4 of 4 not run' in page  # Of Table 5.
+  assert '*Ours, early in training:* not run.' in page  # Of Table 5.
   assert '--config_file=table1/2x1_8x3_2x1.gin' in page
 
 
@@ -410,9 +410,9 @@ def test_other_settings_are_refused(done, monkeypatch, capsys):
   [
     (
       ['--study=table9'],
-      "--study: got 'table9', expected some of tiny, figure1",
+      "--study: got 'table9', expected some of when_it_pays, tiny, gpu,",
     ),
-    (['--study='], "--study: got '', expected some of tiny, figure1"),
+    (['--study='], "--study: got '', expected some of when_it_pays, tiny,"),
     (['--page', '--study=table5'], '--study has no effect with --page'),
     (['--page', '--nocosts'], '--costs has no effect with --page'),
     (['--minutes=0'], '--minutes: got 0, expected some above 0'),

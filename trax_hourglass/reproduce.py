@@ -33,16 +33,15 @@ from trax_hourglass.reproduction import (
   prepared,
   results,
 )
+from trax_hourglass.reproduction.claims import TEXT
+from trax_hourglass.reproduction.long_studies import GPU, TINY
 from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import (
   CHUNKS,
   COMPLETIONS,
-  GPU,
   LENGTHS,
   PHOTOGRAPHS,
   STUDIES,
-  TEXT,
-  TINY,
 )
 from trax_hourglass.training import interruption
 
@@ -273,11 +272,16 @@ def _write_page(directory, experiment):
     operations=experiment(LENGTHS).records(_OPERATIONS),
     completions=experiment(COMPLETIONS).records(),
     trainings=results.read(_trainings(directory), {}),
+    wanted={name: _n_runs(_variants(experiment(name))) for name in _TRAINED},
   )
   is_elsewhere = directory != _RESULTS
   path = os.path.join(directory, _PAGE) if is_elsewhere else _PAGE
   page.write(found, path)
   return path
+
+
+def _n_runs(variants):
+  return len(variants.runs(variants.variants)) + len(variants.candidates)
 
 
 def _variants(experiment):

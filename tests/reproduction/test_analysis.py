@@ -53,6 +53,7 @@ def test_together():
     analysis.together(verdicts)
     == '2 of 4 hold, 1 of 4 not resolved, 1 of 4 not run'
   )
+  assert analysis.together([analysis.Verdict('not run')] * 2) == 'not run'
 
 
 def test_lines_and_their_gap():

@@ -35,6 +35,8 @@ def found(tmp_path_factory):
         'seed': seed,
         'bits': made_up_bits(variant, seed),
         'weights': 1_000_000,
+        'steps': 3000,
+        'curve': [[250, 3.0], [3000, made_up_bits(variant, seed)]],
         'accuracy': 0.359 if variant.startswith('0@1 2@3 0@1') else 0.679,
       }
       for variant in (*of.variants, *of.evaluations)
@@ -62,8 +64,8 @@ def found(tmp_path_factory):
       {
         'variant': variant,
         'setting': '',
-        'length': 504,
-        'batch_size': 8,
+        'length': 240 if name == 'text' else 504,
+        'batch_size': 2 if name == 'text' else 8,
         'operations': 1e9 * (1 + i),
       }
       for i, variant in enumerate(of.variants)
@@ -102,6 +104,7 @@ def found(tmp_path_factory):
     operations,
     completions,
     trainings,
+    {'tiny': 16},
   )
 
 
@@ -120,15 +123,24 @@ def test_each_study_has_a_section_and_a_row(text):
     assert f'| [{study.source}](#' in text
   before, heading, _ = text.partition('\n## Not run here\n')
   assert heading
-  table = before.partition('\n## ')[0]
-  gpu, prepared = [line for line in table.splitlines() if 'not run' in line]
+  lines = before.partition('\n## ')[0].splitlines()
+  gpu, prepared = [line for line in lines if line.endswith('| not run |')]
   assert gpu.startswith('| [Table 1](#cost-against-quality-on-a-gpu) |')
   assert prepared.startswith('| [Tables 2 and 3](#not-run-here) |')
 
 
+def test_the_answer_comes_first(text):
+  before = text.partition('\n## ')[0]
+  answer = before.partition('**Does an Hourglass pay?** ')[2].splitlines()[0]
+  assert '(`6@1`), tiny and trained for long: at equal operations ' in answer
+  assert ' Early in training, at 1.4 million bytes' in answer
+  assert answer.endswith('On a GPU: not run.')
+  assert before.count('| early in training: ') == 8
+
+
 def test_verdicts(text):
   section = text.partition('## Shortened layers')[2].partition('\n## ')[0]
-  assert '*Ours:* 4 of 4 hold.' in section
+  assert '*Ours, early in training:* 4 of 4 hold.' in section
   assert (
     '| `1@1 8@3 1@1` | `1@1 4@3 1@1` | +0.400 | +0.400, +0.400, +0.400 '
     '| 0.020, `1@1 4@3 1@1` | 0.020 | holds |' in section
@@ -139,7 +151,7 @@ def test_verdicts(text):
 def test_a_larger_model_is_better_only_at_equal_cost(text):
   """Made-up costs are 1, 2, 3 and 4 times the first one's."""
   section = text.partition('## Other lengths')[2].partition('\n## ')[0]
-  [verdict] = [x for x in section.splitlines() if x.startswith('*Ours:*')]
+  [verdict] = [x for x in section.splitlines() if x.startswith('*Ours')]
   assert (
     'Hourglass 1@1 6@3 1@1, 2048: fewer bits, but at a higher cost '
     '(2.00 x memory, 2.00 x time of a step)' in verdict
@@ -170,7 +182,7 @@ def test_slopes_and_powers(text):
   )[0]
   assert 'change in bits for ten times the cost' in section
   assert '| seconds of a step | Transformer-XL | ' in section
-  assert '*Ours:* Hourglass: ' in section
+  assert '*Ours, early in training:* Hourglass: ' in section
   assert '; Hourglass, linear pooling: ' in section
   section = text.partition('## Operations of a level')[2].partition('\n## ')[0]
   assert '*Ours:* holds.' in section

@@ -85,6 +85,8 @@ def judge(difference: float, spread: float) -> str:
 def together(verdicts: Sequence[Verdict]) -> str:
   """Returns how many of a study's claims came out how."""
   words = [v.word for v in verdicts]
+  if set(words) == {NOT_RUN}:
+    return NOT_RUN
   return ', '.join(
     f'{words.count(word)} of {len(words)} {_of_many(word, words.count(word))}'
     for word in (HOLDS, FAILS, NOT_RESOLVED, NOT_RUN)

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 import dataclasses
 
+TEXT = 'text'  # The experiment that others are compared with.
+TRANSFORMER_XL = 'Transformer-XL'
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -70,3 +73,15 @@ class Study:
   def files(self) -> tuple[str, ...]:
     """The experiments it takes, which are called like their gin files."""
     return (*self.rows, *self.others)
+
+
+def family(name: str, *rows: Row) -> tuple[Row, ...]:
+  """Returns rows that are of one kind of model."""
+  return tuple(dataclasses.replace(row, family=name) for row in rows)
+
+
+def claims(
+  experiment: str, *pairs: tuple[str, str], baseline: str
+) -> tuple[Claim, ...]:
+  """Returns a claim for each pair of a better and a worse variant."""
+  return tuple(Claim(experiment, *pair, baseline) for pair in pairs)

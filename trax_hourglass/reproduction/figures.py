@@ -7,12 +7,8 @@ import statistics
 
 from trax_hourglass.benchmarks.report import MIB
 from trax_hourglass.reproduction import analysis, pictures, results, sections
-from trax_hourglass.reproduction.studies import (
-  CHUNKS,
-  LENGTHS,
-  TEXT,
-  TRANSFORMER_XL,
-)
+from trax_hourglass.reproduction.claims import TEXT, TRANSFORMER_XL
+from trax_hourglass.reproduction.studies import CHUNKS, LENGTHS
 
 _AS_PREDICTED = 'as predicted'
 # As often as they were measured.
@@ -63,6 +59,27 @@ def figure_1(name, study, found):
     'for what Table 8 in small says, on the same validation split.'
   )
   return sections.Section(_of_lines(lines), '\n\n'.join(parts), path)
+
+
+def gaps_at_equal_operations(study, found) -> list[float]:
+  """Returns by how many bits Hourglasses lie below, for each seed."""
+  costs = sections.costs_of(study, TEXT, found)
+  lines = {
+    family: analysis.lines_by_run(
+      found.records[TEXT],
+      [row.variant for row in rows],
+      {v: [cost['operations']] for v, cost in costs.items()},
+    )
+    for family, rows in _families(
+      row
+      for row in study.rows[TEXT]
+      if row.variant in costs
+      and results.values(found.records[TEXT], row.variant)
+    ).items()
+  }
+  if not {TRANSFORMER_XL, 'Hourglass'} <= lines.keys():
+    return []
+  return _gaps(lines, 'Hourglass')
 
 
 def _of_lines(lines):

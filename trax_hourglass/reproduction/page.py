@@ -2,16 +2,23 @@
 
 import os
 
-from trax_hourglass.reproduction import figures, prepared, sections
-from trax_hourglass.reproduction.studies import EXPERIMENTS, STUDIES
+from trax_hourglass.reproduction import figures, long_runs, prepared, sections
+from trax_hourglass.reproduction.claims import TEXT
+from trax_hourglass.reproduction.studies import (
+  EXPERIMENTS,
+  LENGTHS,
+  PHOTOGRAPHS,
+  STUDIES,
+)
 
 _HEADER = """\
 # The paper in small
 
 What two CPU cores can show of
-[arXiv:2110.13711](https://arxiv.org/abs/2110.13711): small models, trained for
-minutes on the embedded samples. Figures are *measured here* unless they stand
-in a column of the paper. This page is written from `results/*.json` by
+[arXiv:2110.13711](https://arxiv.org/abs/2110.13711): small models, trained on
+the embedded samples: most for minutes, early in training, and tiny ones for as
+long as two cores can. Figures are *measured here* unless they stand in a column
+of the paper. This page is written from `results/*.json` by
 
 ```bash
 python -m trax_hourglass.reproduce  # all of it; or one study: --study=table5
@@ -22,15 +29,17 @@ What is in `results` is not done again, and what was stopped goes on; another
 `gin/reproduction/NAME.gin` delete `results/NAME*.json`.
 
 Only the sign of a difference can be compared, for the models are much smaller
-than the paper's. Every model that is compared was run with three seeds. A
-difference of means counts if it is larger than the range of the three runs of a
-baseline, which each row names (the paper's App. D.1 reruns a baseline, too),
-and larger than that of either side; else it is *not resolved*. Of two equal
-models this rule would still call one better in about 5 of 100 comparisons. With
-the same seed all models see the same data in the same order, so the difference
-is given for each seed as well."""
+than the paper's. Every model that a verdict is given of was run with three
+seeds. A difference of means counts if it is larger than the range of the three
+runs of a baseline, which each row names (the paper's App. D.1 reruns a
+baseline, too), and larger than that of either side; else it is *not resolved*.
+Of two equal models this rule would still call one better in about 5 of 100
+comparisons. With the same seed all models see the same data in the same order,
+so the difference is given for each seed as well."""
 
 _SPECIAL = {
+  'when_it_pays': long_runs.when_it_pays,
+  'tiny': long_runs.figure_1,
   'figure1': figures.figure_1,
   'section3_1': figures.section_3_1,
   'figures6and7': figures.figures_6_and_7,
@@ -52,7 +61,12 @@ def write(found: sections.Results, path: str) -> None:
     for name, study in STUDIES.items()
   }
   folder = os.path.dirname(os.path.abspath(path))
-  parts = [_HEADER, _experiments(), _summary(made)]
+  parts = [
+    _HEADER,
+    long_runs.answer(made['when_it_pays'].verdict, made['gpu'].verdict, found),
+    _experiments(),
+    _summary(made),
+  ]
   parts += [_section(name, made[name], folder) for name in made]
   with open(path, 'w', encoding='utf-8') as file:
     file.write('\n\n'.join(parts) + '\n')
@@ -77,13 +91,18 @@ def _summary(made):
     ('', 'the paper says', 'ours in small'),
     [
       (
-        f'[{study.source}](#{_anchor(study.title)})',
+        f'[{study.source}](#{sections.anchor(study.title)})',
         study.says,
-        made[name].verdict,
+        ('early in training: ' if _is_early(study) else '')
+        + made[name].verdict,
       )
       for name, study in STUDIES.items()
     ],
   )
+
+
+def _is_early(study):
+  return not study.rows.keys().isdisjoint((TEXT, LENGTHS, PHOTOGRAPHS))
 
 
 def _section(name, section, folder):
@@ -91,7 +110,8 @@ def _section(name, section, folder):
   parts = [
     f'## {study.title}',
     f'{study.source}. *The paper:* {study.says}',
-    f'*Ours:* {section.verdict}.',
+    f'*Ours{", early in training" if _is_early(study) else ""}:* '
+    f'{section.verdict}.',
   ]
   if section.picture:
     place = os.path.relpath(section.picture, folder)
@@ -102,7 +122,3 @@ def _section(name, section, folder):
   made_by += [f'gin/reproduction/{file}.gin' for file in study.files]
   parts.append(', '.join(f'`{what}`' for what in made_by))
   return '\n\n'.join(parts)
-
-
-def _anchor(title):
-  return title.lower().replace(',', '').replace(' ', '-')

@@ -6,7 +6,7 @@ import statistics
 from matplotlib import figure, ticker
 
 from trax_hourglass.benchmarks import report
-from trax_hourglass.reproduction import analysis, results
+from trax_hourglass.reproduction import analysis, curves, results
 from trax_hourglass.reproduction.claims import Row
 
 
@@ -68,10 +68,11 @@ def cost_against_quality(
     costs: For each kind of cost, that of each variant.
     path: Where to write it.
   """
-  picture = figure.Figure(figsize=(10, 4.6), layout='constrained')
-  for axes, (label, cost) in zip(
-    picture.subplots(1, len(costs), sharey=True), costs.items(), strict=True
-  ):
+  picture = figure.Figure(
+    figsize=(max(6, 5 * len(costs)), 4.6), layout='constrained'
+  )
+  grid = picture.subplots(1, len(costs), sharey=True, squeeze=False)
+  for axes, (label, cost) in zip(grid[0], costs.items(), strict=True):
     for i, (family, rows) in enumerate(families.items()):
       color = f'C{i}'
       x, y = [], []
@@ -92,19 +93,96 @@ def cost_against_quality(
           color=color,
         )
       axes.plot(x, y, 'o', color=color, ms=4, label=family)
-      line = analysis.fit(x, y)
-      axes.plot(
-        line.costs,
-        [line.at(c) for c in line.costs],
-        color=color,
-        alpha=0.5,
-        linestyle='--',
-      )
+      if len(set(x)) > 1:
+        line = analysis.fit(x, y)
+        axes.plot(
+          line.costs,
+          [line.at(c) for c in line.costs],
+          color=color,
+          alpha=0.5,
+          linestyle='--',
+        )
     _scale_of_cost(axes, label)
-    axes.margins(x=0.12, y=0.14)
+    axes.margins(x=0.12)
     axes.grid(alpha=0.3)
     axes.legend(fontsize='x-small')
+  shown = [
+    bits_of_run
+    for rows in families.values()
+    for row in rows
+    for bits_of_run in results.values(records, row.variant)
+  ]
+  low, high = min(shown), max(shown)
+  height = max(high - low, 0.01)
+  # Room for the names above the points.
+  picture.axes[0].set_ylim(low - 0.08 * height, high + 0.28 * height)
   picture.axes[0].set_ylabel('bits per byte, validation')
+  report.save(picture, path)
+
+
+def gaps(
+  series: Mapping[str, Sequence[curves.Gap]],
+  bytes_per_step: int,
+  early: tuple[float, Sequence[float]] | None,
+  path: str,
+) -> None:
+  """Draws gaps over the bytes seen, seeds as a band.
+
+  Args:
+    series: Gaps at each evaluation, by what they are called.
+    bytes_per_step: What a model sees in a step.
+    early: Bytes seen and gaps of models early in training.
+    path: Where to write it.
+  """
+  picture = figure.Figure(figsize=(8, 4.6), layout='constrained')
+  axes = picture.subplots()
+  for i, (label, found) in enumerate(series.items()):
+    found = [gap for gap in found if gap.step > 1]  # At 1 nothing is learned.
+    x = [gap.step * bytes_per_step for gap in found]
+    n = max((len(gap.of_seeds) for gap in found), default=0)
+    seeds = 'mean and range of 3 seeds' if n == 3 else f'{n} of 3 seeds'
+    axes.plot(
+      x, [gap.mean for gap in found], color=f'C{i}', label=f'{label}, {seeds}'
+    )
+    axes.fill_between(
+      x,
+      [min(gap.of_seeds) for gap in found],
+      [max(gap.of_seeds) for gap in found],
+      color=f'C{i}',
+      alpha=0.2,
+      linewidth=0,
+    )
+  if early:
+    x, values = early
+    axes.plot([x] * 2, [min(values), max(values)], color='0.3')
+    axes.plot(
+      x,
+      statistics.fmean(values),
+      'o',
+      color='0.3',
+      label='early in training: d_model 64, at equal operations, 3 seeds',
+    )
+  axes.axhline(0, color='black', linewidth=0.8)
+  for y, words in ((0.97, 'Hourglass ahead'), (0.03, 'Transformer-XL ahead')):
+    axes.text(
+      0.99,
+      y,
+      words,
+      transform=axes.transAxes,
+      ha='right',
+      va='top' if y > 0.5 else 'bottom',
+      fontsize='small',
+      style='italic',
+    )
+  low, high = axes.get_ylim()
+  axes.set_ylim(min(low, -0.01), max(high, 0.02))
+  axes.set(xscale='log', xlabel='bytes seen')
+  axes.set_ylabel('bits per byte that the Hourglass takes fewer')
+  axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5, 7)))
+  axes.xaxis.set_major_formatter(ticker.EngFormatter('B'))
+  axes.minorticks_off()
+  axes.grid(alpha=0.3)
+  picture.legend(fontsize='x-small', loc='outside lower center', ncols=2)
   report.save(picture, path)
 
 

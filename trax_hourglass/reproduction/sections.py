@@ -23,6 +23,7 @@ class Results:
     operations: Of a level, for each kind and factor.
     completions: What was completed, if anything was.
     trainings: Operations of the paper's own experiments.
+    wanted: How many runs there will be, by experiment.
   """
 
   directory: str
@@ -32,6 +33,7 @@ class Results:
   operations: Sequence[dict]
   completions: Sequence[dict]
   trainings: Sequence[dict]
+  wanted: Mapping[str, int]
 
   def picture(self, name: str) -> str:
     return os.path.join(self.directory, f'{name}.png')
@@ -50,6 +52,11 @@ class Section:
   verdict: str
   body: str
   picture: str | None = None
+
+
+def anchor(title: str) -> str:
+  """Returns what a link to a heading points to."""
+  return title.lower().replace(',', '').replace(' ', '-')
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,19 +3,27 @@
 All numbers here are from the paper, arXiv:2110.13711.
 """
 
-import dataclasses
+import functools
 
-from trax_hourglass.reproduction.claims import Claim, Row, Study
+from trax_hourglass.reproduction import long_studies
+from trax_hourglass.reproduction.claims import (
+  TEXT,
+  TRANSFORMER_XL,
+  Claim,
+  Row,
+  Study,
+  claims,
+  family,
+)
 
-TEXT, TINY, GPU, PHOTOGRAPHS = 'text', 'tiny', 'gpu', 'photographs'
+PHOTOGRAPHS = 'photographs'
 LENGTHS, CHUNKS = 'lengths', 'chunks'
 COMPLETIONS = 'completions'
 
 # What each is trained on.
 EXPERIMENTS = {
   TEXT: 'the sample of Wikipedia: 3,000 steps of 2 windows of 240 bytes',
-  TINY: 'the sample of Wikipedia: 8,000 steps of 8 windows of 504 bytes',
-  GPU: 'enwik8, or the sample: 2,500 steps of 32 windows of 1,024 bytes',
+  **long_studies.EXPERIMENTS,
   LENGTHS: (
     'the sample of Wikipedia: 600 steps of 4 windows of 512 bytes, or of 1 of '
     '2,048'
@@ -26,10 +34,6 @@ EXPERIMENTS = {
 }
 
 
-def _family(name, *rows):
-  return tuple(dataclasses.replace(row, family=name) for row in rows)
-
-
 _BASE = '1@1 4@3 1@1'
 # kernels/blockwise.py; a length of 2048 is padded to 2049, if the factor is 3.
 _MEMORY_NOTE = (
@@ -37,43 +41,12 @@ _MEMORY_NOTE = (
   'larger ones head by head, in less memory. At length 2048 models without a '
   'factor of 3 have just so many, those with it a few more.'
 )
-TRANSFORMER_XL = 'Transformer-XL'
 
 
-def _claims(experiment, *pairs, baseline=_BASE):
-  return tuple(Claim(experiment, *pair, baseline) for pair in pairs)
-
+_claims = functools.partial(claims, baseline=_BASE)
 
 STUDIES = {
-  'tiny': Study(
-    title='Cost against quality, trained for long',
-    source='Figure 1 and Table 1, Section 4.2',
-    says=(
-      'At equal compute an Hourglass takes fewer bits than a Transformer-XL.'
-    ),
-    rows={
-      TINY: (
-        *_family(
-          TRANSFORMER_XL,
-          Row('3@1', '8@1', 1.151),
-          Row('4@1', '10@1', 1.128),
-          Row('6@1', '12@1', 1.115),
-          Row('9@1', '14@1', 1.102),
-          Row('6@1, 24000 steps'),
-        ),
-        *_family(
-          'Hourglass',
-          Row('1@1 4@3 1@1', '2@1 4@3 2@1', 1.128),
-          Row('2@1 8@3 2@1', '2@1 8@3 2@1', 1.111),
-          Row('2@1 8@2 2@1', '5@1 8@2 5@1', 1.079),
-          Row('2@1 8@3 2@1, 24000 steps'),
-        ),
-      )
-    },
-    claims=_claims(TINY, ('2@1 8@3 2@1', '6@1'), baseline='6@1'),
-    costs=(TINY,),
-    counts=(TINY,),
-  ),
+  **long_studies.STUDIES,
   'figure1': Study(
     title='Cost against quality, early in training',
     source='Figure 1, Section 4.2',
@@ -83,14 +56,14 @@ STUDIES = {
     ),
     rows={
       TEXT: (
-        *_family(
+        *family(
           TRANSFORMER_XL,
           Row('2@1', '6@1', 1.182),
           Row('3@1', '8@1', 1.151),
           Row('4@1', '10@1', 1.128),
           Row('6@1', '12@1', 1.115),
         ),
-        *_family(
+        *family(
           'Hourglass',
           Row('1@1 1@3 1@1', '2@1 1@3 2@1', 1.163),
           Row('1@1 2@3 1@1'),
@@ -98,7 +71,7 @@ STUDIES = {
           Row('1@1 8@3 1@1', '2@1 8@3 2@1', 1.111),
           Row('2@1 4@3 2@1'),
         ),
-        *_family(
+        *family(
           'Hourglass, linear pooling',
           Row('1@1 1@3 1@1, linear pooling', label='1@1 1@3 1@1'),
           Row('linear pooling', label=_BASE),
@@ -108,30 +81,6 @@ STUDIES = {
       )
     },
     costs=(TEXT,),
-  ),
-  'gpu': Study(
-    title='Cost against quality, on a GPU',
-    source='Table 1',
-    says=(
-      'In fewer hours than a Transformer-XL 12@1 an Hourglass comes to as few '
-      'bits, or fewer (1.115 and 1.111).'
-    ),
-    rows={
-      GPU: (
-        Row('12@1', '12@1', 1.115),
-        Row('2@1 8@3 2@1', '2@1 8@3 2@1', 1.111),
-        Row('3@1 8@3 3@1', '3@1 8@4 3@1', 1.109),
-      )
-    },
-    claims=_claims(
-      GPU,
-      ('2@1 8@3 2@1', '12@1'),
-      ('3@1 8@3 3@1', '12@1'),
-      ('3@1 8@3 3@1', '2@1 8@3 2@1'),
-      baseline='12@1',
-    ),
-    costs=(GPU,),
-    counts=(GPU,),
   ),
   'section3_1': Study(
     title='Operations of a level',
