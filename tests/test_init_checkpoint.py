@@ -182,7 +182,9 @@ def test_says_which_lengths_their_model_takes(capsys, checkpoint):
   binding = 'trax_hourglass.evaluate.length = 20'
   argv = [*_arguments(checkpoint('enwik8')), f'--config={binding}']
   line = fails(capsys, argv, main=evaluate.main)
-  assert 'cannot take 20 tokens; give a multiple of its total shorten' in line
+  assert 'an input of shape (8, 6, 8), (8, 20, 8)' in line
+  assert 'a multiple of its total shorten factor, here 3' in line
+  assert 'got 20; --model=trax_hourglass.HourglassLM takes any' in line
 
 
 def test_short_names_are_ambiguous_where_our_model_is_named(capsys, checkpoint):

@@ -12,12 +12,12 @@ import gin
 import jax
 import tensorflow as tf
 from trax import fastmath, trainer, trainer_flags
-from trax.layers import base
 
 from trax_hourglass import (
   gin_errors,
   gin_files,
   hosts,
+  layer_errors,
   overrides,
   runtime,
   safety,
@@ -143,18 +143,18 @@ def _print_error(line):
 def building():
   """Raises a `UserError` for whatever a configuration can do wrong.
 
-  That is, for a ValueError or OSError, also inside Trax's `LayerError`, for
-  arguments that gin found no binding for, and for a TypeError where gin called.
-  Anything else is a bug of ours, and keeps its traceback.
+  That is, for a ValueError or OSError, for arguments that gin found no binding
+  for, for a TypeError where gin called, and for what `layer_errors` tells of
+  Trax's layers. Anything else is a bug of ours, and keeps its traceback.
   """
   try:
     yield
   except Exception as error:
-    cause = error
-    while isinstance(cause, base.LayerError):
-      cause = cause.__context__
+    cause = layer_errors.cause(error)
     if gin_errors.is_unbound(cause):
       message = gin_errors.explained(cause)
+    elif message := layer_errors.one_line(error):
+      pass
     elif isinstance(cause, (ValueError, OSError, tf.errors.OpError)):
       message = gin_errors.one_line(cause)
     else:

@@ -11,13 +11,11 @@ trained with is used; standard error says which file that is. It may be a
 """
 
 from collections.abc import Sequence
-import contextlib
 import sys
 
 from absl import flags
 import numpy as np
 from trax import shapes, trainer_flags
-from trax.layers import base
 
 from trax_hourglass import bindings, command, hosts, trained
 from trax_hourglass.errors import UserError
@@ -62,26 +60,9 @@ def _read(argv):
         "'trax_hourglass.evaluate.text = @trax_hourglass.wikipedia_sample()'"
       )
     model = bindings.model('eval')
-    with _explained(evaluate.batch_shape):
-      tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
-      checkpoints.load_weights(model, source.checkpoint, tokens)
+    tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
+    checkpoints.load_weights(model, source.checkpoint, tokens)
   return evaluate, model, source
-
-
-@contextlib.contextmanager
-def _explained(batch_shape):
-  """Says of a model of Trax's that a length does not fit; it doesn't say so."""
-  try:
-    yield
-  except base.LayerError as error:
-    model = str(command.bound('train.model'))
-    if 'trax.models.' not in model:
-      raise
-    raise UserError(
-      f'{model}: cannot take {batch_shape[1]} tokens; give a multiple of its '
-      'total shorten factor, and of chunk_len with LSH attention, as '
-      'trax_hourglass.evaluate.length, or use @trax_hourglass.HourglassLM'
-    ) from error
 
 
 if __name__ == '__main__':

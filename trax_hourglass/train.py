@@ -34,6 +34,7 @@ from trax_hourglass import (
   directories,
   evaluation,
   hosts,
+  layer_errors,
   operative,
   plotting,
 )
@@ -111,13 +112,16 @@ def run(argv: Sequence[str]) -> Run:
         loop.configuration = _configuration(argv, seed)
         _save_config(output_dir, loop.step, loop.configuration)
     start_time = time.time()
-    loop.start()
+    with layer_errors.told():
+      loop.start()
     seconds = time.time() - start_time
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
       with directories.expendable(picture) as part:
         plotting.plot_learning_curve(loop.history, part, loop.measure)
-  return Run(loop, seconds, evaluate and evaluate(loop.eval_model))
+  with layer_errors.told():
+    score = evaluate and evaluate(loop.eval_model)
+  return Run(loop, seconds, score)
 
 
 class _Loop(Loop):
