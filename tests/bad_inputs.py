@@ -457,7 +457,7 @@ GIN = [
     'generate',
     'train.model = @trax.models.HourglassLM',
     "trax.models.HourglassLM has no mode 'predict'",
-    'give a gin file of @trax_hourglass.HourglassLM',
+    'give --model=trax_hourglass.HourglassLM',
   ),
   Case('benchmark', ('--table1', f'{_MODEL}.x = 1'), "'x'", _GIN, alone=True),
   Case('memory', 'train.model = 3', 'train.model: got 3', _BY_NAME),

@@ -12,6 +12,7 @@ import numbers
 import gin
 from trax import fastmath
 from trax.layers import base
+from trax.supervised import trainer_lib
 
 from trax_hourglass import command
 from trax_hourglass.errors import UserError, check_positive
@@ -26,6 +27,8 @@ _EXAMPLES = {
 def function(parameter: str) -> Callable:
   """Returns the function that is bound to a parameter of `train`.
 
+  Where none is, Trax's default, which the authors' files train with.
+
   Args:
     parameter: `'train.model'`, `'train.optimizer'` or `'train.lr_schedule_fn'`.
 
@@ -34,6 +37,9 @@ def function(parameter: str) -> Callable:
   """
   reference = command.bound(parameter)
   value = copy.deepcopy(reference)
+  name = parameter.removeprefix('train.')
+  if not _is_bound(name):
+    value = inspect.signature(trainer_lib.train).parameters[name].default
   is_function = inspect.isroutine(value) or inspect.isclass(value)
   if not is_function or str(reference).endswith('()'):
     raise UserError(

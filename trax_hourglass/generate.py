@@ -210,8 +210,8 @@ def _sampler(path) -> Sampler:
   """Returns a sampler of the configured model, with a checkpoint's weights."""
   if 'trax.models.HourglassLM' in str(command.bound('train.model')):
     raise UserError(
-      "trax.models.HourglassLM has no mode 'predict'; give a gin file of "
-      '@trax_hourglass.HourglassLM, which takes its weights'
+      "trax.models.HourglassLM has no mode 'predict'; give "
+      '--model=trax_hourglass.HourglassLM, which takes its weights'
     )
   with command.building():
     model = bindings.model('predict')
