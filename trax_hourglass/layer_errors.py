@@ -13,13 +13,14 @@ import re
 import traceback
 
 from absl import logging
+import gin
 import jax
 import numpy as np
 from trax import fastmath, layers, models
 from trax.layers import base
 
+from trax_hourglass import trax_bindings
 from trax_hourglass.errors import UserError
-from trax_hourglass.gin_values import bound, value
 
 # What a value that a user gives, or a shape that it leads to, ends in.
 _KINDS = (
@@ -72,13 +73,23 @@ def one_line(error: BaseException) -> str | None:
     if isinstance(inner, UserError):
       return str(inner)
     where, advice = _layer(error), _advice(error)
-  elif found := re.search(r"In call to configurable '(\S+)'", str(error)):
-    where, advice = found[1], '; correct its bindings'
+  elif name := _configurable(error):
+    where, advice = name, '; correct its bindings'
   else:
     return None
   if not isinstance(inner, _KINDS) or not _is_of_trax_layers(inner):
     return None
   return f'{where}: {type(inner).__name__}: {_text(inner)}{advice}'
+
+
+def _configurable(error):
+  """Returns the name of the layer or model of Trax's that gin was to make."""
+  found = re.search(r"In call to configurable '(\S+)'", str(error))
+  if not found or not found[1].isidentifier():
+    return None
+  selectors = gin.config._REGISTRY.matching_selectors(found[1])
+  of_layers = 'trax.layers.', 'trax.models.'
+  return found[1] if any(x.startswith(of_layers) for x in selectors) else None
 
 
 def _text(error):
@@ -88,17 +99,13 @@ def _text(error):
 
 def _advice(error):
   """Returns what to do where Trax's Hourglass cannot take a length."""
-  model, length = 'trax.models.HourglassLM', _n_tokens(error)
-  if model not in str(bound('train.model')) or not length:
-    return ''
-  factor = _total_shorten_factor(value(f'{model}.hierarchy', '6@3'))
-  layer = _innermost(error)._layer_name
-  if length % factor == 0 and not layer.endswith('SelfAttention'):
+  length, multiple = _n_tokens(error), trax_bindings.length_multiple()
+  if length % multiple == 0:
     return ''
   return (
-    f'; {model} takes lengths that are a multiple of its total shorten factor, '
-    f'here {factor}, and with attention in chunks, of chunk_len: got {length}; '
-    '--model=trax_hourglass.HourglassLM takes any'
+    f'; got {length} tokens, of which trax.models.HourglassLM takes a multiple '
+    f'of {multiple}, for its total shorten factor and the chunk_len of its '
+    'attention; --model=trax_hourglass.HourglassLM takes any number'
   )
 
 
@@ -110,10 +117,6 @@ def _n_tokens(error):
       return shape[1]
     error = error.__context__
   return 0
-
-
-def _total_shorten_factor(hierarchy):
-  return max(int(level.partition('@')[2]) for level in hierarchy.split())
 
 
 def _innermost(error):

@@ -23,8 +23,9 @@ import time
 from absl import flags
 import gin
 import jax
+import numpy as np
 import tensorflow as tf
-from trax import jaxboard, trainer, trainer_flags
+from trax import jaxboard, shapes, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
@@ -37,6 +38,7 @@ from trax_hourglass import (
   layer_errors,
   operative,
   plotting,
+  trax_bindings,
 )
 from trax_hourglass.data import trax_sets
 from trax_hourglass.errors import UserError
@@ -181,7 +183,7 @@ def _check_train_bindings():
   checkpoints.check_weights(
     bindings.model('eval'),
     checkpoints.find_checkpoint(path),
-    checkpoints.TOKENS,
+    shapes.ShapeDtype((1, trax_bindings.length_multiple()), np.int32),
   )
 
 

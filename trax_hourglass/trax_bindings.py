@@ -4,6 +4,10 @@
 edits a file. Ours has the same weights, so checkpoints fit either way.
 """
 
+import inspect
+import math
+import re
+
 import gin
 
 from trax_hourglass.errors import UserError
@@ -74,6 +78,41 @@ def take_over(model: str) -> None:
     gin.bind_parameter('train.model', _reference(_OURS, _scopes()))
     # So that a `config.gin` of the run says what it needs.
     gin.parse_config('import trax_hourglass')
+
+
+def length_multiple() -> int:
+  """Returns what Trax's Hourglass, as it is bound, divides a sequence by.
+
+  It takes multiples of that alone. Any other model's is 1.
+  """
+  model = without_macros(bound('train.model'))
+  if not is_reference(model) or model.configurable.selector != _THEIRS:
+    return 1
+  bindings = _effective(_THEIRS, model.scopes)
+  hierarchy = str(without_macros(bindings.get('hierarchy', '6@3')))
+  factors = re.findall(r'@(\d+)', hierarchy)
+  factor = max(map(int, factors), default=1)
+  vanilla, middle = (
+    _chunk_len(bindings.get(f'{kind}_attn_type'))
+    for kind in ('vanilla', 'middle')
+  )
+  return math.lcm(factor * middle, vanilla)
+
+
+def _chunk_len(found):
+  """Returns the length of the chunks of an attention type, 1 if it has none."""
+  function = without_macros(found)
+  if not is_reference(function):
+    return 1
+  configurable = function.configurable
+  bindings = _effective(configurable.selector, function.scopes)
+  default = inspect.signature(configurable.wrapped).parameters.get('chunk_len')
+  chunk_len = without_macros(
+    bindings.get('chunk_len', default and default.default)
+  )
+  if isinstance(chunk_len, int) and chunk_len > 0:
+    return chunk_len
+  return _chunk_len(bindings.get('pure_lsh_implementation'))
 
 
 def _scopes():
