@@ -1,5 +1,6 @@
 """Which files an `include` means."""
 
+import gin
 import pytest
 
 from tests.commands import fails
@@ -55,6 +56,17 @@ def test_each_include_is_beside_its_own_file(places):
   _write(places / 'inner/steps.gin', 'train.steps = 9\n')
   assert _read(top) == 9
   assert _read('../top.gin') == 9
+
+
+@pytest.mark.parametrize('name', ['tiny', 'gpu', 'lengths', 'chunks'])
+def test_ours_include_what_is_named_from_their_common_folder(name, places):
+  """gin/text.gin, not gin/reproduction/text.gin, which is beside them."""
+  _read(f'reproduction/{name}.gin')
+  model = gin.get_bindings(
+    'trax_hourglass.HourglassLM', resolve_references=False
+  )
+  assert 'downsampling_fn' not in model
+  assert 'evaluations' not in gin.get_bindings('trax_hourglass.reproduce')
 
 
 def test_an_include_may_be_absolute_or_at_home(places, monkeypatch):

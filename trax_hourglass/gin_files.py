@@ -3,7 +3,8 @@
 An included file is the one beside the file that includes it; where there is
 none but that file itself, it is looked for as any gin file is: in the current
 directory, then among this project's. gin itself never looks beside the
-including file.
+including file. This project's own files, in folders of experiments, are written
+for gin: what they include is named from the folder that holds them all.
 """
 
 from collections.abc import Callable, Iterator
@@ -76,7 +77,16 @@ class Reader:
         )
       return os.path.abspath(found)
     including = self._open[-1]
-    candidates.insert(0, os.path.join(os.path.dirname(including), path))
+    roots = [
+      place
+      for place in map(os.path.abspath, filter(None, places))
+      if including.startswith(os.path.join(place, ''))
+    ]
+    candidates = [
+      *(os.path.join(place, path) for place in roots),
+      os.path.join(os.path.dirname(including), path),
+      *candidates,
+    ]
     candidates = dict.fromkeys(map(os.path.abspath, candidates))
     found = [one for one in candidates if os.path.isfile(one)]
     # A file may have the name of what it builds on.
