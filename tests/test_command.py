@@ -6,7 +6,7 @@ import pytest
 from trax import layers as tl
 from trax import shapes
 
-from trax_hourglass import command
+from trax_hourglass import command, trax_inputs
 from trax_hourglass.errors import UserError
 
 
@@ -58,6 +58,20 @@ def test_building_names_what_is_not_bound(selector):
       "train.metrics = {'bits_per_dim': @trax_hourglass.BitsPerDim()}\n"
       "data_streams.dataset_name = 'downsampled_imagenet/32x32'",
       ' [downsampled_imagenet/32x32]',
+      'bits_per_dim',
+    ),
+    (
+      'INPUTS = @s/trax_hourglass.image_inputs\n'
+      'IMAGES = @trax_hourglass.photos32()\n'
+      'train.inputs = %INPUTS\n'
+      's/trax_hourglass.image_inputs.images = %IMAGES',
+      ' [photos32, the embedded photographs]',
+      'bits_per_dim',
+    ),
+    (
+      'train.inputs = @image_inputs\n'
+      'image_inputs.images = @trax_hourglass.photos32()',
+      ' [photos32, the embedded photographs]',
       'bits_per_dim',
     ),
     ('train.inputs = @trax_hourglass.text_inputs', '', 'bits_per_byte'),
@@ -113,3 +127,23 @@ def test_does_without_a_home(no_cache, monkeypatch, tmp_path):
   monkeypatch.setenv('HOME', str(tmp_path / 'file'))
   command._keep_compiled_programs()
   assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_finds_arguments_in_the_scope_of_a_function():
+  command.gin.clear_config()
+  command.gin.parse_config(
+    'INPUTS = @s/trax_hourglass.text_inputs\n'
+    'LENGTH = 5\n'
+    'train.inputs = %INPUTS\n'
+    's/trax_hourglass.text_inputs.length = %LENGTH\n'
+    'trax_hourglass.text_inputs.length = 7\n'
+    'trax_hourglass.text_inputs.batch_size = 3'
+  )
+  assert trax_inputs.selector() == 'trax_hourglass.text_inputs'
+  assert trax_inputs.sizes() == trax_inputs.Sizes(3, 3, 5)
+
+
+def test_an_evaluation_may_be_switched_off_by_a_macro():
+  command.gin.clear_config()
+  command.gin.parse_config('TEXT = None\ntrax_hourglass.evaluate.text = %TEXT')
+  assert command.evaluator() is None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import contextlib
-import copy
 import logging as std_logging
 import os
 import sys
@@ -16,6 +15,7 @@ from trax import fastmath, trainer, trainer_flags
 from trax_hourglass import (
   gin_errors,
   gin_files,
+  gin_values,
   hosts,
   layer_errors,
   overrides,
@@ -238,8 +238,8 @@ def configure() -> overrides.Overrides:
   except gin_errors.ERRORS as error:
     raise UserError(gin_errors.explained(error)) from error
   for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.
-    inputs = str(bound('train.inputs')).lstrip('@')
-    if FLAGS[name].value and 'trax_hourglass.' in inputs:
+    inputs = gin_values.selector('train.inputs')
+    if FLAGS[name].value and inputs.startswith(selectors.PREFIX):
       raise UserError(f'--{name} has no effect on {inputs}; bind its data')
   if bound('train.model') is None:
     raise UserError(
@@ -258,14 +258,14 @@ def evaluator():
   Raises:
     UserError: If both are.
   """
-  selectors = {
+  parameters = {
     'trax_hourglass.evaluate': 'text',
     'trax_hourglass.evaluate_images': 'images',
   }
   given = [
     selector
-    for selector, parameter in selectors.items()
-    if bound(f'{selector}.{parameter}') is not None
+    for selector, name in parameters.items()
+    if gin_values.without_macros(bound(f'{selector}.{name}')) is not None
   ]
   if len(given) > 1:
     raise UserError(
@@ -277,12 +277,13 @@ def evaluator():
 
 def measure() -> metrics.Measure:
   """Returns what the bits of the training data are counted over."""
-  if 'trax_hourglass.image_inputs' in str(bound('train.inputs')):
-    images = copy.deepcopy(bound('trax_hourglass.image_inputs.images'))
+  if gin_values.selector('train.inputs') == 'trax_hourglass.image_inputs':
+    images = gin_values.argument('train.inputs', 'images')
     return metrics.Measure('bits per dim', source=images.name)
-  if 'bits_per_dim' in str(bound('train.metrics')):
+  metrics_bound = gin_values.without_macros(bound('train.metrics'))
+  if 'bits_per_dim' in str(metrics_bound):
     names = ('data_streams.dataset_name', 'data.TFDS.dataset_name')
-    sources = filter(None, map(bound, names))
+    sources = filter(None, map(gin_values.value, names))
     return metrics.Measure('bits per dim', next(sources, None))
   return metrics.Measure()
 
@@ -313,7 +314,9 @@ def _taken_from_flag(name) -> str | None:
 
 def _names_our_model():
   """Returns whether a configuration binds anything of our HourglassLM."""
-  return 'trax_hourglass.' in str(bound('train.model')) or bool(
+  return gin_values.selector('train.model').startswith(
+    selectors.PREFIX
+  ) or bool(
     gin.get_bindings('trax_hourglass.HourglassLM', resolve_references=False)
   )
 

@@ -13,7 +13,6 @@ trained with is used; standard error says which file that is.
 
 import codecs
 from collections.abc import Sequence
-import copy
 import io
 import json
 import os
@@ -31,6 +30,7 @@ from trax_hourglass import (
   command,
   completion,
   directories,
+  gin_values,
   length_flag,
   plotting,
   trained,
@@ -75,7 +75,7 @@ def run(argv: Sequence[str]) -> None:
   command.start(argv)
   check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
   source = trained.configure()
-  if 'trax_hourglass.image_inputs' in str(command.bound('train.inputs')):
+  if gin_values.selector('train.inputs') == 'trax_hourglass.image_inputs':
     _check_unused('images', 'prompt', 'prompt_file', 'length')
     _complete_images(source)
   else:
@@ -144,7 +144,8 @@ def _writer():
 def _complete_images(origin):
   path = origin.checkpoint
   with command.building():
-    images, split = _bound('images'), _bound('eval_split') or 'validation'
+    images = gin_values.argument('train.inputs', 'images')
+    split = gin_values.argument('train.inputs', 'eval_split') or 'validation'
     images_lib.check_images(images)
     of_split = images.split(split)
   numbers = _numbers(len(of_split))
@@ -179,10 +180,6 @@ def _complete_images(origin):
   print(f'output    {stem}.png, {stem}.json')
 
 
-def _bound(name):
-  return copy.deepcopy(command.bound(f'trax_hourglass.image_inputs.{name}'))
-
-
 def _numbers(n_images) -> list[int]:
   """Returns the numbers of the images to complete."""
   for text in FLAGS.images or ['']:
@@ -195,10 +192,12 @@ def _numbers(n_images) -> list[int]:
 
 def _make_room(n_tokens):
   """Lets our model take a whole image, whatever its configuration says."""
-  limit = 'trax_hourglass.HourglassLM.max_inference_length'
-  if (command.bound(limit) or 0) < n_tokens:
+  model = gin_values.without_macros(command.bound('train.model'))
+  scope = '/'.join(getattr(model, 'scopes', ()))
+  name = 'max_inference_length'
+  if (gin_values.argument('train.model', name) or 0) < n_tokens:
     with gin.unlock_config():
-      gin.bind_parameter(limit, n_tokens)
+      gin.bind_parameter((scope, 'trax_hourglass.HourglassLM', name), n_tokens)
 
 
 def _how():
@@ -208,7 +207,7 @@ def _how():
 
 def _sampler(path) -> Sampler:
   """Returns a sampler of the configured model, with a checkpoint's weights."""
-  if 'trax.models.HourglassLM' in str(command.bound('train.model')):
+  if gin_values.selector('train.model') == 'trax.models.HourglassLM':
     raise UserError(
       "trax.models.HourglassLM has no mode 'predict'; give "
       '--model=trax_hourglass.HourglassLM, which takes its weights'

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import gin
 
-from trax_hourglass import hosts, operative
+from trax_hourglass import gin_values, hosts, operative
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.gin_files import Key
 
@@ -143,8 +143,8 @@ def _led_to(config) -> set[tuple[str, str]]:
   """
   waiting = [key for key in config if not key[1].startswith((_OURS, _MACRO))]
   for selector, condition in _CALLED.items():
-    bound = config.get(('', selector), {})
-    if condition is None or bound.get(condition) is not None:
+    bound = config.get(('', selector), {}).get(condition)
+    if condition is None or gin_values.without_macros(bound) is not None:
       waiting.append(('', selector))
   found = set()
   while waiting:

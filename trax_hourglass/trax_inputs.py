@@ -11,6 +11,7 @@ import dataclasses
 import gin
 import jax
 
+from trax_hourglass import gin_values
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.gin_values import bound, value
 from trax_hourglass.selectors import PREFIX
@@ -53,8 +54,7 @@ def selector() -> str:
   found = bound('train.inputs')
   if found is None:
     return 'trax.data.batcher'
-  configurable = getattr(found, 'configurable', None)
-  return configurable.selector if configurable else str(found)
+  return gin_values.selector('train.inputs') or str(found)
 
 
 def sizes() -> Sizes:
@@ -161,10 +161,12 @@ def _of_streams():
 
 
 def _of_ours(inputs):
-  batch_size = value(f'{inputs}.batch_size')
-  length = value(f'{inputs}.length')
+  names = 'batch_size', 'eval_batch_size', 'length'
+  batch_size, eval_batch_size, length = (
+    gin_values.argument('train.inputs', name) for name in names
+  )
   if length is not None:
     check_positive(**{f'{inputs}.length': length})
-  return Sizes(
-    batch_size, value(f'{inputs}.eval_batch_size', batch_size), length
-  )
+  if eval_batch_size is None:
+    eval_batch_size = batch_size
+  return Sizes(batch_size, eval_batch_size, length)

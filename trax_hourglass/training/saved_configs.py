@@ -23,11 +23,11 @@ def find(path: str) -> str | None:
       configuration; else the one in force at its step, beside it or in the
       output directory.
   """
-  folder = os.path.dirname(os.path.realpath(path))
-  names = storage.CONFIG, storage.MANIFEST
-  own, manifest = (os.path.join(folder, name) for name in names)
-  if os.path.exists(own) and os.path.exists(manifest):
-    return own
+  for folder in map(os.path.dirname, (path, os.path.realpath(path))):
+    names = storage.CONFIG, storage.MANIFEST
+    own, manifest = (os.path.join(folder, name) for name in names)
+    if os.path.exists(own) and os.path.exists(manifest):
+      return own
   for folder in (os.path.dirname(path), checkpoints.find_run(path)):
     if len(_by_step(folder)) > 1:
       found = in_force(folder, checkpoints.read_step(path))
