@@ -56,7 +56,8 @@ def test_finds_what_it_tests():
 def test_gin_files_exist():
   names = set(re.findall(r'--config_file=(\S+\.gin)', README))
   assert names
-  for name in names:
+  # Those in Trax's repository are in none of its packages.
+  for name in (name for name in names if not name.startswith('trax/')):
     assert (configurables.GIN_DIRECTORY / name).exists()
 
 
