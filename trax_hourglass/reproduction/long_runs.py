@@ -10,6 +10,7 @@ from trax_hourglass.reproduction import (
   analysis,
   curves,
   figures,
+  long_tables,
   pictures,
   results,
   sections,
@@ -19,13 +20,7 @@ from trax_hourglass.reproduction.long_studies import TINY
 from trax_hourglass.reproduction.sections import Results
 from trax_hourglass.reproduction.studies import STUDIES
 
-_MILLION = 1e6
-_SHOWN = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 48, 64, 80, 96)  # Million bytes.
-_OPERATIONS, _SECONDS = 'operations', 'seconds'
-_WORDS = {
-  analysis.HOLDS: 'Hourglass ahead',
-  analysis.FAILS: f'{TRANSFORMER_XL} ahead',
-}
+_OPERATIONS, _SECONDS = long_tables.OPERATIONS, long_tables.SECONDS
 _FIGURE_1 = STUDIES['figure1']
 
 
@@ -33,18 +28,18 @@ def figure_1(name, study, found):
   """Compares bits and costs at the end of training (Figure 1)."""
   rows, costs = study.rows[TINY], _costs(found)
   parts = [
-    _progress(found),
+    long_tables.progress(found),
     sections.bits_table(TINY, rows, found),
-    _trials_table(found),
+    long_tables.trials(found),
   ]
-  parts.append(_costs_table(costs, [row.variant for row in rows]))
+  parts.append(long_tables.costs_of_steps(costs, [row.variant for row in rows]))
   at_end = {
     (claim, kind): gaps[-1]
     for claim in study.claims
     for kind in costs
     if (gaps := _gaps(found, claim, costs[kind]))
   }
-  parts.append(_ends_table(at_end, costs))
+  parts += [long_tables.ends(at_end, costs), study.note]
   families = _families(rows, costs[_OPERATIONS], found)
   path = None
   if families:
@@ -67,12 +62,12 @@ def when_it_pays(name, study, found):
   of_kind = {kind: _gaps(found, pair, costs[kind]) for kind in costs}
   of_kind = {kind: gaps for kind, gaps in of_kind.items() if gaps}
   if not of_kind:
-    return sections.Section(analysis.NOT_RUN, _progress(found))
+    return sections.Section(analysis.NOT_RUN, long_tables.progress(found))
   per_step = _bytes_per_step(found, TINY)
   series = {f'at equal {kind}': gaps for kind, gaps in of_kind.items()}
-  parts = [_progress(found)]
+  parts = [long_tables.progress(found)]
   parts += [
-    f'At equal {kind}:\n\n{_gaps_table(gaps, per_step)}'
+    f'At equal {kind}:\n\n{long_tables.gaps_over_bytes(gaps, per_step)}'
     for kind, gaps in of_kind.items()
   ]
   more = _gaps(found, longer, costs[_OPERATIONS])
@@ -82,7 +77,7 @@ def when_it_pays(name, study, found):
     parts.append(
       f'{more[-1].step:,} steps, where the Hourglass does {ratio:.2f} times '
       'the operations, which nothing corrects:\n\n'
-      + _gaps_table(more, per_step)
+      + long_tables.gaps_over_bytes(more, per_step)
     )
   parts.append(
     f'`{pair.better}` against `{pair.worse}`, whose bits are moved to the cost '
@@ -128,8 +123,9 @@ def answer(pays: str, on_gpu: str, found: Results) -> str:
     word = analysis.judge(statistics.fmean(gaps), max(gaps) - min(gaps))
     doubt = f', which is {word}' if word == analysis.NOT_RESOLVED else ''
     sentences.append(
-      f'Early in training, at {n_bytes / _MILLION:.1f} million bytes, with '
-      f'd_model 64 and at equal operations: {_lead(statistics.fmean(gaps))}'
+      f'Early in training, at {n_bytes / long_tables.MILLION:.1f} million '
+      'bytes, with d_model 64 and at equal operations: '
+      f'{_lead(statistics.fmean(gaps))}'
       f'{doubt}.'
     )
   return ' '.join([*sentences, f'On a GPU: {on_gpu}.'])
@@ -151,20 +147,16 @@ def _costs(found: Results) -> dict[str, dict[str, float]]:
 
 def _gaps(found, claim: Claim, costs: Mapping[str, float]):
   """Returns gaps of a claim's two sides, with runs of as many steps."""
-  steps = _steps(claim.better)
+  steps = long_tables.steps(claim.better)
   family = [
     row.variant
     for row in STUDIES['tiny'].rows[TINY]
-    if row.family == TRANSFORMER_XL and _steps(row.variant) == steps
+    if row.family == TRANSFORMER_XL and long_tables.steps(row.variant) == steps
   ]
   known = {
     name: costs[name] for name in (*family, claim.better) if name in costs
   }
   return curves.gaps(found.records[TINY], claim.better, claim.worse, known)
-
-
-def _steps(variant):
-  return variant.partition(', ')[2]
 
 
 def _bytes_per_step(found, experiment):
@@ -186,121 +178,9 @@ def _families(rows, costs, found):
   families = {}
   for row in rows:
     there = results.values(found.records[TINY], row.variant)
-    if there and row.variant in costs and not _steps(row.variant):
+    if there and row.variant in costs and not long_tables.steps(row.variant):
       families.setdefault(row.family, []).append(row)
   return families
-
-
-def _progress(found):
-  """Says how many runs there are, if not all are."""
-  n, wanted = len(found.records[TINY]), found.wanted[TINY]
-  if n >= wanted:
-    return ''
-  return (
-    f'**Not complete:** {n} of {wanted} runs are there; what follows is of '
-    'these.'
-  )
-
-
-def _trials_table(found):
-  records = found.records[TINY]
-  there = [r for r in records if r['variant'].startswith('peak ')]
-  if not there:
-    return ''
-  chosen = {r['chosen'] for r in records if 'chosen' in r}
-  return sections.table(
-    ('peak of the learning rate', 'steps', '`6@1`, bits per byte', ''),
-    [
-      (
-        r['variant'].removeprefix('peak '),
-        f'{r["steps"]:,}',
-        f'{r["bits"]:.3f}',
-        'chosen for all' if r['variant'] in chosen else '',
-      )
-      for r in there
-    ],
-  )
-
-
-def _costs_table(costs, variants):
-  if not costs[_OPERATIONS]:
-    return ''
-  seconds = costs.get(_SECONDS, {})
-  return sections.table(
-    ('', 'operations of a step', 'seconds of a step'),
-    [
-      (
-        f'`{variant}`',
-        f'{costs[_OPERATIONS][variant] / 1e9:.2f} G',
-        f'{seconds[variant]:.3g}' if variant in seconds else 'not measured',
-      )
-      for variant in variants
-      if variant in costs[_OPERATIONS] and not _steps(variant)
-    ],
-  )
-
-
-def _ends_table(at_end, costs):
-  if not at_end:
-    return ''
-  return sections.table(
-    (
-      'Hourglass',
-      'at equal',
-      'cost, `6@1` = 1',
-      'bits fewer than a Transformer-XL',
-      'each seed',
-      'largest range',
-      '',
-    ),
-    [
-      (
-        f'`{claim.better}`',
-        kind,
-        f'{costs[kind][claim.better] / costs[kind][claim.worse]:.2f}',
-        f'{gap.mean:+.3f}',
-        ', '.join(f'{x:+.3f}' for x in gap.of_seeds),
-        f'{gap.largest:.3f}' if len(gap.of_seeds) > 1 else '-',
-        _word(gap),
-      )
-      for (claim, kind), gap in at_end.items()
-    ],
-  )
-
-
-def _gaps_table(gaps: Sequence[curves.Gap], per_step):
-  """Returns gaps at some of the evaluations, the last one with them."""
-  by_place = {}
-  for gap in gaps:
-    for place in _SHOWN:
-      # The first evaluation from there on, unless it is much later.
-      if place <= gap.step * per_step / _MILLION < 1.3 * place:
-        by_place.setdefault(place, gap)
-  shown = [*by_place.values()]
-  shown += [] if gaps[-1] in shown else [gaps[-1]]
-  return sections.table(
-    ('million bytes seen', 'gap', 'each seed', 'largest range', ''),
-    [
-      (
-        f'{gap.step * per_step / _MILLION:.1f}',
-        f'{gap.mean:+.3f}',
-        ', '.join(f'{x:+.3f}' for x in gap.of_seeds),
-        f'{gap.largest:.3f}' if len(gap.of_seeds) > 1 else '-',
-        _word(gap),
-      )
-      for gap in shown
-    ],
-  )
-
-
-def _word(gap: curves.Gap) -> str:
-  """Returns the word for a gap, with the reason if there is too little."""
-  n = len(gap.of_seeds)
-  if n < analysis.SEEDS:
-    return f'{analysis.NOT_RESOLVED}: {n} of {analysis.SEEDS} seeds'
-  if gap.shift is None:
-    return f'{analysis.NOT_RESOLVED}: not at equal cost'
-  return _WORDS.get(gap.word, gap.word)
 
 
 def _lead(bits: float) -> str:
@@ -310,7 +190,7 @@ def _lead(bits: float) -> str:
 
 
 def _at_end(gap):
-  return f'{_word(gap)} ({gap.mean:+.3f} bits)'
+  return f'{long_tables.word(gap)} ({gap.mean:+.3f} bits)'
 
 
 def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
@@ -318,7 +198,7 @@ def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
   last = gaps[-1]
 
   def seen(gap):
-    return f'{gap.step * per_step / _MILLION:.0f} million bytes'
+    return f'{gap.step * per_step / long_tables.MILLION:.0f} million bytes'
 
   if last.word == analysis.HOLDS:
     first = curves.since(gaps, [analysis.HOLDS])
@@ -333,7 +213,9 @@ def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
       f'{-most.mean:.3f} at {seen(most)}'
     )
   if last.shift is None or len(last.of_seeds) < analysis.SEEDS:
-    return f'{_word(last)}; so far, at {seen(last)}, {_lead(last.mean)}'
+    return (
+      f'{long_tables.word(last)}; so far, at {seen(last)}, {_lead(last.mean)}'
+    )
   first = curves.since(gaps, [analysis.HOLDS, analysis.NOT_RESOLVED])
   return (
     f'the Hourglass catches up at {seen(first)}; at {seen(last)} '

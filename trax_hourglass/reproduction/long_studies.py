@@ -81,6 +81,15 @@ STUDIES = {
     ),
     costs=(TINY,),
     counts=(TINY,),
+    note=(
+      'Models, seeds, order of runs and the rule for a verdict were written '
+      'into `gin/reproduction/tiny.gin` before the first run. The learning '
+      'rate was chosen on the Transformer-XL `6@1` alone, with short runs, and '
+      'serves all. The pair `6@1` and `2@1 8@3 2@1` has three seeds, what '
+      'brackets it one, and so no verdict. Bits of a Transformer-XL that costs '
+      'what an Hourglass does are interpolated between the two around it. '
+      'Operations are counted; seconds are measured when nothing else runs.'
+    ),
   ),
   'gpu': Study(
     title='Cost against quality, on a GPU',
@@ -105,5 +114,10 @@ STUDIES = {
     ),
     costs=(GPU,),
     counts=(GPU,),
+    note=(
+      '`make gpu` runs it, nine minutes at a time: it installs what it needs, '
+      'saves, and goes on when it is called again. The design stands in '
+      '`gin/reproduction/gpu.gin`.'
+    ),
   ),
 }
