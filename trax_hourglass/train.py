@@ -158,6 +158,11 @@ def _build(output_dir, seed) -> _Loop:
   try:
     with trax_sets.checked():
       return trainer_lib.train(output_dir=output_dir)
+  except StopIteration as error:
+    raise UserError(
+      'train.inputs: got a stream without a batch, expected some to train on '
+      'and to evaluate with'
+    ) from error
   except AttributeError as error:
     bindings.check_inputs(error)
     raise

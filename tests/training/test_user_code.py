@@ -256,11 +256,11 @@ def test_full_disk_is_said_beside_the_error(tmp_path, monkeypatch):
 
 
 @gin.configurable(module='tests')
-def ending_inputs():
-  """Streams of 2 batches besides the first to train on, endless ones else."""
+def ending_inputs(n_batches=3):
+  """Streams of so many batches to train on, endless ones else."""
   inputs = gin.get_configurable('trax_hourglass.text_inputs')()
   return trax_inputs.Inputs(
-    lambda n: itertools.islice(inputs.train_stream(n), 3),
+    lambda n: itertools.islice(inputs.train_stream(n), n_batches),
     inputs.eval_stream,
   )
 
@@ -279,3 +279,8 @@ def test_command_says_so_in_one_line(tmp_path_factory, tmp_path, capsys):
     train.main(argv)
   assert capsys.readouterr().err.splitlines()[-1] == line
   assert load_checkpoint(str(tmp_path))['step'] == 2
+  argv = [*argv, '--config=tests.ending_inputs.n_batches = 0']
+  with pytest.raises(SystemExit):
+    train.main(argv)
+  line = capsys.readouterr().err.splitlines()[-1]
+  assert line.startswith('error: train.inputs: got a stream without a batch')

@@ -4,12 +4,15 @@ They are Ctrl-C, SIGTERM, and SIGHUP where it is not ignored, as under nohup.
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
+import time
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SECONDS_TO_CLEAN_UP = 5
 _END = 0  # No signal has that number.
 
 
@@ -39,16 +42,22 @@ class Watch:
 def raising():
   """Lets signals end the body by an `Interrupted`, so that it cleans up.
 
-  Ctrl-C does so in Python by itself. Further signals are ignored meanwhile.
+  Ctrl-C does so in Python by itself. Signals that follow within seconds do not
+  disturb that.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
     return
 
+  last = -math.inf
+
   def handle(signum, frame):
-    for other in handlers:
-      signal.signal(other, signal.SIG_IGN)
-    raise Interrupted(f'interrupted by {name(signum)}', signum)
+    nonlocal last
+    # Later ones count again: Python drops what is raised in a destructor.
+    is_repeated = time.monotonic() < last + _SECONDS_TO_CLEAN_UP
+    last = time.monotonic()
+    if not is_repeated:
+      raise Interrupted(f'interrupted by {name(signum)}', signum)
 
   signums = [signum for signum in _handled() if signum != signal.SIGINT]
   handlers = {signum: signal.signal(signum, handle) for signum in signums}
