@@ -14,7 +14,7 @@ from PIL import Image
 import pytest
 import requests
 import tensorflow_datasets as tfds
-from trax import shapes
+from trax import shapes, trainer
 
 from tests import authors_forms
 from tests.commands import fails
@@ -28,6 +28,7 @@ from trax_hourglass import (
   train,
 )
 from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.training import checkpoints
 
 FORMS = authors_forms.FORMS
 OURS = '--model=trax_hourglass.HourglassLM'
@@ -299,3 +300,41 @@ def test_data_that_is_not_there_is_one_line(
     assert words in line
   # What is gone for good is not asked for.
   assert bool(offline) == (name in ('cifar10', 'wiki40b'))
+
+
+@pytest.mark.slow
+def test_traxs_own_trainer_runs_a_form(data, tmp_path, capsys):
+  """Its `config.gin` is written, goes on there, and is scored here."""
+  config = (
+    'train.inputs = @trax_hourglass.text_inputs',
+    'trax_hourglass.text_inputs.text = @trax_hourglass.text_file()',
+    f"trax_hourglass.text_file.path = '{data}/text'",
+    'trax_hourglass.text_inputs.length = 36',
+    'trax_hourglass.text_inputs.batch_size = 2',
+    'train.eval_frequency = 1',
+    'train.checkpoints_at = [1, 2]',
+  )
+  argv = flags(data, 'enwik8', 'trax', *config, has_data=False)
+  output_dir = f'--output_dir={tmp_path}'
+  saved = [f'--config_file={tmp_path}/config.gin', '--config=train.steps = 2']
+  for more in ([*argv, '--config=train.steps = 1'], saved):
+    gin.clear_config()
+    trainer.FLAGS.unparse_flags()
+    trainer.FLAGS(['trainer', output_dir, *more])
+    trainer.main(None)
+  assert checkpoints.read_step(f'{tmp_path}/model.pkl.gz') == 2
+  text = 'trax_hourglass.evaluate.text = @trax_hourglass.text_file()'
+  scores = []
+  for model in ((), (OURS,)):
+    capsys.readouterr()
+    evaluate.main(
+      [
+        'evaluate',
+        output_dir,
+        f'--config={text}',
+        '--config=trax_hourglass.evaluate.length = 36',
+        *model,
+      ]
+    )
+    scores.append(capsys.readouterr().out)
+  assert scores[0] == scores[1]
