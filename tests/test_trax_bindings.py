@@ -117,6 +117,24 @@ def test_what_is_bound_to_ours_stays(configure):
   assert found == [32, 64, True]
 
 
+def test_what_is_given_wins_over_what_a_saved_configuration_says(tmp_path):
+  saved = tmp_path / 'config.gin'
+  saved.write_text(
+    'train.model = @trax_hourglass.HourglassLM\n'
+    'trax_hourglass.HourglassLM.d_model = 16\n'
+    'trax_hourglass.HourglassLM.d_ff = 16\n'
+    'HourglassLM.n_heads = 4\n'
+    'trax_hourglass.HourglassLM.n_heads = 2\n'
+  )
+  bindings = ('HourglassLM.d_model = 32', 'HourglassLM.d_ff = 32')
+  ours = 'trax_hourglass.HourglassLM.d_ff = 64'
+  config = [f'--config={binding}' for binding in (*bindings, ours)]
+  command.start(['train', f'--config_file={saved}', OURS, *config])
+  command.configure()
+  found = [_bound(name) for name in ('d_model', 'd_ff', 'n_heads')]
+  assert found == [32, 64, 2]
+
+
 @pytest.mark.parametrize(
   ('binding', 'mistake'),
   [

@@ -294,7 +294,7 @@ def _read_configuration():
   with gin_files.reading(safety.check if FLAGS.safe else None) as reader:
     trainer._gin_parse_configs()
   if model:
-    trax_bindings.take_over(model)
+    trax_bindings.take_over(model, reader.given)
   elif _names_our_model():
     selectors.check_none_short()
   trainer._jax_and_tf_configure_for_devices()

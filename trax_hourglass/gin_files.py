@@ -36,6 +36,11 @@ class Reader:
     self._open = []
     self._bind = gin.config.bind_parameter
 
+  @property
+  def given(self) -> list[Key]:
+    """What the command line binds."""
+    return [key for key, source in self.sources.items() if source is None]
+
   def parse_config_file(
     self, config_file, skip_unknown=False, print_includes_and_imports=False
   ):

@@ -4,6 +4,7 @@
 edits a file. Ours has the same weights, so checkpoints fit either way.
 """
 
+from collections.abc import Collection
 import inspect
 import math
 import re
@@ -56,13 +57,15 @@ _LSH_DEFAULTS = {
 }
 
 
-def take_over(model: str) -> None:
+def take_over(model: str, given: Collection[tuple[str, str, str]] = ()) -> None:
   """Binds to our HourglassLM what is bound to Trax's, and trains ours.
 
-  What is bound to ours already stays.
+  What is bound to ours already stays, unless a file binds it and the command
+  line binds Trax's.
 
   Args:
     model: The value of --model.
+    given: Scope, selector and parameter of what the command line binds.
 
   Raises:
     UserError: If that is not our HourglassLM, or something is bound that ours
@@ -73,7 +76,9 @@ def take_over(model: str) -> None:
   with gin.unlock_config():
     for scope, parameters in _bindings_of(_THEIRS):
       for name, found in parameters.items():
-        if not _is_bound(scope, _OURS, name):
+        ours, theirs = ((scope, one, name) for one in (_OURS, _THEIRS))
+        is_given = theirs in given and ours not in given
+        if is_given or not _is_bound(scope, _OURS, name):
           gin.bind_parameter((scope, _OURS, name), _translated(found))
     gin.bind_parameter('train.model', _reference(_OURS, _scopes()))
     # So that a `config.gin` of the run says what it needs.
