@@ -7,6 +7,7 @@ import pytest
 
 from tests.kernels import plain_attention
 from trax_hourglass.kernels import blockwise, row_blocks
+from trax_hourglass.layers.attention.relative import relative_attention
 
 # (queries, keys): one level, shortening by 3, upsampling by 3.
 LENGTHS = [(29, 29), (9, 27), (27, 9)]
@@ -87,13 +88,17 @@ def _assert_equal(f, g, arguments):
 def test_equals_the_plain_formulation(attention, n_q, n_k):
   _assert_equal(
     attention,
-    lambda q, k, v, location: plain_attention.attention(q, k, v, *location),
+    lambda q, k, v, location: relative_attention(q, k, v, *location),
     _arguments(n_q, n_k),
   )
 
 
 def test_needs_no_location(attention):
-  _assert_equal(attention, plain_attention.attention, _arguments(13, 13)[:3])
+  q, k, v, location = _arguments(13, 13)
+  nothing = jax.tree.map(np.zeros_like, location)
+  _assert_equal(
+    attention, lambda q, k, v: relative_attention(q, k, v, *nothing), (q, k, v)
+  )
 
 
 @pytest.mark.parametrize(('n_q', 'n_k'), [(13, 13), (12, 6)])
@@ -109,9 +114,7 @@ def test_dropout_has_one_mask_in_both_directions(attention, n_q, n_k):
   keep = weights != 0
 
   def plain(q, k, v, location):
-    return plain_attention.attention(
-      q, k, v, *location, keep=keep, dropout=DROPOUT
-    )
+    return relative_attention(q, k, v, *location, kept=keep / (1 - DROPOUT))
 
   _, _, v, _ = _arguments(n_q, n_k, d_head=n_k, seed=2)
   _assert_equal(dropped, plain, (q, k, v, location))

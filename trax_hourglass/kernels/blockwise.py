@@ -5,10 +5,10 @@ all pairs is never computed, and its logits are gone before the next one begins.
 The backward pass computes them once more, from the logarithm of each row's sum
 of exponentials, which with the output is all that is kept.
 
-Three cases are one here. A row sees the `step` keys of its own group and those
-of all earlier groups: `step` is 1 within a level, and k where queries are k
-times fewer than keys. Where they are k times as many, each of the k queries of
-a group, its `phases`, sees the same keys at distances of its own.
+The three cases of `alignment` are one here. A row is a group of queries, which
+sees the `step` keys of its own group and those of all earlier ones. In
+upsampling there are several queries in a group, its `phases`, each of which
+sees the same keys at distances of its own.
 
 Source: arXiv:1901.02860, App. B (the shift); arXiv:2205.14135, App. B (the
 backward pass).
@@ -21,9 +21,9 @@ import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import heads as heads_lib
 from trax_hourglass.kernels import random_masks, row_blocks
+from trax_hourglass.kernels.alignment import align
 from trax_hourglass.kernels.row_blocks import product, transposed
 
 # What policies of `jax.checkpoint` call the outputs and the logarithms.
@@ -63,23 +63,8 @@ def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
   Raises:
     UserError: If neither number of rows is a multiple of the other.
   """
-  steps(queries.shape[2], keys.shape[2])
   inputs = queries, keys, values, location
   return _attention(inputs, rng if dropout else None, dropout)
-
-
-def steps(q, k):
-  """Returns how far a query and a key advance on the finer sequence.
-
-  Raises:
-    UserError: If neither number of rows is a multiple of the other.
-  """
-  if q % k and k % q:
-    raise UserError(
-      f'got {q} queries and {k} keys, expected one number to be a multiple of '
-      'the other'
-    )
-  return max(k // q, 1), max(q // k, 1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -124,7 +109,7 @@ _attention.defvjp(_forward, _backward)
 def _operands(inputs):
   """Returns `Operands` with axes `(heads, batch)`; distances have no batch."""
   queries, keys, values, location = inputs
-  _, n_phases = steps(queries.shape[2], keys.shape[2])
+  n_phases = align(queries.shape[2], keys.shape[2]).key_step
 
   def scaled(bias):
     return _split(heads_lib.scaled(queries, bias), n_phases)

@@ -11,6 +11,8 @@ import typing
 import jax
 from jax import numpy as jnp
 
+from trax_hourglass.kernels.alignment import Alignment
+
 BLOCK = 256  # Rows of a block.
 # Runs of blocks, each compiled by itself: more of them meet fewer keys that no
 # row sees, and take longer to compile.
@@ -109,7 +111,7 @@ class Block(typing.NamedTuple):
       )
       logits += distance_to_key(by_distance, self.step)
     row = self.start + jnp.arange(self.size)[:, None]
-    visible = jnp.arange(self.n_keys) // self.step <= row
+    visible = jnp.arange(self.n_keys) < Alignment(self.step).n_seen(row)
     return jnp.where(visible, logits, MASKED)
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from trax_hourglass.kernels import sinusoids
+from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.kernels.cached import distances as cached_distances
-from trax_hourglass.kernels.cached.attention import Steps
 
 BATCH, HEADS, D_MODEL, D_HEAD, N_KEYS = 2, 3, 12, 4, 11
 
@@ -26,32 +26,32 @@ def _listed(distances):
   return np.einsum('ns,hsd->nhd', vectors, KERNEL)
 
 
-@pytest.mark.parametrize('steps', [Steps(1, 3, 1), Steps(4, 1, 5)])
-def test_one_query_meets_each_key_at_its_distance(steps, monkeypatch):
+@pytest.mark.parametrize('alignment', [Alignment(1, 3), Alignment(4, 1, 5)])
+def test_one_query_meets_each_key_at_its_distance(alignment, monkeypatch):
   monkeypatch.setattr(cached_distances, 'BLOCK', 4)
   located = _random(BATCH, HEADS, 1, D_HEAD, seed=1)
   query = 7
   distances = [
-    steps.unit * (steps.key * key - steps.query * query)
+    alignment.unit * (alignment.key_step * key - alignment.query_step * query)
     for key in range(N_KEYS)
   ]
   expected = np.einsum('bhid,nhd->bhn', located, _listed(distances))
   found = cached_distances.logits_of_one(
-    located, KERNEL, jnp.int32(query), N_KEYS, steps
+    located, KERNEL, jnp.int32(query), N_KEYS, alignment
   )
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize('steps', [Steps(1, 3, 1), Steps(4, 1, 5)])
-def test_projected_are_those_from_each_query(steps):
-  found = cached_distances.projected(KERNEL, steps, N_KEYS)
-  assert found.shape == (steps.key, HEADS, D_HEAD, N_KEYS)
+@pytest.mark.parametrize('alignment', [Alignment(1, 3), Alignment(4, 1, 5)])
+def test_projected_are_those_from_each_query(alignment):
+  found = cached_distances.projected(KERNEL, alignment, N_KEYS)
+  assert found.shape == (alignment.key_step, HEADS, D_HEAD, N_KEYS)
   group = 2
-  n_seen = steps.query * (group + 1)
-  for phase in range(steps.key):
-    query = steps.key * group + phase
+  n_seen = alignment.query_step * (group + 1)
+  for phase in range(alignment.key_step):
+    query = alignment.key_step * group + phase
     distances = [
-      steps.unit * (steps.key * key - steps.query * query)
+      alignment.unit * (alignment.key_step * key - alignment.query_step * query)
       for key in range(n_seen)[-N_KEYS:]
     ]
     np.testing.assert_allclose(

@@ -21,7 +21,7 @@ def test_distances_are_sinusoids_of_tokens():
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
   same, shorten, upsample = (
-    ra.Distances(4, total_pooling=3)(inputs)
+    ra.Distances(4, total_pooling=3)(inputs)[0]
     for inputs in ((queries, queries), (queries, memory), (memory, queries))
   )
   np.testing.assert_allclose(same, rows(-3, 0), atol=1e-6)

@@ -15,7 +15,7 @@ from trax_hourglass.kernels.row_blocks import product
 BLOCK = 256  # Keys to which a query is turned at once, at most.
 
 
-def projected(kernel, steps, length):
+def projected(kernel, alignment, length):
   """Returns `(phases, heads, d_head, length)`, the farthest first.
 
   Column `length - 1 - j` is the distance of a query to the j-th before the last
@@ -23,18 +23,19 @@ def projected(kernel, steps, length):
 
   Args:
     kernel: `(heads, d_model, d_head)`.
-    steps: `attention.Steps`.
+    alignment: `Alignment`.
     length: How many for each phase.
   """
-  phase = jnp.arange(steps.key)[:, None]
-  before_last = jnp.arange(length)[::-1]
-  distances = steps.query - 1 - steps.key * before_last - phase
-  vectors = sinusoids.at(steps.unit * distances, kernel.shape[1])
+  # Those of the first group, and of any other.
+  phase = jnp.arange(alignment.key_step)[:, None]
+  key = alignment.n_seen(0) - 1 - jnp.arange(length)[::-1]
+  distances = alignment.distance(phase, key)
+  vectors = sinusoids.at(distances, kernel.shape[1])
   y = product('hsd,pns->phdn', kernel, vectors.astype(kernel.dtype))
   return y.astype(kernel.dtype)
 
 
-def logits_of_one(located, kernel, query, n_keys, steps):
+def logits_of_one(located, kernel, query, n_keys, alignment):
   """Returns `(batch, heads, n_keys)`: of one query to the first keys.
 
   Args:
@@ -42,13 +43,14 @@ def logits_of_one(located, kernel, query, n_keys, steps):
     kernel: `(heads, d_model, d_head)`.
     query: Its number.
     n_keys: How many.
-    steps: `attention.Steps`.
+    alignment: `Alignment`.
   """
   block = min(BLOCK, n_keys)
   first_keys = jnp.arange(0, n_keys, block)
-  distances = steps.unit * (steps.key * first_keys - steps.query * query)
+  distances = alignment.distance(query, first_keys)
   turned = sinusoids.turn(product('bhid,hsd->bhis', located, kernel), distances)
-  table = sinusoids.table(block, steps.unit * steps.key, kernel.shape[1])
+  step = alignment.distance(0, 1)
+  table = sinusoids.table(block, step, kernel.shape[1])
   dtype = located.dtype
   logits = sum(
     product('bhcs,sn->bhcn', half.astype(dtype), waves.astype(dtype))

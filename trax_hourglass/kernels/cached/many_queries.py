@@ -3,7 +3,7 @@
 Here a cache is put together to whole arrays and taken apart again, which costs
 a prompt little. Rows of queries meet keys in blocks, as many as the last row
 sees, so that the work grows with what has been filled. Names and shapes are
-those of `cached_attention`.
+those of `attention`.
 """
 
 import jax
@@ -44,23 +44,24 @@ def append(cache, call):
   )
 
 
-def attend(cache, call, steps, excludes_self):
+def attend(cache, call, alignment, excludes_self):
   """Returns what the queries find, `(batch, heads, q, d_head)`."""
-  group, phase = jnp.divmod(cache.n_queries, steps.key)
+  n_phases = alignment.key_step
+  group, phase = jnp.divmod(cache.n_queries, n_phases)
   n_queries = call.queries.shape[2]
-  n_rows = -(-(n_queries + steps.key - 1) // steps.key)
-  size = min(max(QUERIES // steps.key, 1), n_rows)
+  n_rows = -(-(n_queries + n_phases - 1) // n_phases)
+  size = min(max(QUERIES // n_phases, 1), n_rows)
   n_blocks = -(-n_rows // size)
 
   def blocks(x):
     """Maps `(batch, heads, q, d)` to blocks of `(.., phases, size, d)`."""
     batch, heads, _, d = x.shape
-    frame = jnp.zeros((batch, heads, n_blocks * size * steps.key, d), x.dtype)
+    frame = jnp.zeros((batch, heads, n_blocks * size * n_phases, d), x.dtype)
     frame = jax.lax.dynamic_update_slice_in_dim(frame, x, phase, axis=2)
-    frame = frame.reshape(batch, heads, n_blocks, size, steps.key, d)
+    frame = frame.reshape(batch, heads, n_blocks, size, n_phases, d)
     return frame.transpose(2, 0, 1, 4, 3, 5)
 
-  operands = _Operands(cache, call, steps, size)
+  operands = _Operands(cache, call, alignment, size)
 
   def of_block(block):
     number, queries, located = block
@@ -72,7 +73,7 @@ def attend(cache, call, steps, excludes_self):
   numbers = jnp.arange(n_blocks)
   y = jax.lax.map(of_block, (numbers, blocks(call.queries), located))
   y = y.transpose(1, 2, 0, 4, 3, 5)
-  y = y.reshape(*y.shape[:2], n_blocks * size * steps.key, y.shape[-1])
+  y = y.reshape(*y.shape[:2], n_blocks * size * n_phases, y.shape[-1])
   return jax.lax.dynamic_slice_in_dim(y, phase, n_queries, axis=2)
 
 
@@ -80,7 +81,7 @@ class _Operands:
   """Whole arrays of a cache, for blocks of rows of queries.
 
   Attributes:
-    step: How many keys more a row sees than the one before.
+    alignment: `Alignment`; a row is a group of queries.
     size: Rows of a block.
     n_keys: Keys of a block.
     keys: `(batch, heads, d, multiple of n_keys)`.
@@ -88,8 +89,8 @@ class _Operands:
     distances: `(phases, heads, d, more)`, or `None`.
   """
 
-  def __init__(self, cache, call, steps, size):
-    self.step = steps.query
+  def __init__(self, cache, call, alignment, size):
+    self.alignment = alignment
     self.size = size
     self.n_keys = min(KEYS, cache.length)
     missing = -cache.length % self.n_keys
@@ -101,9 +102,11 @@ class _Operands:
       if call.kernel is None:
         distances = segments.joined(cache.distances)
       else:
-        distances = cached_distances.projected(call.kernel, steps, cache.length)
+        distances = cached_distances.projected(
+          call.kernel, alignment, cache.length
+        )
       # Room for what only masked logits belong to, so that no window is moved.
-      before = steps.query * size
+      before = alignment.query_step * size
       widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
       self.distances = jnp.pad(distances, widths)
       self._last = before + cache.length
@@ -115,9 +118,9 @@ class _Operands:
       row: The first row, known only when it runs.
       queries: `(batch, heads, phases, size, d)`.
       located: The same, or `None`.
-      excludes_self: As for `cached_attention.attend`.
+      excludes_self: As for `attention.attend`.
     """
-    n_seen = self.step * (row + 1 + jnp.arange(self.size))[:, None]
+    n_seen = self.alignment.n_seen(row + jnp.arange(self.size))[:, None]
 
     def of_keys(i, carry):
       largest, total, y = carry
@@ -154,11 +157,12 @@ class _Operands:
     if located is None:
       return logits
     # The last row's distance to the first key, and those that follow.
-    n_seen = self.step * (row + self.size)
-    n = self.n_keys + self.step * self.size
+    step = self.alignment.query_step
+    n_seen = self.alignment.n_seen(row + self.size - 1)
+    n = self.n_keys + step * self.size
     window = jax.lax.dynamic_slice_in_dim(
       self.distances, self._last - n_seen + start, n, axis=3
     )
     by_distance = product('bhpid,phdn->bhpin', located, window)
-    by_key = distance_to_key(by_distance, self.step)
+    by_key = distance_to_key(by_distance, step)
     return logits + by_key[..., : self.n_keys]

@@ -6,11 +6,14 @@ brought is in their state.
 
 import jax
 from jax import numpy as jnp
+from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.kernels import heads
+from trax_hourglass.kernels import heads, sinusoids
+from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.kernels.cached import attention as cached_attention
+from trax_hourglass.layers.basic import Dense
 
 
 class CachedAttention(base.Layer):
@@ -33,7 +36,7 @@ class CachedAttention(base.Layer):
     keys = keys.replace(shape=(1, *keys.shape))
     self.state = tuple(
       cached_attention.empty(
-        keys, cached_attention.Steps(), self._length, with_distances=False
+        keys, Alignment(), self._length, with_distances=False
       )
     )
 
@@ -43,11 +46,143 @@ class CachedAttention(base.Layer):
     y, cache = cached_attention.attend(
       cached_attention.Cache(*self.state),
       call,
-      cached_attention.Steps(),
+      Alignment(),
       self._excludes_self,
     )
     self.state = tuple(cache)
     return y[0]
+
+
+def CachedRelativeAttention(
+  d_model,
+  n_heads,
+  context_bias_layer,
+  location_bias_layer,
+  alignment,
+  max_inference_length,
+):
+  """Returns `RelativeCrossAttention` in mode `'predict'`.
+
+  Maps (queries, memory), each of any length in any call, to activations.
+
+  Args:
+    d_model: As for `RelativeCrossAttention`, like what follows.
+    n_heads: Number of attention heads.
+    context_bias_layer: Layer that pushes the bias `u`.
+    location_bias_layer: Layer that pushes the bias `v`.
+    alignment: `Alignment` of queries and memory.
+    max_inference_length: How many tokens of the whole model there is room for.
+  """
+  length = cached_attention.cache_length(
+    max_inference_length,
+    alignment.total_pooling,
+    alignment.query_step,
+    alignment.key_step,
+  )
+  return tl.Serial(  # queries, memory
+    tl.Select([0, 1, 1]),  # queries, memory, memory
+    Projections(d_model),  # kernel, bias, queries, keys, values
+    context_bias_layer,
+    location_bias_layer,  # v, u, kernel, bias, queries, keys, values
+    AttendToCache(n_heads, alignment, length),
+    Dense(d_model),
+    name='RelativeCrossAttention',
+  )
+
+
+class Projections(base.Layer):
+  """Maps (queries, memory, memory) to (kernel, bias, queries, keys, values).
+
+  Owns the projections of distances, queries, keys and values, in the order of
+  the flat weights. Which distances are to be projected is known to the
+  attention, so that projection leaves as its kernel, `(d_model, d_model)`, and
+  its bias, `(d_model,)`.
+  """
+
+  def __init__(self, d_model):
+    super().__init__(n_in=3, n_out=5)
+    self._sublayers = tuple(Dense(d_model) for _ in range(4))
+    self._weights = self._state = (None,) * 4
+
+  def init_weights_and_state(self, input_signature):
+    queries, keys, values = input_signature
+    inits = [
+      layer.init(signature, use_cache=True)
+      for layer, signature in zip(
+        self.sublayers, (queries, queries, keys, values), strict=True
+      )
+    ]
+    self.weights, self.state = zip(*inits, strict=True)
+
+  def forward(self, inputs):
+    (kernel, bias), *others = self.weights
+    projected = [
+      layer.pure_fn(x, weights, (), self.rng)[0]
+      for layer, x, weights in zip(
+        self.sublayers[1:], inputs, others, strict=True
+      )
+    ]
+    dtype = inputs[0].dtype
+    return kernel.astype(dtype), bias.astype(dtype), *projected
+
+
+class AttendToCache(base.Layer):
+  """Maps (v, u, kernel, bias, queries, keys, values) to activations.
+
+  Within a level distances are kept beside keys and values, those of new queries
+  projected once; across two levels none are kept, and the kernel is used as
+  `kernels.cached.distances` says. The state is a `cached_attention.Cache`.
+
+  Args:
+    n_heads: Number of attention heads.
+    alignment: `Alignment` of queries and keys.
+    length: How many keys there is room for.
+  """
+
+  def __init__(self, n_heads, alignment, length):
+    super().__init__(n_in=7, n_out=1)
+    self._n_heads = n_heads
+    self._alignment = alignment
+    self._length = length
+
+  def init_weights_and_state(self, input_signature):
+    *_, values = input_signature
+    batch, length, d_model = values.shape
+    d_head = d_model // self._n_heads
+    values = values.replace(shape=(batch, self._n_heads, length, d_head))
+    self.state = tuple(
+      cached_attention.empty(
+        values,
+        self._alignment,
+        self._length,
+        with_distances=self._alignment.is_within_level,
+      )
+    )
+
+  def forward(self, inputs):
+    location_bias, context_bias, kernel, bias, *projected = inputs
+    queries, keys, values = (self._split(x) for x in projected)
+    cache = cached_attention.Cache(*self.state)
+    if self._alignment.is_within_level:
+      numbers = cache.n_queries + jnp.arange(queries.shape[2])
+      distances = self._alignment.distance(numbers, 0)
+      vectors = sinusoids.at(distances, len(kernel)).astype(kernel.dtype)
+      location = {'distances': self._split((vectors @ kernel + bias)[None])[0]}
+    else:
+      location = {'kernel': self._split(kernel[None])[0]}
+    call = cached_attention.Call(
+      heads.scaled(queries, context_bias),
+      keys,
+      values,
+      heads.scaled(queries, location_bias),
+      **location,
+    )
+    y, cache = cached_attention.attend(cache, call, self._alignment)
+    self.state = tuple(cache)
+    return heads.merge(y)
+
+  def _split(self, x):
+    return heads.split(x, self._n_heads)
 
 
 class OneByOne(base.Layer):

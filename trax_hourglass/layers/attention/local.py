@@ -12,8 +12,10 @@ from trax_hourglass.kernels.row_blocks import MASKED
 from trax_hourglass.layers.attention.rotary import (
   DotProductAttention,
   RotarySelfAttention,
+  Rotate,
+  RotateNext,
 )
-from trax_hourglass.layers.checks import check_dropout
+from trax_hourglass.layers.checks import check_dropout, check_mode
 
 
 def LocalAttention(
@@ -52,15 +54,18 @@ def LocalAttention(
   """
   del context_bias_layer, location_bias_layer, total_pooling
   del max_inference_length
+  check_mode(mode)
   check_dropout(dropout)
   check_positive(window=window)
   if mode == 'predict':
+    rotate_layer = RotateNext
     attention = CachedLocalAttention(window)
   else:
+    rotate_layer = Rotate
     attention_fn = functools.partial(local_attention, window=window)
     attention = DotProductAttention(attention_fn, dropout, mode)
   return RotarySelfAttention(
-    attention, d_model, n_heads, mode, name='LocalAttention'
+    rotate_layer, attention, d_model, n_heads, name='LocalAttention'
   )
 
 

@@ -10,7 +10,7 @@ from trax.layers.research import efficient_attention
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.kernels.cached.attention import cache_length
 from trax_hourglass.layers.attention.cached import CachedAttention
-from trax_hourglass.layers.attention.rotary import Rotate
+from trax_hourglass.layers.attention.rotary import Rotate, RotateNext
 from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
@@ -76,9 +76,11 @@ def LSHAttention(
     check_positive(n_chunks_before=n_chunks_before)
   _check_buckets(n_buckets)
   if mode == 'predict':
+    rotate_layer = RotateNext
     length = cache_length(max_inference_length, total_pooling)
     attention = CachedSelfAttention(length)
   else:
+    rotate_layer = Rotate
     attention = HashedSelfAttention(
       n_heads=n_heads,
       causal=True,
@@ -91,7 +93,7 @@ def LSHAttention(
     )
   return tl.Serial(
     tl.Branch(
-      [Dense(d_model), Rotate(mode), tl.SplitIntoHeads(n_heads)],
+      [Dense(d_model), rotate_layer(), tl.SplitIntoHeads(n_heads)],
       [Dense(d_model), tl.SplitIntoHeads(n_heads)],
     ),  # queries that are the keys too, values
     attention,

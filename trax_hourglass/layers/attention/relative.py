@@ -1,16 +1,9 @@
 """Transformer-XL's relative attention, within a level and across two.
 
-Query and key sequences may differ in length by a whole factor, as they do when
-attention shortens or upsamples. With `q` queries and `k` keys, the finer
-sequence has `max(q, k)` positions, a query advances by
-`query_step = max(k // q, 1)` of them and a key by `key_step = max(q // k, 1)`.
-Then, for every case alike:
-
-  distance(i, j) = key_step * j - query_step * i
-  i sees j       iff  j // query_step <= i // key_step
-
-so that the distances of visible pairs are the `max(q, k)` integers from
-`-query_step * (q - 1)` to `query_step - 1`, and only those are computed.
+`relative_attention` is the formula, written out. Training and evaluation
+compute the same with `kernels.blockwise`, mode `'predict'` with
+`kernels.cached.attention`, and neither holds an array of queries x keys for the
+whole sequence. Who sees whom, at which distance, says `kernels.alignment`.
 
 Source: arXiv:1901.02860, Section 3.3; arXiv:2110.13711, Section 2.
 """
@@ -24,14 +17,43 @@ from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.kernels import blockwise, heads, sinusoids
-from trax_hourglass.kernels.cached.attention import Steps
-from trax_hourglass.layers.attention.cached_relative import (
-  CachedRelativeAttention,
-  Kernel,
-  NextDistances,
-)
+from trax_hourglass.kernels.alignment import Alignment, align
+from trax_hourglass.layers.attention.cached import CachedRelativeAttention
 from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
+
+
+def relative_attention(
+  queries, keys, values, distances, context_bias, location_bias, kept=1
+):
+  """Returns relative attention written out, with every pair in an array.
+
+    softmax(((Q + u) K^T + (Q + v) R^T) / sqrt(d_head)) V
+
+  over the keys that a query sees; R holds the projected sinusoid of each pair's
+  distance. For tests and readers: no layer calls it.
+
+  Args:
+    queries: Q, `(batch, heads, q, d_head)`.
+    keys: K, `(batch, heads, k, d_head)`.
+    values: V, like `keys`.
+    distances: The rows of R, `(heads, max(q, k), d_head)`, one for each of
+      `Alignment.distances`.
+    context_bias: u, `(1, heads, 1, d_head)`.
+    location_bias: v, `(1, heads, 1, d_head)`.
+    kept: What multiplies the attention weights, as dropout does.
+  """
+  n_queries, n_keys = queries.shape[2], keys.shape[2]
+  alignment = align(n_queries, n_keys)
+  i, j = jnp.arange(n_queries)[:, None], jnp.arange(n_keys)
+  farthest = alignment.distance(n_queries - 1, 0)
+  row = jnp.minimum(alignment.distance(i, j) - farthest, len(distances[0]) - 1)
+  r = distances[:, row]  # (heads, q, k, d_head)
+  logits = jnp.einsum('bhid,bhjd->bhij', queries + context_bias, keys)
+  logits += jnp.einsum('bhid,hijd->bhij', queries + location_bias, r)
+  logits /= jnp.sqrt(queries.shape[-1])
+  weights = jax.nn.softmax(jnp.where(alignment.sees(i, j), logits, -jnp.inf))
+  return jnp.einsum('bhij,bhjd->bhid', kept * weights, values)
 
 
 def RelativeAttention(
@@ -117,36 +139,27 @@ def RelativeCrossAttention(
       'context_bias_layer, location_bias_layer: got only one of them, expected '
       'both or none; RelativeBiases makes a pair'
     )
-  project = Dense(d_model)
-  if mode != 'predict':
-    distances = Distances(d_model, total_pooling)
-    attention = DotProductRelativeAttention(n_heads, dropout, mode)
-  else:
-    unit = 1 if key_step > 1 else total_pooling
-    steps = Steps(query_step, key_step, unit)
-    n_keys = steps.n_keys(max_inference_length, total_pooling)
-    attention = CachedRelativeAttention(n_heads, steps, n_keys)
-    if steps.are_equal:
-      distances = NextDistances(d_model, unit)
-    else:
-      distances, project = tl.Select([0], n_in=2), Kernel(d_model)
-  # The order of the Dense layers and of the biases is that of the flat weights.
+  if mode == 'predict':
+    return CachedRelativeAttention(
+      d_model,
+      n_heads,
+      context_bias_layer,
+      location_bias_layer,
+      Alignment(query_step, key_step, total_pooling),
+      max_inference_length,
+    )
+  # The order of projections and biases is that of the flat weights.
   return tl.Serial(  # queries, memory
-    tl.Branch(
-      distances,
-      tl.Select([0], n_in=2),
-      tl.Select([1], n_in=2),
-      tl.Select([1], n_in=2),
-    ),  # distances, queries, keys, values
+    Distances(d_model, total_pooling),  # distances, queries, memory, memory
     tl.Parallel(
-      project,
       Dense(d_model),
       Dense(d_model),
       Dense(d_model),
-    ),
+      Dense(d_model),
+    ),  # distances, queries, keys, values
     context_bias_layer,
-    location_bias_layer,
-    attention,
+    location_bias_layer,  # v, u, distances, queries, keys, values
+    DotProductRelativeAttention(n_heads, dropout, mode),
     Dense(d_model),
     name='RelativeCrossAttention',
   )
@@ -169,12 +182,11 @@ def RelativeBiases(d_model, n_heads):
 
 
 def Distances(d_model, total_pooling):
-  """Returns a layer that maps (queries, memory) to vectors of distances.
+  """Returns a layer that pushes distances and doubles the memory.
 
-  The result, `(max(q, k), d_model)`, holds a sinusoid for each distance between
-  a query and a key that it sees, farthest past first. Distances count tokens
-  of the whole model's input, except in upsampling, where they count vectors of
-  the finer sequence: so do the published checkpoints, in nested levels too.
+  Maps (queries, memory) to (distances, queries, memory, memory). Distances,
+  `(max(q, k), d_model)`, are the sinusoids of all distances between a query and
+  a key that it sees, farthest past first.
 
   Args:
     d_model: Width of the vectors, even.
@@ -182,20 +194,16 @@ def Distances(d_model, total_pooling):
   """
 
   def distances(queries, memory):
-    q, k = queries.shape[1], memory.shape[1]
-    query_step, _ = blockwise.steps(q, k)
-    unit = 1 if q > k else total_pooling
-    first = -query_step * (q - 1)
-    return _sinusoids(first, query_step, unit, d_model).astype(queries.dtype)
+    alignment = align(queries.shape[1], memory.shape[1], total_pooling)
+    vectors = _sinusoids(alignment, queries.shape[1], d_model)
+    return vectors.astype(queries.dtype), queries, memory, memory
 
-  return tl.Fn('Distances', distances)
+  return tl.Fn('Distances', distances, n_out=4)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _sinusoids(start, stop, unit, d_model):
-  """Returns `(stop - start, d_model)`: sines, then cosines."""
-  positions = jnp.arange(start, stop, dtype=jnp.float32) * unit
-  return sinusoids.at(positions, d_model)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _sinusoids(alignment, n_queries, d_model):
+  return sinusoids.at(alignment.distances(n_queries), d_model)
 
 
 class DotProductRelativeAttention(base.Layer):

@@ -44,33 +44,35 @@ def RotaryAttention(
   Source: arXiv:2104.09864, Section 3.2, each head rotated by itself.
   """
   del context_bias_layer, location_bias_layer
+  check_mode(mode)
   check_dropout(dropout)
   if mode == 'predict':
+    rotate_layer = RotateNext
     attention = CachedAttention(
       cache_length(max_inference_length, total_pooling)
     )
   else:
+    rotate_layer = Rotate
     attention = DotProductAttention(causal_attention, dropout, mode)
   return RotarySelfAttention(
-    attention, d_model, n_heads, mode, name='RotaryAttention'
+    rotate_layer, attention, d_model, n_heads, name='RotaryAttention'
   )
 
 
-def RotarySelfAttention(attention, d_model, n_heads, mode, name):
+def RotarySelfAttention(rotate_layer, attention, d_model, n_heads, name):
   """Returns self-attention that leaves the choice of keys to a layer.
 
   Args:
+    rotate_layer: `Rotate`, or `RotateNext` in mode `'predict'`.
     attention: Layer that maps queries and keys, both rotated, and values, each
       `(batch * heads, length, d_head)`, to that shape.
     d_model: As for `RotaryAttention`, like what follows.
     n_heads: Number of attention heads.
-    mode: `'train'`, `'eval'` or `'predict'`.
     name: Of the layer.
 
   Raises:
     UserError: If an argument is out of its range.
   """
-  check_mode(mode)
   check_heads(d_model, n_heads)
   if d_model // n_heads % 2:
     raise UserError(
@@ -83,8 +85,8 @@ def RotarySelfAttention(attention, d_model, n_heads, mode, name):
 
   return tl.Serial(
     tl.Branch(
-      [split(), Rotate(mode)],
-      [split(), Rotate(mode)],
+      [split(), rotate_layer()],
+      [split(), rotate_layer()],
       split(),
     ),  # queries, keys, values
     attention,
@@ -94,15 +96,13 @@ def RotarySelfAttention(attention, d_model, n_heads, mode, name):
   )
 
 
-def Rotate(mode='train'):
+def Rotate():
   """Returns a layer that turns each vector by its position, see `rotate`."""
-  return (
-    RotateNext() if mode == 'predict' else tl.Fn('Rotate', lambda x: rotate(x))
-  )
+  return tl.Fn('Rotate', lambda x: rotate(x))
 
 
 class RotateNext(base.Layer):
-  """Maps `(..., length, d)` to that shape; counts positions in its state."""
+  """`Rotate` in mode `'predict'`: counts the positions of earlier calls."""
 
   def init_weights_and_state(self, input_signature):
     self.state = jnp.zeros((), jnp.int32)

@@ -1,0 +1,94 @@
+"""Which keys a query sees, and how far away each of them is.
+
+Queries and keys may belong to two levels, the sequence of one finer than that
+of the other by a whole factor, as where attention shortens or upsamples. A
+query advances by `query_step` positions of the finer sequence and a key by
+`key_step`; one of the two is 1, and within a level both are. In every case
+
+  distance(i, j) = unit * (key_step * j - query_step * i)
+  i sees j       iff  j // query_step <= i // key_step
+
+A group of `key_step` queries sees the same keys, and the next group sees
+`query_step` keys more. So of `q` queries and `k` keys the distances of visible
+pairs are `max(q, k)` numbers, from `-query_step * (q - 1)` to `query_step - 1`
+units, and no others are computed.
+
+Source: arXiv:1901.02860, Section 3.3; arXiv:2110.13711, Section 2.
+"""
+
+import typing
+
+from jax import numpy as jnp
+
+from trax_hourglass.errors import UserError
+
+
+class Alignment(typing.NamedTuple):
+  """The positions of queries and keys on the finer of their sequences.
+
+  Attributes:
+    query_step: Positions from one query to the next.
+    key_step: Positions from one key to the next.
+    total_pooling: Total shorten factor of the finer sequence.
+  """
+
+  query_step: int = 1
+  key_step: int = 1
+  total_pooling: int = 1
+
+  @property
+  def is_within_level(self):
+    """Whether queries and keys have the same positions."""
+    return self.query_step == self.key_step
+
+  @property
+  def unit(self):
+    """The distance of two neighbours on the finer sequence.
+
+    Distances count tokens of the whole model's input, except in upsampling,
+    where they count vectors of the finer sequence: so do the published
+    checkpoints, in nested levels too.
+    """
+    return 1 if self.key_step > 1 else self.total_pooling
+
+  def distance(self, query, key):
+    """Returns the distance of a key from a query, negative in the past."""
+    return self.unit * (self.key_step * key - self.query_step * query)
+
+  def distances(self, n_queries):
+    """Returns the distances of all visible pairs, the farthest past first."""
+    first = -self.query_step * (n_queries - 1)
+    return self.unit * jnp.arange(first, self.query_step)
+
+  def group(self, query):
+    """Returns the group of queries that a query belongs to."""
+    return query // self.key_step
+
+  def n_seen(self, group):
+    """Returns how many keys a group of queries sees, the first ones."""
+    return self.query_step * (group + 1)
+
+  def sees(self, query, key):
+    """Returns whether a query sees a key."""
+    return key < self.n_seen(self.group(query))
+
+
+def align(n_queries, n_keys, total_pooling=1):
+  """Returns the `Alignment` of two sequences that start and end together.
+
+  Args:
+    n_queries: Length of one.
+    n_keys: Length of the other.
+    total_pooling: Total shorten factor of the longer one.
+
+  Raises:
+    UserError: If neither length is a multiple of the other.
+  """
+  if n_queries % n_keys and n_keys % n_queries:
+    raise UserError(
+      f'got {n_queries} queries and {n_keys} keys, expected one number to be a '
+      'multiple of the other'
+    )
+  return Alignment(
+    max(n_keys // n_queries, 1), max(n_queries // n_keys, 1), total_pooling
+  )
