@@ -71,7 +71,9 @@ class _Run:
     self._text.write_bytes(np.random.default_rng(0).bytes(2000))
     # Its processes are forked by one that has all imported, and no threads.
     self._context = multiprocessing.get_context('forkserver')
-    self._context.set_forkserver_preload(['tests.faults'])
+    self._context.set_forkserver_preload(
+      ['trax_hourglass.train', 'tests.faults']
+    )
 
   def argv(self, directory, n_steps):
     steps = f'train.steps = {n_steps}'
