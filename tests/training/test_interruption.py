@@ -116,6 +116,20 @@ def test_the_number_of_a_signal_is_no_metric(tmp_path):
   assert loop._common_signum == 15
 
 
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_a_destructor_is_not_lost(signum):
+  class Dropped:
+    def __del__(self):
+      os.kill(os.getpid(), signum)
+      for _ in range(1000):  # Python handles the signal here.
+        pass
+
+  with pytest.raises(KeyboardInterrupt), interruption.raising():
+    Dropped()
+    time.sleep(20)
+    raise AssertionError('the signal was lost')
+
+
 def test_second_interrupt_stops_at_once():
   # Python runs no handler before the main thread is back from the C function.
   code = f"""

@@ -53,17 +53,32 @@ def raising():
 
   def handle(signum, frame):
     nonlocal last
-    # Later ones count again: Python drops what is raised in a destructor.
     is_repeated = time.monotonic() < last + _SECONDS_TO_CLEAN_UP
     last = time.monotonic()
     if not is_repeated:
       raise Interrupted(f'interrupted by {name(signum)}', signum)
 
+  def raise_again(unraisable):
+    """Sends a signal again that came in a destructor or a callback of gc.
+
+    Python drops what is raised there.
+    """
+    nonlocal last
+    error = unraisable.exc_value
+    if not isinstance(error, KeyboardInterrupt):
+      hook(unraisable)
+      return
+    last = -math.inf
+    signum = getattr(error, 'exit_code', 128 + signal.SIGINT) - 128
+    threading.Timer(0.05, os.kill, (os.getpid(), signum)).start()
+
   signums = [signum for signum in _handled() if signum != signal.SIGINT]
   handlers = {signum: signal.signal(signum, handle) for signum in signums}
+  hook, sys.unraisablehook = sys.unraisablehook, raise_again
   try:
     yield
   finally:
+    sys.unraisablehook = hook
     for signum, handler in handlers.items():
       signal.signal(signum, handler)
 

@@ -288,9 +288,14 @@ class ResumableLoop(data_parallel.Loop):
     except Exception as error:
       logging.debug('While saving', exc_info=error)
       return self._last_checkpoint()
-    if self.is_chief and self._saver.path is None:
+    if not self.is_chief:
+      return (
+        f'step {self.step} is saved if the first host stopped there, too; the '
+        'same commands go on from the last checkpoint'
+      )
+    if self._saver.path is None:
       return self._last_checkpoint()
-    step = self._saver.step if self.is_chief else self.step
+    step = self._saver.step
     return f'step {step} is saved; the same command goes on from there'
 
   def _set_aside_others(self):
