@@ -18,7 +18,7 @@ begun := $(shell date +%s)
 help:
 	@echo 'make setup       install into $(venv), with the tools for tests'
 	@echo 'make quickstart  train a small model, score it, show a sample'
-	@echo 'make gpu         the study for a GPU: MINUTES=9 in all; again goes on'
+	@echo 'make gpu         the study for a GPU, for MINUTES=9; repeat to resume'
 	@echo 'make test        what continuous integration runs'
 	@echo 'make test-slow   the tests that make test leaves out'
 	@echo 'make notebooks   run those in colabs/, at small sizes'
@@ -34,7 +34,7 @@ quickstart: $(venv)/.package
 	$(bin)/python -m trax_hourglass.generate --output_dir=$(OUTPUT_DIR) \
 	  --prompt='The history of ' --length=300 --temperature=0.8
 
-# The set-up counts as well; the last minute is for what is under way by then.
+# MINUTES includes the set-up; the last one is for work under way to finish.
 gpu: $(venv)/.cuda
 	@timeout 90 $(bin)/python -c "$$enwik8_code" || true
 	@left=$$(($(MINUTES) * 60 - $$(date +%s) + $(begun))) && \

@@ -29,7 +29,7 @@ setup(
     # Each minor version of JAX drops names, and Trax no longer follows.
     'jax>=0.10,<0.13',
     'absl-py',
-    # Of Python itself from 3.14 on.
+    # Part of Python itself from 3.14 on.
     'backports.zstd',
     'gin-config>=0.5',
     # TensorFlow Datasets imports it, but asks for it below Python 3.9 only.
@@ -55,7 +55,7 @@ setup(
       'pytest',
       'ruff',
       'setuptools>=77',
-      # tests/training/test_summaries.py reads what it shows.
+      # tests/training/test_summaries.py checks what it shows.
       'tensorboard',
       'wheel',
     ],

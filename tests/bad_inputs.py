@@ -297,11 +297,11 @@ GIN = [
     'give --config_file a path',
   ),
   Case('train', '--config_file=$model_file', 'model.pkl.gz: got', 'a gin file'),
-  Case('train', '--config_file=$utf16', 'no text', 'give a gin file, in UTF-8'),
-  Case('train', '--config_file=$includes_binary', 'no text', 'give a gin file'),
+  Case('train', '--config_file=$utf16', 'not text', 'give a gin file in UTF-8'),
   Case(
-    'train', '--config_file=$includes_itself', 'includes itself', 'take that'
+    'train', '--config_file=$includes_binary', 'not text', 'give a gin file'
   ),
+  Case('train', '--config_file=$includes_itself', 'includes itself', 'remove'),
   Case('train', '--config_file=$wrong', "named 'modle'", _GIN),
   Case('train', 'train.modle = 1', "a parameter named 'modle'", _GIN),
   Case('train', 'trian.model = 1', "No configurable matching 'trian'", _GIN),
@@ -436,7 +436,9 @@ GIN = [
     '--safe: got an import of this_would_have_run in $imports',
     'leave --safe out if you trust it',
   ),
-  Case('train', ('--safe', '--config_file=$includes_itself'), 'itself', 'take'),
+  Case(
+    'train', ('--safe', '--config_file=$includes_itself'), 'itself', 'remove'
+  ),
   Case('evaluate', '--config_file=$imports', 'this_would_have_run', _GIN),
   Case(
     'evaluate', 'train.model = None', 'train.model is not bound', 'give a co'

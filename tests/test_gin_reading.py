@@ -86,7 +86,7 @@ def test_says_who_includes_what_is_not_there(places, capsys):
   toy = _write(places / 'exp/toy.gin', "include 'middle.gin'\n")
   middle = _write(places / 'exp/middle.gin', "\ninclude 'base.gin'\n")
   line = fails(capsys, ['train', f'--config_file={toy}'])
-  assert f"{middle} includes 'base.gin', and there is no such file" in line
+  assert f"{middle} includes 'base.gin', but there is no such file" in line
   for folder in ('exp', 'cwd'):
     assert f'{places}/{folder}/base.gin' in line
   assert '--config_file' not in line

@@ -52,7 +52,7 @@ def test_training_goes_on_where_reports_cannot_be_written(
   assert capsys.readouterr().err.splitlines() == [
     'warning: stdout: cannot be written (No space left on device); training '
     'goes on',
-    'error: stdout: cannot be written (No space left on device); let it go '
+    'error: stdout: cannot be written (No space left on device); redirect it '
     'elsewhere',
   ]
   assert load_checkpoint(str(tmp_path))['step'] == 4

@@ -163,7 +163,8 @@ def test_scopes_of_the_users_own_stay(places, tmp_path, capsys):
     places, capsys, *files, config=[f"{_PATH} = '{places}/old'"]
   )
   assert n_bytes == '200'
-  assert f'TEST/{_PATH} of {file} beats it wherever it is' in ''.join(warnings)
+  line = ''.join(warnings)
+  assert f'overridden by TEST/{_PATH} in {file} in every call' in line
 
 
 def test_what_cannot_win_is_refused(places, tmp_path, capsys, monkeypatch):
@@ -181,12 +182,14 @@ def test_what_cannot_win_is_refused(places, tmp_path, capsys, monkeypatch):
   ):
     argv = [*_argv('any', f"{_PATH} = '{places}/new'"), *flags]
     line = fails(capsys, [*argv, f'--config_file={scoped}'], main=main)
-    assert f'--config: {_PATH} has no effect beside TEXT/{_PATH} of' in line
+    assert (
+      f'--config: {_PATH} has no effect: overridden by TEXT/{_PATH}' in line
+    )
     assert str(scoped) in line
   both = [f"{_PATH} = '{places}/new'", f"TEXT/{_PATH} = '{places}/old'"]
   argv = [*_argv('evaluate', *both), f'--output_dir={places}/run']
   line = fails(capsys, argv, main=evaluate.main)
-  assert f'TEXT/{_PATH} of --config' in line
+  assert f'TEXT/{_PATH} in --config' in line
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_what_nothing_uses_is_said(places, capsys, binding):
   name = binding.partition(' ')[0]
   assert warnings == [
     f'warning: --config: {name} has no effect: nothing in the configuration '
-    'uses it; correct it, or leave it out'
+    'uses it; correct it or leave it out'
   ]
 
 
@@ -218,8 +221,8 @@ def test_training_knows_what_was_called(places, tmp_path, capsys):
   argv = [*_argv('train', *config), f'--config_file={places}/macros.gin']
   train.main([*argv, f'--output_dir={tmp_path}'])
   sgd, mode = sorted(capsys.readouterr().err.splitlines())
-  assert 'SGD.learning_rate has no effect: nothing has called it' in sgd
-  assert 'HourglassLM.mode has no effect: whoever calls it gives that' in mode
+  assert 'SGD.learning_rate has no effect: nothing calls it' in sgd
+  assert 'HourglassLM.mode has no effect: callers pass that argument' in mode
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ _EXAMPLES = {
 def function(parameter: str) -> Callable:
   """Returns the function that is bound to a parameter of `train`.
 
-  Where none is, Trax's default, which the authors' files train with.
+  If none is bound, that is Trax's default, which the authors' files train with.
 
   Args:
     parameter: `'train.model'`, `'train.optimizer'` or `'train.lr_schedule_fn'`.

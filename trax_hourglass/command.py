@@ -52,7 +52,7 @@ flags.DEFINE_bool(
   'Whether gin files may only bind what Trax and trax_hourglass have.',
 )
 
-# What `configure` reads.
+# The flags that `configure` reads.
 CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
 _HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
@@ -85,13 +85,13 @@ std_logging.getLogger().addFilter(
 def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
-  A user's mistake prints one line and exits with 2, as does an output that
-  cannot be written, for the disk may be full. Ctrl-C exits with 130, SIGTERM
-  with 143, SIGHUP with 129; all clean up before. Where nobody reads the output
-  any more, as behind `| head`, the exit is 141, and quiet.
+  A user's mistake prints one line and exits with 2, and so does output that
+  cannot be written, for example to a full disk. Ctrl-C exits with 130, SIGTERM
+  with 143, SIGHUP with 129, all after cleaning up. If nobody reads the output
+  any more, as with `| head`, the command exits with 141 and prints nothing.
   """
   for name in ('stdout', 'stderr'):
-    if getattr(sys, name) is None:  # Closed by whoever started the process.
+    if getattr(sys, name) is None:  # The process was started with it closed.
       setattr(sys, name, open(os.devnull, 'w'))  # noqa: SIM115
   try:
     with interruption.raising():
@@ -107,12 +107,14 @@ def exit_codes():
     _print_error(f'\n{str(error) or "interrupted"}')
     raise SystemExit(getattr(error, 'exit_code', 130)) from error
   except OSError as error:
-    if _can_print('\n'):  # Else what failed was lost, and a flush succeeds.
+    # The line that failed is lost, so an empty flush would succeed.
+    if _can_print('\n'):
       raise
     if isinstance(error, BrokenPipeError):
       raise SystemExit(141) from error
     _fail(
-      f'stdout: cannot be written ({reason(error)}); let it go elsewhere', error
+      f'stdout: cannot be written ({reason(error)}); redirect it elsewhere',
+      error,
     )
   finally:
     if not _can_print():
@@ -121,7 +123,7 @@ def exit_codes():
 
 
 def _can_print(text=''):
-  """Returns whether stdout takes what was printed, and a text."""
+  """Returns whether stdout takes all that was printed, followed by `text`."""
   try:
     print(end=text, flush=True)
   except OSError:
@@ -135,7 +137,7 @@ def _fail(message, error):
 
 
 def _print_error(line):
-  with contextlib.suppress(OSError):  # It may be on a full disk, too.
+  with contextlib.suppress(OSError):  # stderr may be on a full disk, too.
     print(line, file=sys.stderr, flush=True)
 
 
@@ -144,8 +146,9 @@ def building():
   """Raises a `UserError` for whatever a configuration can do wrong.
 
   That is, for a ValueError or OSError, for arguments that gin found no binding
-  for, for a TypeError where gin called, and for what `layer_errors` tells of
-  Trax's layers. Anything else is a bug of ours, and keeps its traceback.
+  for, for a TypeError where gin called, and for errors in Trax's layers that
+  `layer_errors` explains. Anything else is a bug of ours, and keeps its
+  traceback.
   """
   try:
     yield
@@ -220,13 +223,13 @@ def configure() -> overrides.Overrides:
   """Reads the gin files and bindings that the flags name.
 
   A file is looked for as given, then among those of this project. --model and
-  --dataset may name what Trax has, or one of ours in place of it.
+  --dataset may name a model or data set of Trax, or one of ours to replace it.
 
   Returns:
-    What --config binds.
+    The bindings of --config.
 
   Raises:
-    UserError: If gin cannot make sense of them, or they bind no model, or a
+    UserError: If gin cannot make sense of the flags, they bind no model, or a
       binding of --config cannot take effect.
   """
   gin.clear_config()
@@ -289,7 +292,7 @@ def measure() -> metrics.Measure:
 
 
 def _read_configuration():
-  """Reads it; returns what --config binds."""
+  """Reads the files and bindings; returns the bindings of --config."""
   model, dataset = map(_taken_from_flag, ('model', 'dataset'))
   with gin_files.reading(safety.check if FLAGS.safe else None) as reader:
     trainer._gin_parse_configs()
@@ -304,7 +307,7 @@ def _read_configuration():
 
 
 def _taken_from_flag(name) -> str | None:
-  """Returns a flag's value if it names one of ours, and hides it from Trax."""
+  """Returns a flag's value if it names ours, and hides the flag from Trax."""
   value = FLAGS[name].value
   if not (value or '').startswith(selectors.PREFIX):
     return None
@@ -313,7 +316,7 @@ def _taken_from_flag(name) -> str | None:
 
 
 def _names_our_model():
-  """Returns whether a configuration binds anything of our HourglassLM."""
+  """Returns whether the configuration binds our HourglassLM or parts of it."""
   return gin_values.selector('train.model').startswith(
     selectors.PREFIX
   ) or bool(

@@ -1,8 +1,8 @@
 """What gin files can name, as `trax_hourglass.NAME`.
 
 Trax registers some of these names too, so write the full selector; `selectors`
-says what a short one means. Functions are registered, not wrapped: called from
-Python they are what they were.
+decides what a short one means. Functions are registered, not wrapped, so calls
+from Python are not configured.
 """
 
 import pathlib

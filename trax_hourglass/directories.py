@@ -14,8 +14,9 @@ from trax_hourglass.training import locking
 def writable(path: str) -> Iterator[None]:
   """Makes a directory, and takes it away again if the body fails.
 
-  So a mistake is told before hours of work, and leaves nothing behind. What
-  another run has begun there in the meantime is left alone.
+  A directory that cannot be written is thus reported before hours of work, and
+  a failed command leaves nothing behind. If another run has started there in
+  the meantime, the directory stays.
 
   Raises:
     UserError: If it cannot be made or written to.
@@ -43,10 +44,10 @@ def writable(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def expendable(path: str) -> Iterator[str]:
-  """Gives a name to write to; the file takes the place of `path` at the end.
+  """Yields a temporary path; the file written there replaces `path` at the end.
 
-  If it cannot be written, for the disk may be full, there is a warning: a run
-  does without it. What was at `path` stays, then.
+  If it cannot be written, for example to a full disk, a warning says so, the
+  file that was at `path` stays, and the run goes on.
   """
   part = f'{path}.part'
   try:

@@ -29,14 +29,14 @@ def check_positive(**sizes) -> None:
 def warn(message: str) -> None:
   """Prints a line on standard error, above a progress bar if there is one.
 
-  Where that cannot be written to, the line is lost, and nothing else.
+  If standard error cannot be written, the line is lost, and nothing is raised.
   """
-  with contextlib.suppress(OSError, ValueError):  # Full; closed.
+  with contextlib.suppress(OSError, ValueError):  # A full disk; closed.
     tqdm.tqdm.write(f'warning: {message}', file=sys.stderr)
 
 
 def reason(error: Exception) -> str:
-  """Returns why a file cannot be written, of an OSError or of TensorFlow's."""
+  """Returns the reason that an OSError or an error of TensorFlow's gives."""
   text = getattr(error, 'strerror', None) or getattr(error, 'message', None)
-  # TensorFlow names the file before.
+  # TensorFlow puts the file's name in front.
   return ' '.join((text or str(error)).rpartition('; ')[2].split())

@@ -5,9 +5,9 @@ Prints bits per byte, with its standard error, of `train.model` on the text that
 with --config='trax_hourglass.evaluate.step = 128' overlapping windows. Or bits
 per dim on the images that `trax_hourglass.evaluate_images` is configured with.
 
-Where no --config_file is given, the configuration that the checkpoint was
-trained with is used; standard error says which file that is. It may be a
-`config.gin` that Trax wrote for `trax.models.HourglassLM`.
+If no --config_file is given, the configuration that the checkpoint was trained
+with is used, and named on standard error. It may be a `config.gin` that Trax
+wrote for `trax.models.HourglassLM`.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> Score:
 
 
 def _read(argv):
-  """Returns the evaluation, the model, and where it comes from."""
+  """Returns the evaluation, the model, and the source of the model."""
   command.start(argv, on_hosts=True)
   source = trained.configure()
   with command.building():

@@ -33,13 +33,13 @@ class Score:
 
   Attributes:
     bits: Mean over the tokens of -log2 of the predicted probability.
-    standard_error: Of `bits`; nan, printed as n/a, where fewer than two blocks
-      of bytes or two images were scored.
+    standard_error: Of `bits`; nan, printed as n/a, if fewer than two blocks of
+      bytes or two images were scored.
     n: How many bytes or images were scored.
     unit: 'bits per byte' or 'bits per dim'.
     of: What was counted, images with the name of their set.
     note: A reservation about the model.
-    source: The text or images, and which split of them.
+    source: The name of the text or images, and of the split.
   """
 
   bits: float

@@ -7,8 +7,8 @@ of some --images of the split that evaluations while training see; it makes
 --completions of each, and leaves completions.png and completions.json in
 --output_dir, by default beside the checkpoint.
 
-Where no --config_file is given, the configuration that the checkpoint was
-trained with is used; standard error says which file that is.
+If no --config_file is given, the configuration that the checkpoint was trained
+with is used, and named on standard error.
 """
 
 import codecs

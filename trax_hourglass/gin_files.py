@@ -1,10 +1,10 @@
-"""gin files, read as the commands read them.
+"""Reading of gin files and of the files that they include.
 
-An included file is the one beside the file that includes it; where there is
-none but that file itself, it is looked for as any gin file is: in the current
-directory, then among this project's. gin itself never looks beside the
-including file. This project's own files, in folders of experiments, are written
-for gin: what they include is named from the folder that holds them all.
+An included file is looked for beside the including file first, which gin itself
+never does; if there is none, or only the including file itself, then in the
+current directory and among this project's files, as any gin file is. Paths that
+this project's own files include are relative to the folder that holds them all,
+as gin expects them to be.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,15 +22,15 @@ Key = tuple[str, str, str]
 
 
 class Reader:
-  """Reads gin files in place of gin, and remembers who bound what.
+  """Reads gin files in place of gin, and records which file bound what.
 
   Attributes:
-    sources: For each parameter that was bound the file that bound it last;
-      `None` for a binding of the command line.
+    sources: For each parameter that was bound, the path of the file that bound
+      it last; `None` for the command line.
   """
 
   def __init__(self, check: Callable[[str, str], None] | None = None):
-    """Takes what is called with the path and the text of each file."""
+    """Takes a function that is called with the path and text of each file."""
     self.sources: dict[Key, str | None] = {}
     self._check = check
     self._open = []
@@ -76,7 +76,7 @@ class Reader:
     if not self._open:
       found = next(filter(os.path.isfile, candidates), None)
       if found is None:
-        # As gin says it.
+        # In gin's own words.
         raise OSError(
           f'Unable to open file: {name}. Searched config paths: {places}.'
         )
@@ -93,15 +93,15 @@ class Reader:
       *candidates,
     ]
     candidates = dict.fromkeys(map(os.path.abspath, candidates))
-    found = [one for one in candidates if os.path.isfile(one)]
-    # A file may have the name of what it builds on.
-    if others := [one for one in found if not os.path.samefile(one, including)]:
+    files = [one for one in candidates if os.path.isfile(one)]
+    # A file may have the same name as the file that it builds on.
+    if others := [one for one in files if not os.path.samefile(one, including)]:
       return others[0]
-    if found:
+    if files:
       raise _includes_itself(including)
     raise UserError(
-      f'gin: {including} includes {name!r}, and there is no such file; looked '
-      f'for {", ".join(candidates)}: correct the `include`'
+      f'gin: {including} includes {name!r}, but there is no such file (looked '
+      f'for {", ".join(candidates)}); correct the `include`'
     )
 
 
@@ -109,7 +109,7 @@ class Reader:
 def reading(
   check: Callable[[str, str], None] | None = None,
 ) -> Iterator[Reader]:
-  """Yields the reader that gin's own functions use within the context.
+  """Replaces gin's functions for reading, in the body, by those of a reader.
 
   Args:
     check: Called with the path and the text of each file before gin reads it.
@@ -128,7 +128,7 @@ def reading(
 
 
 def _includes_itself(path):
-  return UserError(f'gin: {path} includes itself; take that `include` out')
+  return UserError(f'gin: {path} includes itself; remove that `include`')
 
 
 def _read(path):
@@ -137,5 +137,5 @@ def _read(path):
       return file.read()
   except UnicodeDecodeError as error:
     raise UserError(
-      f'{path}: got a file that is no text; give a gin file, in UTF-8'
+      f'{path}: got a file that is not text; give a gin file in UTF-8'
     ) from error

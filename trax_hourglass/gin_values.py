@@ -1,4 +1,4 @@
-"""What gin has for a parameter."""
+"""Values and references that gin has bound to parameters."""
 
 import copy
 
@@ -6,60 +6,63 @@ import gin
 
 
 def bound(parameter: str):
-  """Returns what is bound to a parameter, references as such; else `None`."""
+  """Returns the value or reference bound to a parameter, `None` if none is."""
   try:
     return gin.query_parameter(parameter)
   except ValueError:
     return None
 
 
-def value(parameter: str, otherwise=None):
-  """Returns what a parameter comes to: references are called; else `None`.
+def value(parameter: str, default=None):
+  """Returns the value of a parameter, with its references called.
 
   Args:
-    parameter: As `'train.steps'`.
-    otherwise: Its default, in place of `None`.
+    parameter: For example `'train.steps'`.
+    default: Returned if the parameter is not bound, or bound to `None`.
   """
-  found = copy.deepcopy(bound(parameter))
-  return otherwise if found is None else found
+  # gin calls references when they are copied.
+  result = copy.deepcopy(bound(parameter))
+  return default if result is None else result
 
 
-def without_macros(found):
-  """Returns what is bound in the place of a macro: `%NAME` has none of its own.
+def without_macros(bound_value):
+  """Returns a bound value, with a reference to a macro replaced by its value.
 
   Args:
-    found: A value, which may be the reference to a macro.
+    bound_value: A value or reference, such as `%NAME`, which may lead to
+      another macro.
   """
-  while is_reference(found) and found.configurable.selector == 'gin.macro':
-    found = gin.query_parameter('/'.join(found.scopes) + '/gin.macro.value')
-  return found
+  result = bound_value
+  while is_reference(result) and result.configurable.selector == 'gin.macro':
+    result = gin.query_parameter('/'.join(result.scopes) + '/gin.macro.value')
+  return result
 
 
-def is_reference(found) -> bool:
+def is_reference(bound_value) -> bool:
   """Returns whether a value is a reference, `@NAME`, `@NAME()` or `%NAME`."""
-  return isinstance(found, gin.config.ConfigurableReference)
+  return isinstance(bound_value, gin.config.ConfigurableReference)
 
 
 def selector(parameter: str) -> str:
   """Returns the full selector of the function bound to a parameter.
 
-  However that was written: through a macro, in a scope, by a short name. The
-  empty string where no function is bound.
+  It may be bound through a macro, in a scope or by a short name. Returns '' if
+  no function is bound.
   """
-  found = without_macros(bound(parameter))
-  return found.configurable.selector if is_reference(found) else ''
+  function = without_macros(bound(parameter))
+  return function.configurable.selector if is_reference(function) else ''
 
 
 def argument(parameter: str, name: str):
-  """Returns what the function bound to a parameter is given for an argument.
+  """Returns an argument that gin gives to the function bound to a parameter.
 
   Args:
-    parameter: As `'train.inputs'`.
+    parameter: For example `'train.inputs'`.
     name: The argument. References in its value are called, in the function's
       scope.
 
   Returns:
-    The value; `None` if no function or nothing is bound.
+    The value; `None` if no function is bound, or no such argument.
   """
   function = without_macros(bound(parameter))
   if not is_reference(function):

@@ -1,9 +1,10 @@
-"""What goes wrong while layers are built and traced, in one line.
+"""One-line messages for errors in Trax's layers while they are built or traced.
 
-Trax says it in a `LayerError` for each layer around, with a traceback; or, as
-where a sequence's length does not fit, JAX says it, of arrays that no user has
-made. Here the innermost layer is named, and what came into it. An error in code
-of this package or the user's keeps its traceback.
+Trax itself wraps such an error in a `LayerError` for each enclosing layer, with
+a traceback; or JAX complains about arrays that no user has made, for example if
+a sequence's length does not fit. The messages here name the innermost layer and
+the shape of its input. An error in code of this package or of the user keeps
+its traceback.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from trax.layers import base
 from trax_hourglass import trax_bindings
 from trax_hourglass.errors import UserError
 
-# What a value that a user gives, or a shape that it leads to, ends in.
+# Errors that a user's value, or a shape that follows from it, may cause.
 _KINDS = (
   ArithmeticError,
   AssertionError,
@@ -33,18 +34,18 @@ _KINDS = (
   ValueError,
 )
 
-# Whose frames say nothing of who has made the mistake.
+# Folders of libraries whose stack frames do not show whose mistake an error is.
 _LIBRARIES = tuple(
-  os.path.dirname(of.__file__) + os.sep for of in (jax, np, fastmath)
+  os.path.dirname(package.__file__) + os.sep for package in (jax, np, fastmath)
 )
 _TRAX_LAYERS = tuple(
-  os.path.dirname(of.__file__) + os.sep for of in (layers, models)
+  os.path.dirname(package.__file__) + os.sep for package in (layers, models)
 )
 
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-  """Raises a `UserError` for what `one_line` knows, while layers are traced."""
+  """Raises a `UserError` for an error in the body that `one_line` explains."""
   try:
     yield
   except Exception as error:
@@ -56,17 +57,17 @@ def told() -> Iterator[None]:
 
 
 def cause(error: BaseException) -> BaseException:
-  """Returns the error that Trax's `LayerError`s are around, or itself."""
+  """Returns the error inside Trax's nested `LayerError`s, or `error` itself."""
   while isinstance(error, base.LayerError) and error.__context__:
     error = error.__context__
   return error
 
 
 def one_line(error: BaseException) -> str | None:
-  """Returns what Trax's layers could not do, in one line.
+  """Returns an error raised within Trax's layers, as one line.
 
-  `None` where code of this package or the user's has failed, or the error is of
-  another kind.
+  Returns `None` if code of this package or of the user has failed, or the error
+  is of another kind.
   """
   inner = cause(error)
   if isinstance(error, base.LayerError):
@@ -83,7 +84,7 @@ def one_line(error: BaseException) -> str | None:
 
 
 def _configurable(error):
-  """Returns the name of the layer or model of Trax's that gin was to make."""
+  """Returns the name of the Trax layer or model that gin failed to build."""
   found = re.search(r"In call to configurable '(\S+)'", str(error))
   if not found or not found[1].isidentifier():
     return None
@@ -94,23 +95,24 @@ def _configurable(error):
 
 def _text(error):
   text = ' '.join(str(error).partition('\n  In call to')[0].split())
-  return text or _frames(error)[-1].line  # As of most of Trax's assertions.
+  # Most of Trax's assertions have no text: show the line of code.
+  return text or _frames(error)[-1].line
 
 
 def _advice(error):
-  """Returns what to do where Trax's Hourglass cannot take a length."""
+  """Returns what to do if Trax's Hourglass cannot take the length, else ''."""
   length, multiple = _n_tokens(error), trax_bindings.length_multiple()
   if length % multiple == 0:
     return ''
   return (
-    f'; got {length} tokens, of which trax.models.HourglassLM takes a multiple '
-    f'of {multiple}, for its total shorten factor and the chunk_len of its '
-    'attention; --model=trax_hourglass.HourglassLM takes any number'
+    f'; got {length} tokens, expected a multiple of {multiple}, because of the '
+    'total shorten factor and chunk_len of trax.models.HourglassLM; '
+    '--model=trax_hourglass.HourglassLM takes any number'
   )
 
 
 def _n_tokens(error):
-  """Returns the length of what came into the model; 0 if that is not known."""
+  """Returns the length of the model's input, 0 if that is not known."""
   while isinstance(error, base.LayerError):
     shape = getattr(error._input_signature, 'shape', ())
     if len(shape) == 2:
@@ -126,10 +128,10 @@ def _innermost(error):
 
 
 def _layer(error):
-  """Returns words for the innermost layer and its input."""
+  """Describes the innermost layer and its input."""
   layer = _innermost(error)
   shape = _shape(layer._input_signature)
-  return f'layer {layer._layer_name}, of an input of shape {shape}'
+  return f'layer {layer._layer_name}, with an input of shape {shape}'
 
 
 def _shape(signature):
@@ -145,7 +147,7 @@ def _frames(error):
 
 
 def _is_of_trax_layers(error):
-  """Returns whether the innermost code, but for JAX's, is of Trax's layers."""
+  """Returns whether the innermost frame outside `_LIBRARIES` is in a layer."""
   for frame in reversed(_frames(error)):
     if not frame.filename.startswith(_LIBRARIES):
       return frame.filename.startswith(_TRAX_LAYERS)

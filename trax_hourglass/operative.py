@@ -1,7 +1,7 @@
-"""The operative configuration: what gin was asked for, as a file.
+"""The operative configuration: the values that gin supplied, as a file.
 
-gin writes what is called in a scope as bound in that scope. Whatever is called
-through a macro has the macro's name for a scope, so for
+gin writes the parameters of a call in a scope as bound in that scope. A call
+through a macro has the macro's name for its scope, so for
 
   TEXT = @trax_hourglass.text_file()
   trax_hourglass.text_file.path = 'book.txt'
@@ -17,20 +17,20 @@ import re
 import gin
 from gin import config_parser
 
-# How gin introduces what was called in a scope.
+# The comment with which gin introduces a function that was called in a scope.
 _CALLED_IN_SCOPE = re.compile(r'^# Parameters for (\S+)/([^\s/]+):$', re.M)
 
 
 def text() -> str:
-  """Returns `gin.operative_config_str()`, each value in the scope it is bound.
+  """Returns `gin.operative_config_str()`, each value in its binding's scope.
 
-  So what it is overridden by is what overrides the original. Defaults, which
-  are bound in none, are written without a scope.
+  The same bindings then override the written file and the original one.
+  Defaults, which no scope binds, are written without a scope.
   """
   with gin.config._OPERATIVE_CONFIG_LOCK:
     called = {}
     for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items():
-      # Names of macros are scopes.
+      # gin keeps a macro's name as its scope.
       is_of_gin = selector.startswith('gin.')
       called.setdefault((scope if is_of_gin else '', selector), {})
       for name, value in values.items():
@@ -42,13 +42,13 @@ def text() -> str:
 
 
 def enclosing(scope: str) -> list[str]:
-  """Returns the scopes whose bindings a call in a scope sees, itself first."""
+  """Returns the scopes that a call in a scope looks in, innermost first."""
   parts = scope.split('/') if scope else []
   return ['/'.join(parts[:i]) for i in range(len(parts), -1, -1)]
 
 
 def supplier(config: dict, scope: str, selector: str, name: str) -> str | None:
-  """Returns the scope whose binding a call in `scope` gets for a parameter."""
+  """Returns the scope that supplies a parameter to a call in `scope`."""
   for place in enclosing(scope):
     if name in config.get((place, selector), ()):
       return place
@@ -56,15 +56,15 @@ def supplier(config: dict, scope: str, selector: str, name: str) -> str | None:
 
 
 def without_macro_scopes(content: str, path: str) -> str:
-  """Returns an operative configuration of gin's, as `text` would write it.
+  """Returns an operative configuration that gin wrote, as `text` would have.
 
-  What was called in several scopes with one value was bound without a scope,
-  or might as well have been. Where values differ, the scopes stay. Files that
-  gin did not write are returned as they are.
+  A parameter with the same value in all scopes was bound without a scope, or
+  might as well have been, so its scopes are dropped. If its values differ, they
+  stay. Files that gin did not write are returned unchanged.
 
   Args:
     content: The file's text.
-    path: Its name, for errors.
+    path: The file's name, for errors.
   """
   called = set(_CALLED_IN_SCOPE.findall(content))
   if not called:
@@ -88,7 +88,7 @@ def without_macro_scopes(content: str, path: str) -> str:
 
 
 class _References(config_parser.ParserDelegate):
-  """Stands for `@name` and `%NAME` by what is written."""
+  """Parses `@name` and `%NAME` into tuples, without looking them up."""
 
   def configurable_reference(self, scoped_configurable_name, evaluate):
     return '@', scoped_configurable_name, evaluate

@@ -1,11 +1,12 @@
-"""What --config binds takes effect, is refused, or is said to have none.
+"""Checks that the bindings of --config take effect.
 
-A binding in a scope beats one without. Refused is a binding that is beaten so
-wherever it would count. Said to have no effect is what the configuration leads
-to from nowhere, whichever the command: what only another command uses is no
-mistake, for both may be given the same flags. That goes for macros and the
-functions of this package, which are called by gin alone. Trax calls its own
-from Python too, so of them only training can tell, once all is built.
+A binding in a scope overrides one without. A binding of --config is refused if
+others override it in every call that it could apply to. If no command can make
+such a call with this configuration, a warning says that the binding has no
+effect; a binding that only another command uses is no mistake, for both
+commands may be given the same flags. This holds for macros and the functions of
+this package, which gin alone calls. Trax calls its own functions from Python,
+too, so those can be checked only in training, once everything is built.
 """
 
 from collections.abc import Iterator
@@ -18,15 +19,15 @@ from trax_hourglass.gin_files import Key
 
 _OURS = 'trax_hourglass.'
 _MACRO = 'gin.macro'
-# Functions that commands call, each with a parameter that must be bound first.
-_CALLED = {
+# Functions that commands call, each with a parameter without which they do not.
+_CALLED_BY_COMMANDS = {
   'trax_hourglass.evaluate': 'text',
   'trax_hourglass.evaluate_images': 'images',
   'trax_hourglass.level_operations': None,
   'trax_hourglass.Loop': None,
   'trax_hourglass.reproduce': None,
 }
-# Of Trax: called when a run is built, or not at all.
+# Trax's functions that are called while a run is built, or never.
 _BUILT_IN_TRAINING = ('trax.optimizers.', 'trax.supervised.lr_schedules.')
 _BUILT_AT_ONCE = ('trax.layers.', 'trax.models.', *_BUILT_IN_TRAINING)
 _PACKAGES = ('gin', 'trax', 'trax_hourglass')
@@ -38,88 +39,88 @@ class Overrides:
   def __init__(
     self, sources: dict[Key, str | None], is_model_replaced: bool = False
   ):
-    """Takes the bindings that a reader of gin files has seen.
+    """Takes the bindings that gin has read.
 
     Args:
-      sources: Those of `gin_files.Reader`.
-      is_model_replaced: Whether ours has taken over what is bound to Trax's
-        model.
+      sources: The `sources` of `gin_files.Reader`.
+      is_model_replaced: Whether the bindings of Trax's model are carried over
+        to ours.
     """
     self._sources = sources
-    self._given = [key for key, source in sources.items() if source is None]
+    self._bound = [key for key, source in sources.items() if source is None]
     self._without_effect = {}
     self._built_at_once = _BUILT_AT_ONCE
     if is_model_replaced:
       self._built_at_once = _BUILT_IN_TRAINING
 
   def check(self) -> None:
-    """Looks at what is bound, before anything is called.
+    """Checks the bindings before anything is called.
 
     Raises:
-      UserError: If a binding cannot take effect for another one.
+      UserError: If a binding of --config is overridden in every call.
     """
     config = gin.config._CONFIG
     if _has_foreign(config):
       return
-    led_to = _led_to(config)
-    for key in self._given:
+    reachable = _reachable_calls(config)
+    for key in self._bound:
       scope, selector, name = key
-      is_switch = not scope and name == _CALLED.get(selector)
+      is_switch = not scope and name == _CALLED_BY_COMMANDS.get(selector)
       if is_switch or not selector.startswith((_OURS, _MACRO)):
         continue
-      calls = _calls_within(led_to, scope, selector)
-      self._refuse_if_beaten(key, calls)
+      calls = _calls_within(reachable, scope, selector)
+      self._refuse_if_overridden(key, calls)
       if not calls:
         self._without_effect[key] = 'nothing in the configuration uses it'
 
   def check_calls(self) -> None:
-    """Looks at what was called, when all that a run needs is built.
+    """Checks the bindings against the calls made, once a run is built.
 
     Raises:
-      UserError: As `check`.
+      UserError: If a binding of --config was overridden in every call.
     """
     called = gin.config._OPERATIVE_CONFIG
     named = {
       reference.configurable.selector
       for reference in gin.config.iterate_references(gin.config._CONFIG)
     }
-    for key in self._given:
+    for key in self._bound:
       scope, selector, name = key
       calls = _calls_within(called, scope, selector)
-      self._refuse_if_beaten(key, calls)
+      self._refuse_if_overridden(key, calls)
       if calls:
         if not any(name in called[call, selector] for call in calls):
-          self._without_effect[key] = 'whoever calls it gives that itself'
+          self._without_effect[key] = 'callers pass that argument'
       elif selector.startswith(self._built_at_once) and selector not in named:
-        self._without_effect[key] = 'nothing has called it'
+        self._without_effect[key] = 'nothing calls it'
 
   def warn(self) -> None:
     """Names the bindings that have no effect in this command.
 
-    To be called when what the command needs is built.
+    Call this once everything that the command needs is built.
     """
     without_effect = dict(self._without_effect)
-    for key in self._given:
+    for key in self._bound:
       scope, selector, _ = key
       calls = _calls_within(gin.config._OPERATIVE_CONFIG, scope, selector)
-      if others := self._beaten_by(key, calls):
-        without_effect[key] = f'{others} beats it wherever it is called here'
+      if others := self._overriding(key, calls):
+        without_effect[key] = f'overridden by {others} in every call made here'
     if hosts.is_first():
       for key, why in without_effect.items():
         warn(
-          f'--config: {_binding(key)} has no effect: {why}; correct it, or '
+          f'--config: {_binding(key)} has no effect: {why}; correct it or '
           'leave it out'
         )
 
-  def _refuse_if_beaten(self, key, calls):
-    if others := self._beaten_by(key, calls):
+  def _refuse_if_overridden(self, key, calls):
+    if others := self._overriding(key, calls):
       raise UserError(
-        f'--config: {_binding(key)} has no effect beside {others}, which is '
-        'bound in a scope and so beats it; bind that in its place'
+        f'--config: {_binding(key)} has no effect: overridden by {others}, '
+        'bound in a scope; bind that instead'
       )
 
-  def _beaten_by(self, key, calls) -> str | None:
-    """Returns what takes the place of a binding in each of some calls."""
+  def _overriding(self, key, calls) -> str | None:
+    """Names the bindings that override one in each of `calls`, if some do."""
     scope, selector, name = key
     config = gin.config._CONFIG
     winners = {
@@ -129,34 +130,34 @@ class Overrides:
       return None
     others = [(winner, selector, name) for winner in sorted(winners)]
     return ' and '.join(
-      f'{_binding(one)} of {self._sources.get(one) or "--config"}'
+      f'{_binding(one)} in {self._sources.get(one) or "--config"}'
       for one in others
     )
 
 
-def _led_to(config) -> set[tuple[str, str]]:
+def _reachable_calls(config) -> set[tuple[str, str]]:
   """Returns scope and selector of each call that a configuration may lead to.
 
-  And of some that it does not: Trax's functions count as called, wherever they
-  are bound, and who takes a function as an argument may call it in its own
-  scope or in none.
+  The set may be too large: every bound function of Trax's counts as called, and
+  a function passed as an argument counts both in the scope of its caller and
+  without a scope.
   """
   waiting = [key for key in config if not key[1].startswith((_OURS, _MACRO))]
-  for selector, condition in _CALLED.items():
+  for selector, condition in _CALLED_BY_COMMANDS.items():
     bound = config.get(('', selector), {}).get(condition)
     if condition is None or gin_values.without_macros(bound) is not None:
       waiting.append(('', selector))
-  found = set()
+  reachable = set()
   while waiting:
     call = waiting.pop()
-    if call not in found:
-      found.add(call)
+    if call not in reachable:
+      reachable.add(call)
       waiting += _callees(config, *call)
-  return found
+  return reachable
 
 
 def _callees(config, scope, selector) -> Iterator[tuple[str, str]]:
-  """Yields scope and selector of what the values of a call refer to."""
+  """Yields scope and selector of each function that a call's values name."""
   values = {}
   for place in reversed(operative.enclosing(scope)):
     values.update(config.get((place, selector), {}))
@@ -169,7 +170,7 @@ def _callees(config, scope, selector) -> Iterator[tuple[str, str]]:
 
 
 def _calls_within(calls, scope, selector) -> list[str]:
-  """Returns the scopes of those calls that a binding in `scope` counts for."""
+  """Returns the scopes of those calls that a binding in `scope` applies to."""
   return [
     call
     for call, callee in calls
@@ -178,7 +179,7 @@ def _calls_within(calls, scope, selector) -> list[str]:
 
 
 def _has_foreign(config):
-  """Returns whether functions of a user's are named, which may call others."""
+  """Returns whether user functions are named, which may call any others."""
   functions = [gin.config._REGISTRY[selector] for _, selector in config]
   functions += [x.configurable for x in gin.config.iterate_references(config)]
   return any(
@@ -188,7 +189,7 @@ def _has_foreign(config):
 
 
 def _binding(key):
-  """Returns what is bound, as it is best written."""
+  """Returns a binding's left-hand side, as short as gin allows it."""
   scope, selector, name = key
   if selector == _MACRO:
     return scope

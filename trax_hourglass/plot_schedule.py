@@ -2,7 +2,7 @@
 
 Takes --config_file and --config as `trax_hourglass.train` does, writes a
 picture of `train.lr_schedule_fn` over `train.steps` to --output, and prints the
-rate at its peak and at the end, and which steps before that are at rate zero.
+rate at its peak and at the end, and the last steps if their rate is zero.
 """
 
 from collections.abc import Sequence

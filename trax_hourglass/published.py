@@ -110,7 +110,7 @@ def _check_gzip(path, source):
 
 
 def _fetch_tar(url, folder, path):
-  """Downloads a tar into a folder, and writes its checkpoint to `path`."""
+  """Downloads a tar into a folder and writes the tar's checkpoint to `path`."""
   tar = os.path.join(folder, 'checkpoint.tar.gz')
   files.download(url, tar, _check_gzip)
   _unpack(tar, path)

@@ -12,9 +12,9 @@ _PACKAGES = ('trax', 'trax_hourglass')
 def check(path: str, text: str) -> None:
   """Raises `UserError` if a file does more than bind what is known.
 
-  It may import Trax and this package alone, and bind and name functions of
-  theirs. Values are literals, as in every gin file. Files that it includes are
-  checked when they are read.
+  It may import Trax and this package alone, and bind and name their functions.
+  Values are literals, as in every gin file. Files that it includes are checked
+  when they are read.
 
   Args:
     path: The file's name, for the error.

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 def key(seed: int):
   """Returns the random key of a seed, an integer in [0, 2**63).
 
-  `jax.random.key` itself drops all but 32 bits, unless JAX counts in 64.
+  `jax.random.key` itself drops all but 32 bits, unless 64-bit types are on.
   """
   with jax.enable_x64(True):
     return jax.random.key(seed)

@@ -1,9 +1,10 @@
-"""Which of two configurables of one name a short gin selector means.
+"""Short gin selectors that name a configurable of Trax and one of ours.
 
-Trax and this package both have a `HourglassLM`, a `LinearPooling`, .... Gin
-files that know Trax alone, such as the authors' and every `config.gin` that
-Trax wrote, name them without a package. They go on meaning Trax's wherever this
-package is imported; ours are named in full, `trax_hourglass.HourglassLM`.
+Both have a `HourglassLM`, a `LinearPooling`, and so on. Gin files written for
+Trax alone, such as the authors' and every `config.gin` that Trax wrote, use
+these names without a package. The names still mean Trax's configurables once
+this package is imported; ours need the full selector, such as
+`trax_hourglass.HourglassLM`.
 """
 
 import gin
@@ -15,29 +16,28 @@ PREFIX = 'trax_hourglass.'
 
 
 class SelectorMap(selector_map.SelectorMap):
-  """A map of gin's in which ours give way to others of the same short name.
+  """A map of gin's that resolves a short name we share with Trax to Trax's.
 
   Attributes:
-    given_way: The short selectors for which that has happened, and what each
-      means.
+    resolved: Full selectors by the short ones for which that has happened.
   """
 
   def __init__(self):
     super().__init__()
-    self.given_way: dict[str, str] = {}
+    self.resolved: dict[str, str] = {}
 
   def matching_selectors(self, partial_selector):
     found = super().matching_selectors(partial_selector)
     others = [name for name in found if not name.startswith(PREFIX)]
     if len(others) == 1 and len(found) > 1:
-      self.given_way[partial_selector] = others[0]
+      self.resolved[partial_selector] = others[0]
     return others or found
 
 
 def install() -> None:
-  """Lets gin look names up in a `SelectorMap`.
+  """Replaces gin's registry by a `SelectorMap`.
 
-  gin has no public way to say which configurable a name means.
+  gin has no public way to choose between configurables of the same name.
   """
   registry = gin.config._REGISTRY
   if isinstance(registry, SelectorMap):
@@ -50,16 +50,15 @@ def install() -> None:
 
 def forget_short() -> None:
   """Forgets which short selectors have been read."""
-  gin.config._REGISTRY.given_way.clear()
+  gin.config._REGISTRY.resolved.clear()
 
 
 def check_none_short() -> None:
   """Raises `UserError` if a short selector has been read as Trax's.
 
-  For a configuration that names both models: there it is a mistake of the user
-  as often as not.
+  In a configuration that names our model, the user may well have meant ours.
   """
-  for short, full in gin.config._REGISTRY.given_way.items():
+  for short, full in gin.config._REGISTRY.resolved.items():
     ours = PREFIX + full.rpartition('.')[2]
     raise UserError(
       f'gin: Ambiguous selector {short!r}; write one of {full}, {ours}, or '

@@ -255,8 +255,8 @@ def _earlier_seed(output_dir):
 def _save_config(output_dir, step, configuration):
   """Writes a run's configuration to its output directory.
 
-  A run that resumes with the configuration in force there adds nothing; one
-  that resumes with another leaves the earlier ones as they are.
+  A run that resumes with the configuration in force there writes nothing; one
+  that resumes with another writes a new file beside the earlier ones.
   """
   path = os.path.join(output_dir, storage.CONFIG)
   earlier = step and saved_configs.in_force(output_dir, step)
@@ -274,7 +274,7 @@ def _bindings(configuration):
 
 
 def _configuration(argv, seed) -> str:
-  """Returns all that `train` needs to do the same again, as a gin file."""
+  """Returns a gin file with all that `train` needs to repeat the run."""
   versions = ', '.join(f'{name} {_version(name)}' for name in _PACKAGES)
   header = (
     f'command: python -m trax_hourglass.train {shlex.join(argv[1:])}',
@@ -290,7 +290,7 @@ def _configuration(argv, seed) -> str:
 def _directory():
   try:
     return os.getcwd()
-  except OSError:  # Somebody has deleted it.
+  except OSError:  # It has been deleted.
     return '(gone)'
 
 

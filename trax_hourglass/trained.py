@@ -20,12 +20,12 @@ flags.DEFINE_string(
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """What a command reads.
+  """A trained model's checkpoint and configuration.
 
   Attributes:
-    checkpoint: Its path.
-    config_files: The gin files that configure it.
-    overrides: What --config binds.
+    checkpoint: The checkpoint's path.
+    config_files: The gin files that configure the model.
+    overrides: The bindings of --config.
   """
 
   checkpoint: str
@@ -33,7 +33,7 @@ class Trained:
   overrides: Overrides
 
   def report(self) -> None:
-    """Prints both, and what of --config has no effect, on standard error."""
+    """Prints the paths, and warns of bindings without effect, on stderr."""
     self.overrides.warn()
     files = ', '.join(self.config_files) or '--config alone'
     for name, text in {
@@ -44,10 +44,10 @@ class Trained:
 
 
 def configure() -> Trained:
-  """Reads the configuration of a checkpoint, and says where both are.
+  """Finds a checkpoint and reads its configuration.
 
-  Where no --config_file is given, it is the one that the checkpoint was trained
-  with.
+  If no --config_file is given, that is the configuration that the checkpoint
+  was trained with.
 
   Raises:
     UserError: If there is no checkpoint, or gin cannot make sense of the files.

@@ -1,7 +1,7 @@
-"""What a gin file binds to Trax's Hourglass, taken over to ours.
+"""Bindings of Trax's Hourglass in a gin file, carried over to ours.
 
-`--model=trax_hourglass.HourglassLM` does it for every command, so that nobody
-edits a file. Ours has the same weights, so checkpoints fit either way.
+`--model=trax_hourglass.HourglassLM` asks for that in every command, so the file
+need not be edited. Ours has the same weights, so checkpoints fit either way.
 """
 
 from collections.abc import Collection
@@ -18,8 +18,8 @@ from trax_hourglass.selectors import PREFIX
 _OURS = 'trax_hourglass.HourglassLM'
 _THEIRS = 'trax.models.HourglassLM'
 
-# Functions of Trax's with a counterpart of ours. A model passes everything that
-# can be bound to them, but for what is named here, which has an effect.
+# Trax's functions that we have a counterpart of. A model passes all of their
+# arguments, so bindings of these have no effect, except for those named here.
 _COUNTERPARTS = {
   'AttentionResampling': ('AttentionResampling', ()),
   'AveragePooling': ('AveragePooling', ()),
@@ -32,7 +32,7 @@ _COUNTERPARTS = {
 
 _LSH = 'trax.layers.PureLSHSelfAttention'
 _LSH_WRAPPER = 'trax.layers.PureLSHSelfAttentionWrapper'
-# Defaults of Trax's that have no name in ours, and what ours is built as.
+# Trax's defaults of parameters that ours lacks, and the values ours stands for.
 _LSH_WRAPPER_DEFAULTS = {
   'bias': True,
   'num_weights': 3,
@@ -58,18 +58,18 @@ _LSH_DEFAULTS = {
 
 
 def take_over(model: str, given: Collection[tuple[str, str, str]] = ()) -> None:
-  """Binds to our HourglassLM what is bound to Trax's, and trains ours.
+  """Carries the bindings of Trax's HourglassLM over to ours, and trains ours.
 
-  What is bound to ours already stays, unless a file binds it and the command
-  line binds Trax's.
+  Bindings that ours already has stay, except for one in a file if the command
+  line binds the same parameter of Trax's.
 
   Args:
     model: The value of --model.
-    given: Scope, selector and parameter of what the command line binds.
+    given: Scope, selector and parameter of each binding of --config.
 
   Raises:
-    UserError: If that is not our HourglassLM, or something is bound that ours
-      has no counterpart of.
+    UserError: If `model` is not our HourglassLM, or a binding has no
+      counterpart in ours.
   """
   if model != _OURS:
     raise UserError(f'--model: got {model!r}, expected {_OURS} or one of Trax')
@@ -81,14 +81,14 @@ def take_over(model: str, given: Collection[tuple[str, str, str]] = ()) -> None:
         if is_given or not _is_bound(scope, _OURS, name):
           gin.bind_parameter((scope, _OURS, name), _translated(found))
     gin.bind_parameter('train.model', _reference(_OURS, _scopes()))
-    # So that a `config.gin` of the run says what it needs.
+    # The run's `config.gin` then has this import.
     gin.parse_config('import trax_hourglass')
 
 
 def length_multiple() -> int:
-  """Returns what Trax's Hourglass, as it is bound, divides a sequence by.
+  """Returns the number that Trax's Hourglass needs lengths to be multiples of.
 
-  It takes multiples of that alone. Any other model's is 1.
+  That follows from its bindings. It is 1 for any other model.
   """
   model = without_macros(bound('train.model'))
   if not is_reference(model) or model.configurable.selector != _THEIRS:
@@ -104,9 +104,9 @@ def length_multiple() -> int:
   return math.lcm(factor * middle, vanilla)
 
 
-def _chunk_len(found):
+def _chunk_len(attention_type):
   """Returns the length of the chunks of an attention type, 1 if it has none."""
-  function = without_macros(found)
+  function = without_macros(attention_type)
   if not is_reference(function):
     return 1
   configurable = function.configurable
@@ -121,13 +121,13 @@ def _chunk_len(found):
 
 
 def _scopes():
-  """Returns the scopes of `train.model`, of which there are mostly none."""
+  """Returns the scopes of the reference `train.model`, usually none."""
   model = without_macros(bound('train.model'))
   return model.scopes if is_reference(model) else []
 
 
 def _bindings_of(selector):
-  """Returns pairs of a scope and what is bound in it, by parameter."""
+  """Returns pairs of a scope and a dictionary of its bindings by parameter."""
   return [
     (scope, dict(parameters))
     for (scope, of), parameters in gin.config._CONFIG.items()
@@ -143,17 +143,17 @@ def _reference(selector, scopes):
   return gin.config.ConfigurableReference('/'.join([*scopes, selector]), False)
 
 
-def _translated(found):
-  """Returns a value with ours in place of Trax's functions."""
-  function = without_macros(found)
+def _translated(bound_value):
+  """Returns a bound value, with a function of Trax's replaced by ours."""
+  function = without_macros(bound_value)
   if not is_reference(function) or function.evaluate:
-    return found
+    return bound_value
   selector = function.configurable.selector
   if selector == _LSH_WRAPPER:
     return _lsh_attention(function)
   name = selector.removeprefix('trax.layers.')
   if name not in _COUNTERPARTS or name == selector:
-    return found
+    return bound_value
   ours, with_effect = _COUNTERPARTS[name]
   for _, parameters in _bindings_of(selector):
     for parameter in with_effect:
@@ -177,7 +177,7 @@ def _lsh_attention(function):
     raise _no_counterpart(
       'PureLSHSelfAttentionWrapper.pure_lsh_implementation',
       implementation,
-      f'{PREFIX}LSHAttention is as PureLSHSelfAttention',
+      f'{PREFIX}LSHAttention is equivalent to PureLSHSelfAttention alone',
     )
   options = {
     **_LSH_WRAPPER_DEFAULTS,
@@ -185,7 +185,7 @@ def _lsh_attention(function):
     **_effective(_LSH, implementation.scopes),
     **given,
   }
-  # Of the wrapper; that of what it wraps is without effect.
+  # That of the wrapper: that of the layer it wraps has no effect.
   options['bias'] = given.get('bias', True)
   if without_macros(options['n_buckets']) is not None:
     options['max_length_for_buckets'] = None  # Without effect.
@@ -196,7 +196,7 @@ def _lsh_attention(function):
         f'PureLSHSelfAttention{of}.{name}',
         options[name],
         f"{PREFIX}LSHAttention has {expected!r}; bind that, or keep Trax's "
-        f'layer in our model by {_OURS}.vanilla_attn_type = @{_LSH_WRAPPER}',
+        f'layer in our model with {_OURS}.vanilla_attn_type = @{_LSH_WRAPPER}',
       )
   scope, ours = '/'.join(function.scopes), f'{PREFIX}LSHAttention'
   for name in ('chunk_len', 'n_chunks_before', 'n_hashes', 'n_buckets'):
@@ -206,12 +206,12 @@ def _lsh_attention(function):
 
 
 def _effective(selector, scopes):
-  """Returns what is bound in some scopes, inner ones over outer ones."""
-  found = {}
+  """Returns the bindings in nested scopes; inner ones override outer ones."""
+  bindings = {}
   for n in range(len(scopes) + 1):
     key = '/'.join(scopes[:n]), selector
-    found.update(gin.config._CONFIG.get(key, {}))
-  return found
+    bindings.update(gin.config._CONFIG.get(key, {}))
+  return bindings
 
 
 def _no_counterpart(name, got, why):

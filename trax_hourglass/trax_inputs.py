@@ -1,8 +1,8 @@
-"""The batches that a gin file of Trax's describes, and data of ours for them.
+"""Batch sizes in a gin file of Trax's, and data of ours in such batches.
 
-`--dataset=trax_hourglass.enwik8` puts one of our data sets in the place of the
-file's, in batches of the same size and length. It is for data that can no
-longer be had, and for a first look at a file of somebody else's.
+`--dataset=trax_hourglass.enwik8` replaces the file's data set with one of ours,
+in batches of the same size and length. This helps if the original data can no
+longer be had, or to try somebody else's file.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.gin_values import bound, value
 from trax_hourglass.selectors import PREFIX
 
-# What --dataset can name, and the split that evaluates it while training.
+# Data sets that --dataset can name; of images, the split for evaluation.
 TEXTS = ('enwik8', 'enwik8_or_sample', 'text_file', 'wikipedia_sample')
 IMAGES = {
   'cifar10': 'test',
@@ -29,7 +29,7 @@ IMAGES = {
   'photos32': 'validation',
 }
 
-# The authors' windows start at every so many bytes.
+# Bytes between the starts of the authors' windows.
 _STRIDES = {'t2t_enwik8_l2k': 512}
 
 
@@ -38,10 +38,10 @@ class Sizes:
   """Sizes of the batches of `train.inputs`.
 
   Attributes:
-    batch_size: Sequences in a training batch, over all devices; `None` if
-      nothing says.
-    eval_batch_size: The same of evaluation batches.
-    length: Tokens in a sequence; `None` where nothing says.
+    batch_size: Sequences in a training batch, over all devices; `None` if not
+      bound.
+    eval_batch_size: The same for evaluation batches.
+    length: Tokens in a sequence; `None` if not bound.
   """
 
   batch_size: int | None
@@ -58,10 +58,10 @@ def selector() -> str:
 
 
 def sizes() -> Sizes:
-  """Returns the sizes of what `train.inputs` is bound to.
+  """Returns the sizes of the batches that `train.inputs` is bound to.
 
   Raises:
-    UserError: If a length of ours is out of its range.
+    UserError: If the length of our own inputs is not positive.
   """
   match selector():
     case 'trax.data.batcher':
@@ -73,15 +73,15 @@ def sizes() -> Sizes:
 
 
 def replace(dataset: str) -> None:
-  """Binds `train.inputs`, and what is evaluated, to a data set of ours.
+  """Binds `train.inputs` and the evaluation to a data set of ours.
 
-  What is bound to ours already stays.
+  Bindings that our functions already have stay.
 
   Args:
     dataset: The value of --dataset, such as `'trax_hourglass.enwik8'`.
 
   Raises:
-    UserError: If there is none of that name, or `train.inputs` is not Trax's.
+    UserError: If we have none of that name, or `train.inputs` is not Trax's.
   """
   name = dataset.removeprefix(PREFIX)
   if name not in (*TEXTS, *IMAGES):
@@ -94,25 +94,25 @@ def replace(dataset: str) -> None:
     raise UserError(
       f'--dataset has no effect on {inputs}; bind its data, or leave it out'
     )
-  of = sizes()
+  batches = sizes()
   reference = f'@{dataset}()'
   if name in TEXTS:
     stride = _STRIDES.get(bound('trax.data.data_streams.dataset_name'))
     bindings = {
       'text_inputs.text': reference,
-      'text_inputs.length': of.length,
-      'text_inputs.batch_size': of.batch_size,
-      'text_inputs.eval_batch_size': of.eval_batch_size,
-      'text_inputs.stride': stride and min(stride, of.length),
+      'text_inputs.length': batches.length,
+      'text_inputs.batch_size': batches.batch_size,
+      'text_inputs.eval_batch_size': batches.eval_batch_size,
+      'text_inputs.stride': stride and min(stride, batches.length),
       'evaluate.text': reference,
-      'evaluate.length': of.length,
+      'evaluate.length': batches.length,
     }
   else:
     split = IMAGES[name]
     bindings = {
       'image_inputs.images': reference,
-      'image_inputs.batch_size': of.batch_size,
-      'image_inputs.eval_batch_size': of.eval_batch_size,
+      'image_inputs.batch_size': batches.batch_size,
+      'image_inputs.eval_batch_size': batches.eval_batch_size,
       'image_inputs.eval_split': f'{split!r}',
       'evaluate_images.images': reference,
       'evaluate_images.split': f'{split!r}',
@@ -143,7 +143,7 @@ def _of_batcher():
     length = boundaries[-1]
     batch_size = eval_batch_size = batch_sizes[len(boundaries) - 1]
   return Sizes(
-    # As Trax rounds them.
+    # Rounded as Trax rounds them.
     max(batch_size // n_devices, 1) * n_devices,
     max(eval_batch_size // n_devices, 1) * n_devices,
     length,

@@ -160,7 +160,7 @@ def test_every_evaluation_sees_the_same(
     expected = evaluation
   warning = (
     f'warning: evaluation: got {n} batches (train.eval_steps), but the data '
-    f'have {n_batches}; each evaluation takes all of those, once\n'
+    f'has {n_batches}; each evaluation uses all of them once\n'
   )
   assert capsys.readouterr().err == (warning if n_more > 0 else '')
 

@@ -76,7 +76,7 @@ def test_what_does_not_lead_to_a_run_is_set_aside(run, trained, capsys):
   loop.run(2)
   assert (loop.step, _steps(run)) == (4, [4, 2])
   assert capsys.readouterr().err == (
-    'warning: going on from step 2: checkpoints that do not lead to it, of '
+    'warning: going on from step 2: checkpoints of another trajectory, of '
     f'step 6, 8, 10, are set aside in {run}/checkpoints/abandoned_1; remove '
     'that folder if you do not need them\n'
   )
@@ -269,4 +269,4 @@ def test_directory_of_nothing_but_what_was_set_aside_is_said(run, capsys):
   for step in (2, 6, 8, 10):
     os.rename(_folder(run, step), run / f'checkpoints/unused_step_{step}')
   assert _loop(run).step == 0
-  assert 'has no checkpoint but what was set aside' in capsys.readouterr().err
+  assert 'has no checkpoints but those set aside' in capsys.readouterr().err

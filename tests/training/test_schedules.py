@@ -120,8 +120,8 @@ def test_run_says_once_that_its_last_steps_are_at_rate_zero(capsys):
   before = [x.copy() for x in weights(loop)]
   loop.run(2)
   assert capsys.readouterr().err == (
-    'warning: learning rate: zero at steps 4 to 5, at which nothing is learned;'
-    ' end the run before them (train.steps), or give its schedule more steps '
+    'warning: learning rate: zero at steps 4 to 5, where nothing is learned; '
+    'end the run before them (train.steps) or give its schedule more steps '
     '(cycle_steps)\n'
   )
   for x, y in zip(weights(loop), before, strict=True):

@@ -296,7 +296,7 @@ def test_checkpoint_that_cannot_be_removed_is_said_to_be_no_other(
   left = f'{tmp_path}/checkpoints/.writing_step_00000001'
   (line,) = capsys.readouterr().err.splitlines()
   assert line == (
-    'warning: checkpoint of step 2 is written, but older ones cannot be '
+    'warning: the checkpoint of step 2 is written, but older ones cannot be '
     f'removed ({left}: Permission denied)'
   )
   assert _steps(tmp_path) == [5]

@@ -34,7 +34,7 @@ def _raises(n, error=None):
 @pytest.mark.parametrize(
   ('error', 'message'),
   [
-    (None, 'training stream: ended after 6 batches, beside the first'),
+    (None, 'training stream: ended after 6 batches (not counting the'),
     (
       OSError(5, 'Input/output error'),
       'training stream, after 6 batches, raised OSError: .Errno 5. Input/output'

@@ -51,8 +51,8 @@ def accumulate(
     n_parts: Number of parts; divides the first axis of each array.
     loss_weights_index: Which of the batch's arrays are the loss weights; `None`
       where the loss is a plain mean.
-    axis_name: Of the devices that take a share of the batch each, in as many
-      parts, if there are several. Their mean is taken of what is returned.
+    axis_name: The name of the axis of devices, if there are several. Each takes
+      its share of the batch in `n_parts` parts, and results are averaged.
   """
 
   def accumulated(batch, weights, state, rng):
@@ -72,7 +72,7 @@ def accumulate(
       (loss, new_state), gradients = forward_and_backward(
         batch, weights, state, rng
       )
-      # Of a part without weight, loss and gradients are not numbers.
+      # A part whose weights are all zero has NaN for loss and gradients.
       sums = jax.tree.map(
         lambda y, x: y + jnp.where(share == 0, 0, share * x).astype(y.dtype),
         sums,
@@ -92,5 +92,5 @@ def accumulate(
 
 
 def _zeros(x):
-  """Returns zeros to add gradients to, in float32 for those in bfloat16."""
+  """Returns zeros to add gradients to, in float32 if those are in bfloat16."""
   return jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32))

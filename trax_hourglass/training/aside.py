@@ -1,7 +1,7 @@
-"""Checkpoints that are set aside: moved, so that none is found as the newest.
+"""Checkpoints set aside: moved, so that they are never taken for the newest.
 
 They are damaged, or belong to a trajectory that was left for an older
-checkpoint. Nothing here is ever removed but by the user.
+checkpoint. Only the user ever removes them.
 """
 
 from collections.abc import Iterable
@@ -23,33 +23,33 @@ def set_aside(path: str) -> str:
 
 
 def abandon(folder: str, paths: Iterable[str]) -> str:
-  """Moves checkpoints of a trajectory that was left into a folder of theirs.
+  """Moves checkpoints of an abandoned trajectory into a new folder.
 
   Args:
-    folder: Where that is made: the folder of all checkpoints.
-    paths: What to move there, in this order.
+    folder: The folder of all checkpoints, in which the new one is made.
+    paths: The files and folders to move, in this order.
 
   Returns:
     The path of the new folder.
 
   Raises:
-    OSError: If something cannot be moved. What comes after it stays.
+    OSError: If one cannot be moved. Those after it stay.
   """
   aside = _first_unused(_numbered(os.path.join(folder, _ABANDONED[:-1]), 1))
   os.makedirs(aside)
   for path in paths:
-    # Not renamed: the folder may be a link to another disk.
+    # `os.rename` would fail if the folder is a link to another disk.
     shutil.move(path, os.path.join(aside, os.path.basename(path)))
   return aside
 
 
 def is_aside(name: str) -> bool:
-  """Whether a folder of that name was set aside."""
+  """Returns whether a folder of that name was set aside."""
   return name.startswith((_DAMAGED, _ABANDONED))
 
 
-def found(folder: str) -> list[str]:
-  """Returns the paths of what was set aside in the folder of checkpoints."""
+def paths_aside(folder: str) -> list[str]:
+  """Returns the paths set aside in the folder of checkpoints."""
   names = sorted(os.listdir(folder)) if os.path.isdir(folder) else ()
   return [os.path.join(folder, name) for name in filter(is_aside, names)]
 

@@ -15,17 +15,17 @@ class Batches:
   """The batches that a loop draws for a task.
 
   Attributes:
-    stream: Where they come from.
-    n_drawn: How many those are, over all runs in this output directory; the one
-      before them, which the loop knows their shape by, is not counted.
-    n_done: How many of them belong to steps or evaluations that were completed.
-      A checkpoint counts these: the rest is drawn again by who goes on from it.
+    stream: The iterator that they come from.
+    n_drawn: How many were drawn, over all runs in this output directory. The
+      very first, from which the loop takes the shape, is not counted.
+    n_done: How many of those were used in completed steps or evaluations. This
+      count is saved in checkpoints: a resumed run draws the rest again.
   """
 
   def __init__(
     self, stream: Iterator, check, n_drawn: int = 0, name: str = 'stream'
   ):
-    """Counts on from `n_drawn`; `check` raises at a bad batch."""
+    """Starts counting at `n_drawn`; `check` raises at a bad batch."""
     self.stream = stream
     self._check = check
     self._name = name
@@ -46,19 +46,19 @@ class Batches:
         return next(self.stream)
       except StopIteration as end:
         raise UserError(
-          f'{self._name}: ended after {self.n_drawn:,} batches, beside the '
-          'first, which only gives shapes; give one that goes on'
+          f'{self._name}: ended after {self.n_drawn:,} batches (not counting '
+          'the first, used for its shape); give one that does not end'
         ) from end
 
   def mark_done(self) -> None:
-    """Notes that what was drawn has been trained on, or evaluated."""
+    """Records that all batches drawn so far were trained on or evaluated."""
     self.n_done = self.n_drawn
 
   def evaluation(self, n: int) -> Iterator:
-    """Returns the batches of an evaluation of `n` of them.
+    """Returns `n` batches for an evaluation.
 
-    Of a stream of this package those are always the same ones, the first, and
-    no more than it has; of others the next ones.
+    A stream of this package starts over, so these are always the same batches,
+    fewer than `n` if it has fewer. Any other stream gives its next batches.
     """
     if isinstance(self.stream, streams.Repeated):
       self.stream.restart()
@@ -66,7 +66,7 @@ class Batches:
     return itertools.islice(self, n)
 
   def seek(self, n_drawn: int) -> None:
-    """Goes on after the first `n_drawn` batches.
+    """Skips to the batch after the first `n_drawn`.
 
     Streams of this package skip them; of others they are drawn again, which
     leads to the same place if the stream follows from its seed alone.
@@ -104,7 +104,7 @@ def count(loop) -> None:
   model the targets are the inputs, in a classifier only the targets are bounded
   by the outputs.
 
-  A task that an earlier loop has drawn from keeps its place in the stream.
+  A task that an earlier loop has drawn from keeps its place in its stream.
 
   Raises:
     UserError: If a task's first batch does not pass.
@@ -134,8 +134,8 @@ def _warn_of_too_many(eval_tasks):
     stream, n = task.labeled_data.stream, task.n_eval_batches
     if isinstance(stream, streams.Repeated) and stream.n_batches < n:
       warn(
-        f'evaluation: got {n} batches (train.eval_steps), but the data have '
-        f'{stream.n_batches}; each evaluation takes all of those, once'
+        f'evaluation: got {n} batches (train.eval_steps), but the data has '
+        f'{stream.n_batches}; each evaluation uses all of them once'
       )
 
 

@@ -113,9 +113,9 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
       f'checkpoints: all in {directory} are damaged: {which}; put one back '
       'from a copy, or give another directory to start again'
     )
-  if left := aside.found(os.path.join(directory, storage.FOLDER)):
+  if left := aside.paths_aside(os.path.join(directory, storage.FOLDER)):
     warn(
-      f'{directory} has no checkpoint but what was set aside: {", ".join(left)}'
+      f'{directory} has no checkpoints but those set aside: {", ".join(left)}'
     )
   return None
 
@@ -123,7 +123,7 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
 def written_by_trax(directory: str) -> str | None:
   """Returns the path of the newest checkpoint of Trax's own loop, if any."""
   path = os.path.join(directory, f'model{SUFFIX}')
-  # Of ours it is a link.
+  # Our loop makes it a link.
   return path if os.path.isfile(path) and not os.path.islink(path) else None
 
 

@@ -71,9 +71,9 @@ class Loop(training.Loop):
     return trainer
 
   def _share_weights_after_each_step(self, trainer):
-    """Gives the evaluated model the weights of each step.
+    """Gives the evaluation model the new weights after each step.
 
-    Those of the step before may be gone: their memory holds the new ones.
+    The memory of its old weights may already have been reused for the new ones.
     """
     one_step = trainer.one_step
 
@@ -163,9 +163,9 @@ class Loop(training.Loop):
 
   @contextlib.contextmanager
   def _open_summary_writers(self):
-    """Gives a writer of summaries, or `None`, for each of both kinds of tasks.
+    """Yields writers of summaries for training and evaluation tasks.
 
-    Only the first host writes, and only with an output directory.
+    A writer is `None` except on the first host with an output directory.
     """
     folders = {
       'train': self._output_dir_per_train_task,

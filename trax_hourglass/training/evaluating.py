@@ -1,4 +1,4 @@
-"""Evaluations while training: the metrics of all batches together."""
+"""Evaluation during training: metrics over all batches together."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,13 +11,13 @@ from trax_hourglass.training import loss_weights
 def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
   """Returns the metrics of a task over one evaluation.
 
-  Each is the mean over the batches by their loss weights, so that a batch that
-  is partly empty counts for what is in it; metrics that take no weights are
-  means by the number of targets. A metric is NaN where all weights are zero.
+  Each is the mean over the batches, weighted by their loss weights, so that a
+  partly empty batch counts less; metrics that take no weights are weighted by
+  the number of targets. A metric is NaN if all weights are zero.
 
   Args:
     task: A `trax.supervised.training.EvalTask` whose data are `Batches`.
-    model: Trax layer, which the metrics follow.
+    model: Trax layer, whose outputs the metrics take.
     metrics_fn: Function from a batch to the values of the task's metrics.
   """
   n_metrics = len(task.metrics)
@@ -27,7 +27,7 @@ def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
     weights = np.array(
       [loss_weights.total(model, layer, batch) for layer in task.metrics]
     )
-    # Of a batch without weight, metrics are not numbers.
+    # A batch whose weights are all zero has NaN for its metrics.
     sums += np.where(weights == 0, 0, weights * values)
     totals += weights
   with np.errstate(invalid='ignore'):
@@ -36,10 +36,10 @@ def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
 
 
 def summaries(state) -> Iterator[tuple[str, jax.Array]]:
-  """Yields names and values of what layers show of their state.
+  """Yields names and values of the summaries in the layers' state.
 
-  As in Trax, those are arrays in a dictionary under names that begin with
-  'summary_', with an axis of devices.
+  As in Trax, these are dictionary entries whose names begin with 'summary_':
+  arrays with a leading axis of devices.
   """
   for path, value in jax.tree_util.tree_leaves_with_path(state):
     name = getattr(path[-1], 'key', None) if path else None

@@ -13,7 +13,7 @@ SKIPPED = 'skipped'
 
 
 class NotFiniteError(UserError):
-  """A loss, gradient or weight is not finite: nothing of it may be saved."""
+  """A loss, gradient or weight is not finite, so its step must not be saved."""
 
 
 def skip_batches(trainer) -> None:

@@ -1,6 +1,6 @@
-"""Signals: asked to stop, a run finishes its step and saves.
+"""Signals to stop, at which a run finishes its step and saves.
 
-They are Ctrl-C, SIGTERM, and SIGHUP where it is not ignored, as under nohup.
+They are Ctrl-C, SIGTERM, and SIGHUP unless it is ignored, as under nohup.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _END = 0  # No signal has that number.
 
 
 class Interrupted(KeyboardInterrupt):
-  """A command that stopped because it was asked to; a run saves all before.
+  """A command was asked to stop and has stopped; a run saves before that.
 
   Attributes:
     exit_code: What a command ends with: 128 and the signal's number.
@@ -40,10 +40,10 @@ class Watch:
 
 @contextlib.contextmanager
 def raising():
-  """Lets signals end the body by an `Interrupted`, so that it cleans up.
+  """Lets signals raise `Interrupted` in the body, so that it cleans up.
 
-  Ctrl-C does so in Python by itself. Signals that follow within seconds do not
-  disturb that.
+  Ctrl-C raises by itself in Python. Signals that follow within seconds do not
+  disturb the clean-up.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -88,7 +88,7 @@ def name(signum: int) -> str:
 
 
 def _handled():
-  """Returns the signals to handle: nohup has SIGHUP ignored."""
+  """Returns the signals to handle, without a SIGHUP that nohup has ignored."""
   is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
   return [s for s in _SIGNALS if not (s == signal.SIGHUP and is_ignored)]
 
@@ -128,10 +128,10 @@ def watching():
 
 
 class Limit:
-  """A time that is over or not.
+  """A time limit.
 
   Attributes:
-    is_over: Whether it is.
+    is_over: Whether the time is over.
   """
 
   is_over = False
@@ -139,13 +139,13 @@ class Limit:
 
 @contextlib.contextmanager
 def time_limit(minutes: float | None):
-  """Gives a `Limit`, at whose end SIGTERM is sent: a run saves and stops.
+  """Yields a `Limit`, at whose end SIGTERM is sent: a run saves and stops.
 
-  Where nothing is `watching`, `Interrupted` is raised at once. A compilation
-  ends first, so leave room for one.
+  If nothing is `watching`, `Interrupted` is raised at once, though only after a
+  compilation under way has ended: leave time for one.
 
   Args:
-    minutes: From now on; `None` for no limit.
+    minutes: Counted from now; `None` for no limit.
   """
   limit = Limit()
   if minutes is None:

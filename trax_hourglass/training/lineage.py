@@ -1,7 +1,7 @@
-"""Which checkpoints in an output directory a loop's weights come from.
+"""The checkpoints in an output directory that lead to a loop's weights.
 
-A step's number does not tell: a loop may go back to an older checkpoint, or on
-from one elsewhere, and train to the same steps again.
+Step numbers do not identify them: a loop may go back to an older checkpoint, or
+go on from one elsewhere, and reach the same steps again.
 """
 
 import glob
@@ -16,11 +16,11 @@ from trax_hourglass.training import checkpoints, storage
 
 
 class Lineage:
-  """A loop's checkpoints: those that it loaded or wrote, and those before.
+  """The checkpoints that a loop has loaded or written, and their predecessors.
 
   Attributes:
     newest: The identity of the checkpoint that was loaded or written last;
-      `None` before.
+      `None` if there is none yet.
   """
 
   def __init__(self, directory: str | None):
@@ -30,31 +30,32 @@ class Lineage:
     self.newest = None
 
   def start(self, path: str, step: int) -> None:
-    """Begins anew with a checkpoint that was loaded, a `*.pkl.gz` file.
+    """Starts over from a loaded checkpoint, a `*.pkl.gz` file.
 
-    Of the output directory those of steps before belong to it. Of one elsewhere
-    none do, unless it is a copy.
+    If it is in the output directory, or a copy of a checkpoint there, the
+    checkpoints of earlier steps there belong to the same lineage. If it comes
+    from elsewhere, none of them do.
     """
-    if os.path.exists(path):  # Else it is no file of this machine's.
+    if os.path.exists(path):  # A path of a bucket does not exist here.
       path = os.path.realpath(path)
     folder = os.path.dirname(path)
     is_step = os.path.exists(os.path.join(folder, storage.MANIFEST))
     self.newest, self._own = _identity(folder if is_step else path), set()
     if self._directory is None:
       return
-    there = self._there()
-    # Trax's files do not say what they come from.
+    identities = self._identities()
+    # Trax's files do not show what they come from.
     is_in_directory = folder == os.path.realpath(self._directory)
-    if is_in_directory or self.newest in there.values():
-      self._own = {name for one, name in there.items() if one.step <= step}
+    if is_in_directory or self.newest in identities.values():
+      self._own = {name for one, name in identities.items() if one.step <= step}
 
   def add(self, path: str) -> None:
-    """Goes on with the checkpoint that was written into a folder."""
+    """Adds the checkpoint that the loop has just written to a folder."""
     self.newest = _identity(path)
     self._own.add(self.newest)
 
   def include(self, path: str) -> None:
-    """Counts a file of Trax's among the loop's, which has written it."""
+    """Adds a checkpoint file that the loop has written in Trax's format."""
     self._own.add(_identity(path))
 
   def stored(self) -> list[storage.Stored]:
@@ -67,26 +68,26 @@ class Lineage:
     return next(found, None)
 
   def others(self) -> list[storage.Stored]:
-    """Returns checkpoints in the directory that are not the loop's.
+    """Returns checkpoints of other trajectories in the output directory.
 
-    They are those of another trajectory, in the order of their steps; Trax's
-    are files, not folders.
+    They are in the order of their steps. Those that Trax wrote are files, not
+    folders.
     """
-    there = self._there()
-    others = [one for one, name in there.items() if name not in self._own]
+    identities = self._identities()
+    others = [one for one, name in identities.items() if name not in self._own]
     return sorted(others, key=lambda one: one.step)
 
   def set_aside_others(self, step: int) -> None:
-    """Sets aside, and names, checkpoints in the directory that are not its own.
+    """Sets aside checkpoints of other trajectories, with a warning.
 
-    The newest of them is the last to go: if the process ends before, the next
-    run goes on from that, as if this one had not begun.
+    The newest of them is moved last: if the process is killed before that, the
+    next run goes on from that checkpoint, as if this run had not begun.
 
     Args:
-      step: That at which the loop is.
+      step: The step that the loop is at.
 
     Raises:
-      OSError: If one cannot be moved.
+      OSError: If a checkpoint cannot be moved.
     """
     others = self.others()
     if not others:
@@ -96,32 +97,32 @@ class Lineage:
     moved = storage.abandon(self._directory, [*configs, *paths])
     steps = ', '.join(f'{one.step:,}' for one in others)
     warn(
-      f'going on from step {step:,}: checkpoints that do not lead to it, of '
+      f'going on from step {step:,}: checkpoints of another trajectory, of '
       f'step {steps}, are set aside in {moved}; remove that folder if you do '
       'not need them'
     )
 
-  def _there(self):
-    """Returns the identity of each checkpoint that could be the newest."""
-    there = dict(self._step_folders())
+  def _identities(self):
+    """Returns the identity of each checkpoint in the output directory."""
+    identities = dict(self._step_folders())
     if path := checkpoints.written_by_trax(self._directory):
       try:
         step = checkpoints.read_step(path)
-      except UserError:  # Passed over where checkpoints are looked for, too.
-        return there
-      there[storage.Stored(step, path)] = _identity(path)
-    return there
+      except UserError:  # A search for the newest checkpoint skips it, too.
+        return identities
+      identities[storage.Stored(step, path)] = _identity(path)
+    return identities
 
   def _step_folders(self):
     for one in storage.stored(self._directory):
       try:
         yield one, _identity(one.path)
       except storage.DamagedError:
-        continue  # Set aside when it is next looked for.
+        continue  # Set aside by the next search for the newest checkpoint.
 
 
 def _identity(path):
-  """Returns what tells a checkpoint's folder or file from others."""
+  """Returns a hash that identifies a checkpoint's folder or file."""
   if os.path.isdir(path):
     return storage.identity(storage.read_manifest(path))
   with tf.io.gfile.GFile(path, 'rb') as file:
@@ -129,7 +130,7 @@ def _identity(path):
 
 
 def _files(path):
-  """Returns what a checkpoint consists of, the decisive file first."""
+  """Returns the paths of a checkpoint, first the one by which it is found."""
   if os.path.isdir(path):
     return [path]
   stem = glob.escape(path.removesuffix(checkpoints.SUFFIX))
@@ -138,7 +139,7 @@ def _files(path):
 
 
 def _configs_after(directory, step):
-  """Returns the configurations that runs from later steps went on with."""
+  """Returns the configurations of runs that were resumed at later steps."""
   paths = glob.glob(os.path.join(glob.escape(directory), 'config_*.gin'))
   matches = [(p, re.search(r'config_(\d+)\.gin$', p)) for p in paths]
   return [path for path, m in matches if m and int(m[1]) > step]

@@ -45,7 +45,7 @@ def _locked(path, directory):
   """Returns the file at `path`, open and locked."""
   file = _opened(path)
   try:
-    # Of the process: children that it forks do not keep it.
+    # This lock belongs to the process; children that it forks do not keep it.
     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except (BlockingIOError, PermissionError) as error:
     with file:

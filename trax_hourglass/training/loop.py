@@ -123,11 +123,11 @@ class Loop(resumable.ResumableLoop):
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end.
 
-    A signal ends it after the step that it is at, as does an output that nobody
-    reads any more. Whatever else ends it, what was trained is saved first.
+    It stops after the current step at a signal, or if nobody reads its output
+    any more. If an error ends it, the steps trained so far are saved first.
 
     Raises:
-      Interrupted: If it was ended so, when all is saved.
+      Interrupted: If a signal or closed output stopped it, after saving.
       UserError: If another process writes to the output directory, a stream
         ends, a stream, callback or metric raises, a loss is not finite, or the
         last checkpoint cannot be written.
@@ -145,7 +145,7 @@ class Loop(resumable.ResumableLoop):
       self._start_time = time.time() - self._sums.seconds
       self._common_signum = 0
       self._save_if_from_elsewhere()
-      if self._sums.is_eval_due:  # Stopped before it had evaluated.
+      if self._sums.is_eval_due:  # The last run stopped before evaluating.
         self._evaluate_if_due()
         self._save()
       for _ in range(n_steps):
@@ -320,7 +320,7 @@ class Loop(resumable.ResumableLoop):
       self._say('  '.join(filter(None, report)) + self.measure.remarks)
 
   def _say(self, line):
-    """Prints a line; where it cannot, training goes on, or stops when saved."""
+    """Prints a line; if nobody reads it any more, the run saves and stops."""
     error = reports.say(line)
     if isinstance(error, BrokenPipeError):
       self._watch.signum = self._watch.signum or signal.SIGPIPE
@@ -338,7 +338,7 @@ class Loop(resumable.ResumableLoop):
       self._eval_reports.append(reports.format_metrics(values))
 
   def _go_on(self):
-    self._unread = None  # Of the steps that the loop has left.
+    self._unread = None  # Losses of steps that the loop has gone back from.
     super()._go_on()
 
   def _save(self):

@@ -1,14 +1,13 @@
-"""How much a batch counts in a loss or metric: by the weights that it takes.
+"""The weights in a batch by which a loss or metric averages.
 
-A model of Trax takes the first arrays of a batch; what a loss or metric takes
-besides the model's outputs are the arrays that follow: targets, and weights, if
-it takes any.
+A Trax model takes the first arrays of a batch. A loss or metric takes the
+model's outputs and the remaining arrays: targets, then weights if it has any.
 """
 
 import numpy as np
 
-# Those of Trax that take weights, but are no mean by them: sums, and means over
-# whole sequences.
+# Losses and metrics of Trax that take weights but are not means weighted by
+# them: sums, and means over whole sequences.
 _NO_MEANS = {
   'BinaryCrossEntropySum',
   'CrossEntropySum',
@@ -19,11 +18,11 @@ _NO_MEANS = {
 
 
 def index(model, layer) -> int | None:
-  """Returns the index of a batch's weights; `None` if the layer takes none.
+  """Returns the index of a batch's weights, `None` if `layer` takes none.
 
   Args:
     model: Trax layer.
-    layer: A loss or metric, which follows the model.
+    layer: A loss or metric that takes the model's outputs.
   """
   n_arrays = layer.n_in - model.n_out
   if n_arrays < 2 or layer.name in _NO_MEANS:
@@ -32,14 +31,14 @@ def index(model, layer) -> int | None:
 
 
 def total(model, layer, batch) -> float:
-  """Returns how much a batch counts: the sum of its weights.
+  """Returns the weight of a batch: the sum of its loss weights.
 
-  Where there are none it is the number of targets.
+  If `layer` takes none, that is the number of targets.
 
   Args:
     model: Trax layer.
-    layer: A loss or metric, which follows the model.
-    batch: Its arrays.
+    layer: A loss or metric that takes the model's outputs.
+    batch: The batch's arrays.
   """
   i = index(model, layer)
   if i is None:

@@ -20,9 +20,9 @@ def options(
       are accumulated over the parts.
     keep_last: How many of the newest checkpoints are kept. Others stay if they
       are permanent, or the best so far by a metric, as Trax's arguments say.
-    save_every: Steps from one checkpoint to the next. By default there is one
-      where Trax has one: at step 1 and at each evaluation. There is one at each
-      evaluation, too, where the best by a metric is kept.
+    save_every: Steps from one checkpoint to the next. By default checkpoints
+      are saved when Trax does: at step 1 and at each evaluation. If the best
+      by a metric is kept, one is saved at each evaluation in any case.
     skip_nonfinite: Whether a batch whose loss or gradients are not finite is
       skipped; else it ends the run.
     max_skipped_in_a_row: How many, without one between that is not skipped; the

@@ -1,4 +1,4 @@
-"""What a run shows of itself."""
+"""Lines that a run prints about its progress."""
 
 import math
 import sys
@@ -11,15 +11,15 @@ from trax_hourglass.training import schedules
 
 
 def warn_of_zero_rates(schedule, first: int, last: int) -> bool:
-  """Says which steps of a run have learning rate zero; whether there are any.
+  """Warns of steps at the end of a run with rate zero; returns whether it did.
 
   Arguments are those of `schedules.zero_rates`.
   """
   steps = schedules.zero_rates(schedule, first, last)
   if steps:
     warn(
-      f'learning rate: zero at steps {steps[0]:,} to {steps[-1]:,}, at which '
-      'nothing is learned; end the run before them (train.steps), or give its '
+      f'learning rate: zero at steps {steps[0]:,} to {steps[-1]:,}, where '
+      'nothing is learned; end the run before them (train.steps) or give its '
       'schedule more steps (cycle_steps)'
     )
   return bool(steps)
@@ -42,7 +42,7 @@ def progress_bar(first: int, last: int, is_hidden: bool) -> tqdm.tqdm:
 
 
 def say(line: str) -> OSError | None:
-  """Prints a line at once; returns the error if it cannot be printed."""
+  """Prints and flushes a line; returns the error if that fails."""
   try:
     tqdm.tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
@@ -52,7 +52,7 @@ def say(line: str) -> OSError | None:
 
 
 def format_loss(nats: float, measure: Measure) -> str:
-  """Returns 'loss 2.1 nats, ...'; n/a where all steps were skipped."""
+  """Returns 'loss 2.1 nats, ...', or 'loss n/a' if all steps were skipped."""
   if math.isnan(nats):
     return 'loss n/a'
   bits = nats_to_bits(nats)

@@ -48,8 +48,8 @@ class ResumableLoop(data_parallel.Loop):
   checkpoint is kept as the best, and `permanent_checkpoint_at` which for ever.
 
   Attributes:
-    configuration: Text that each checkpoint keeps as `config.gin`; `None` for
-      none.
+    configuration: Text saved in each checkpoint as `config.gin`; `None` for no
+      such file.
   """
 
   def __init__(self, *args, keep_last=3, save_every=None, **kwargs):
@@ -57,7 +57,7 @@ class ResumableLoop(data_parallel.Loop):
     self.configuration = None
     self._keep_last = keep_last
     self._saver = self._restored = None
-    self._is_saved = False  # Whether there is a checkpoint of this very state.
+    self._is_saved = False  # Whether a checkpoint of the current state exists.
     self._sums = Sums()
     self._n_skipped = self._n_skipped_in_a_row = 0
     self._is_built = False
@@ -85,7 +85,7 @@ class ResumableLoop(data_parallel.Loop):
         )
 
   def _is_save_due(self):
-    """Whether a checkpoint of this step, which is evaluated, is to be saved."""
+    """Returns whether to save a checkpoint of this step, after evaluation."""
     if self._keeps_best and self._eval_at(self.step):
       return True
     at = self._checkpoint_at, self._permanent_checkpoint_at
@@ -97,9 +97,9 @@ class ResumableLoop(data_parallel.Loop):
     return best != (None, None)
 
   def _save(self):
-    """Saves a checkpoint of this state, for `load_checkpoint`.
+    """Saves a checkpoint of the current state, for `load_checkpoint`.
 
-    One that is there gets the metrics of an evaluation that came after it.
+    If it exists already, only the metrics of a later evaluation are recorded.
     """
     if self._saver is None:
       return
@@ -128,9 +128,9 @@ class ResumableLoop(data_parallel.Loop):
     self._is_saved = True
 
   def _save_if_from_elsewhere(self):
-    """Saves a state that was loaded from elsewhere, beside other checkpoints.
+    """Saves the current state if the directory has checkpoints of another run.
 
-    They are set aside when it is on disk.
+    Those are set aside once this checkpoint is on disk.
     """
     if self._output_dir and self.is_chief and self._lineage.others():
       self._save()
@@ -164,7 +164,7 @@ class ResumableLoop(data_parallel.Loop):
   def load_checkpoint(self, directory=None, filename=None):
     """Goes on from a checkpoint.
 
-    If that is not the newest in the output directory, the next `run` sets aside
+    If it is not the newest in the output directory, the next `run` sets aside
     those that do not lead to it, with a warning that says where they are.
 
     Args:
@@ -198,7 +198,7 @@ class ResumableLoop(data_parallel.Loop):
       self.step,
       'output_dir must be on a file system that all hosts share',
     )
-    # They may be at the same step of different trajectories.
+    # Hosts may be at the same step of different trajectories.
     hosts.check_same(
       'checkpoint',
       int((self._lineage.newest or '0')[:12], 16),
@@ -274,10 +274,10 @@ class ResumableLoop(data_parallel.Loop):
     self._saver.finish()
 
   def _save_after_error(self, is_new):
-    """Saves what was trained before an error, if it can, and says so.
+    """Saves the steps before an error, if possible; returns a note about that.
 
-    An error of the user's leaves all as it was after the last step. Another may
-    leave weights that cannot be read.
+    An error in user code leaves the state of the last step. Any other may leave
+    weights that cannot be read.
     """
     try:
       if is_new:
@@ -303,15 +303,14 @@ class ResumableLoop(data_parallel.Loop):
       self._lineage.set_aside_others(self.step)
     except OSError as error:
       raise UserError(
-        f'checkpoints: those of another trajectory in {self._output_dir} '
-        f'cannot be set aside ({error}); move them away or give another '
-        'directory'
+        f'{self._output_dir}: checkpoints of another trajectory cannot be set '
+        f'aside ({error}); move them away or give another directory'
       ) from error
 
   @contextlib.contextmanager
   def _open_summary_writers(self):
     with super()._open_summary_writers() as writers:
-      # Summaries of the step it goes on from are there, if it was evaluated.
+      # If the step it goes on from was evaluated, its summaries are there.
       first = self.step if self._sums.is_eval_due else self.step + 1
       for writer in filter(None, itertools.chain(*writers)):
         writer.start(first)

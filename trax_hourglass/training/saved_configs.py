@@ -1,8 +1,8 @@
-"""The configuration that a checkpoint was trained with, found on disk.
+"""Search for the configuration that a checkpoint was trained with.
 
-A checkpoint's folder holds it. Runs of earlier versions have it in the output
-directory alone: `config.gin` and, where they went on with another one from
-STEP, `config_STEP.gin`. So has a directory that Trax wrote.
+It is in the checkpoint's folder. Trax and earlier versions saved it only in the
+output directory: as `config.gin` and, for a run resumed at STEP with another
+configuration, `config_STEP.gin`.
 """
 
 import os
@@ -16,12 +16,13 @@ _LATER = re.compile(r'config_(\d+)\.gin')
 
 
 def find(path: str) -> str | None:
-  """Returns the path of the configuration of a checkpoint; `None` if none is.
+  """Returns the path of a checkpoint's configuration, `None` if there is none.
+
+  That is the configuration in its step's folder, links followed; else the one
+  in force at its step, beside it or in the output directory.
 
   Args:
-    path: A `*.pkl.gz` file. Of a link to one in a step's folder, the folder's
-      configuration; else the one in force at its step, beside it or in the
-      output directory.
+    path: The checkpoint, a `*.pkl.gz` file.
   """
   for folder in map(os.path.dirname, (path, os.path.realpath(path))):
     names = storage.CONFIG, storage.MANIFEST
@@ -39,10 +40,10 @@ def find(path: str) -> str | None:
 
 
 def in_force(directory: str, step: int) -> str | None:
-  """Returns the path of an output directory's configuration at a step.
+  """Returns the path of the configuration in force at a step of a run.
 
-  That is the one in the step's folder; or, of those in the output directory,
-  the last that a run went on with at that step or before.
+  That is the one in the step's folder; else the last one in the output
+  directory with which a run was started or resumed at that step or earlier.
   """
   of_step = os.path.join(storage.step_folder(directory, step), storage.CONFIG)
   if os.path.exists(of_step):
@@ -52,7 +53,7 @@ def in_force(directory: str, step: int) -> str | None:
 
 
 def _by_step(directory) -> dict[int, str]:
-  """Returns the configurations in a directory by the step they begin at."""
+  """Returns paths of configurations by the step that each is in force from."""
   directory = directory or '.'
   names = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else ()
   steps = {int(m[1]): m[0] for m in filter(None, map(_LATER.fullmatch, names))}

@@ -25,8 +25,8 @@ def snapshot(loop, extra) -> dict[str, object]:
     extra: What Trax has no place for: a tree of arrays and plain values.
 
   Returns:
-    By file name a list of arrays or, of `model.pkl.gz`, Trax's dictionary; of
-    `config.gin` its text, if the loop has one.
+    The contents by file name: a list of arrays; for `model.pkl.gz` Trax's
+    dictionary; for `config.gin`, if the loop has one, its text.
 
   Raises:
     NotFiniteError: If a weight is not finite.
@@ -83,7 +83,7 @@ class Saver:
     lowest=None,
     highest=None,
   ):
-    """Writes what goes on from `own`; the rest is as for `storage.prune`."""
+    """Writes checkpoints that continue `own`; the rest is as in `prune`."""
     self._directory = directory
     self._lineage = own
     self._retention = keep_last, lowest, highest
@@ -102,9 +102,9 @@ class Saver:
     self._thread.start()
 
   def record(self, metrics: dict[str, float]) -> None:
-    """Lets the newest checkpoint, of this very state, have these metrics.
+    """Records metrics in the newest checkpoint, which has the current state.
 
-    An evaluation that it was written before may have brought them.
+    The evaluation may have come after the checkpoint was written.
     """
     self.wait()
     path = self._lineage.newest_folder()
@@ -117,9 +117,9 @@ class Saver:
       warn(f'{path}: cannot record its metrics ({error})')
 
   def link(self) -> None:
-    """Lets links in the output directory lead to the newest checkpoint.
+    """Points the links in the output directory to the newest checkpoint.
 
-    A checkpoint of Trax's in their place stays until there is a newer one.
+    A checkpoint that Trax wrote there stays until there is a newer one.
     """
     is_of_trax = checkpoints.written_by_trax(self._directory)
     if self.path is not None and not is_of_trax:
@@ -127,7 +127,7 @@ class Saver:
 
   @property
   def has_failed(self) -> bool:
-    """Whether the last checkpoint is not on disk."""
+    """Whether the last checkpoint could not be written."""
     return self._error is not None
 
   def wait(self) -> None:
@@ -167,14 +167,14 @@ class Saver:
       self._error = error
 
   def _tidy(self, step):
-    """Sets aside and removes what the checkpoint just written supersedes."""
+    """Sets aside or removes checkpoints that the one just written replaces."""
     try:
       self._lineage.set_aside_others(step)
       self._link()
       storage.prune(self._directory, *self._retention, written=self.path)
     except OSError as error:
       warn(
-        f'checkpoint of step {step} is written, but older ones cannot be '
+        f'the checkpoint of step {step} is written, but older ones cannot be '
         f'removed ({error.filename}: {error.strerror})'
       )
 
@@ -209,7 +209,7 @@ def _is_finite(x):
 
 
 def _writer(content):
-  """Returns the function that writes a file of `snapshot`."""
+  """Returns a function that writes one of the contents of `snapshot`."""
   if isinstance(content, str):
     return lambda file: file.write(content.encode())
   is_pickled = isinstance(content, dict)

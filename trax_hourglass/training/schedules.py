@@ -100,8 +100,8 @@ def warmup_rsqrt_cosine_tail(
 def zero_rates(schedule: Schedule, first: int, last: int) -> range:
   """Returns the steps at the end of a run that have learning rate zero.
 
-  A single one is none: a schedule may end at zero. Between a step at a rate
-  above zero and one at zero, the border is found by bisection, so it is exact
+  The range is empty if only the last step has, for a schedule may end at zero.
+  Its start is found by sampling a hundred steps and bisection, so it is exact
   unless the rate leaves zero for less than a hundredth of the run.
 
   Args:
@@ -111,13 +111,13 @@ def zero_rates(schedule: Schedule, first: int, last: int) -> range:
   """
 
   def is_zero(step):
-    with fastmath.use_backend(fastmath.Backend.NUMPY):  # As in Trax's loop.
+    with fastmath.use_backend(fastmath.Backend.NUMPY):  # Trax's loop does, too.
       return float(schedule(step)) == 0
 
-  # A run of one step may be part of a longer one.
+  # A run that only takes the first step may be part of a longer one.
   if last < first or last < 2 or not (is_zero(last) and is_zero(last - 1)):
     return range(0)
-  below = first - 1  # All that is known to be no part of the end.
+  below = first - 1  # The last step known to be before the range.
   for step in range(first, last, max(1, (last - first) // 100)):
     if not is_zero(step):
       below = step

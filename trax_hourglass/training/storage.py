@@ -20,7 +20,7 @@ from trax_hourglass.training import aside
 
 FOLDER = 'checkpoints'
 MANIFEST = 'manifest.json'
-# The configuration it was trained with.
+# The configuration that the checkpoint was trained with.
 CONFIG = 'config.gin'
 # What links in the output directory point to, by way of one that is replaced.
 LATEST = 'latest'
@@ -50,12 +50,12 @@ def stored(directory: str) -> list[Stored]:
 
 
 def step_folder(directory: str, step: int) -> str:
-  """Returns the path of a step's checkpoint, which may not be there."""
+  """Returns the path of a step's checkpoint, which need not exist."""
   return os.path.join(directory, FOLDER, f'step_{step:08}')
 
 
 def is_part(name: str) -> bool:
-  """Whether the folder of checkpoints has folders of such a name."""
+  """Returns whether a name is one of those in the folder of checkpoints."""
   return bool(_NAME.fullmatch(name)) or aside.is_aside(name)
 
 
@@ -74,7 +74,7 @@ def write(
     **facts: What else the manifest says, as JSON has it.
 
   Returns:
-    The checkpoint's folder. One that was there for this step is set aside.
+    The checkpoint's folder. An earlier one of the same step is set aside.
 
   Raises:
     OSError: If it cannot be written. Nothing of it is left then.
@@ -152,17 +152,17 @@ def clean(directory: str) -> None:
 
 
 def identity(manifest: dict) -> str:
-  """Returns what tells a checkpoint from all others, of its step or not."""
+  """Returns a hash that identifies a checkpoint, even among those of a step."""
   files = json.dumps(manifest['files'], sort_keys=True)
   return hashlib.sha256(files.encode()).hexdigest()
 
 
 def record_metrics(path: str, metrics: Mapping[str, float]) -> None:
-  """Replaces the metrics in a checkpoint's manifest, all at once.
+  """Replaces the metrics in a checkpoint's manifest, atomically.
 
   Raises:
     DamagedError: If the manifest cannot be read.
-    OSError: If it cannot be written; it stays as it was then.
+    OSError: If the manifest cannot be written; then it stays as it was.
   """
   content = _sealed({**read_manifest(path), 'metrics': dict(metrics)})
   file = os.path.join(path, MANIFEST)
@@ -172,7 +172,7 @@ def record_metrics(path: str, metrics: Mapping[str, float]) -> None:
 
 
 def abandon(directory: str, paths: Iterable[str]) -> str:
-  """Sets aside what is of a trajectory that was left, see `aside.abandon`."""
+  """Sets aside checkpoints of an abandoned trajectory, see `aside.abandon`."""
   folder = os.path.join(directory, FOLDER)
   moved = aside.abandon(folder, paths)
   for changed in (moved, folder, directory):
@@ -192,13 +192,13 @@ def prune(
   Args:
     directory: The output directory.
     keep_last: How many of the newest are kept. Permanent ones are, too.
-    lowest: The metric whose lowest value so far has its checkpoint kept. Values
-      that are not finite do not count.
-    highest: The same of the highest value.
-    written: The folder of the one just written, which is kept.
+    lowest: A metric; the checkpoint with its lowest value so far is kept.
+      Values that are not finite do not count.
+    highest: The same for the highest value.
+    written: The folder of the checkpoint just written, which is kept.
 
   Raises:
-    OSError: If some cannot be removed; the others are.
+    OSError: If a checkpoint cannot be removed; the others are.
   """
   manifests = {}
   for one in stored(directory):
@@ -229,7 +229,7 @@ def prune(
 
 
 def _remove(path):
-  """Removes a checkpoint: renamed first, so that none is there in part."""
+  """Removes a checkpoint; it is renamed first, so it never exists in part."""
   folder, name = os.path.split(path)
   removed = os.path.join(folder, _UNFINISHED + name)
   os.rename(path, removed)
@@ -249,7 +249,7 @@ def link_latest(directory: str, path: str) -> None:
   for name in os.listdir(path):
     target, link = os.path.join(LATEST, name), os.path.join(directory, name)
     is_there = os.path.islink(link) and os.readlink(link) == target
-    # The output directory has a configuration of its own, the first.
+    # The output directory's own `config.gin` is the first configuration.
     is_its_own = name == CONFIG or name.startswith(MANIFEST)
     if not is_its_own and not is_there:
       _link(target, link)

@@ -1,4 +1,4 @@
-"""Summaries for TensorBoard, without which training can go on."""
+"""Summaries for TensorBoard; if they cannot be written, training goes on."""
 
 import contextlib
 import itertools
@@ -11,17 +11,17 @@ from trax import jaxboard
 
 from trax_hourglass.errors import reason, warn
 
-# What TensorBoard knows the format by.
+# By this version TensorBoard recognizes the format.
 _VERSION = 'brain.Event:2'
 
-# Of the files of this process: one may be opened in the second of another.
+# Numbers for files that this process opens within the same second.
 _NUMBERS = itertools.count()
 
 
 class SummaryWriter(jaxboard.SummaryWriter):
-  """Writes summaries as Trax's does, and never raises what the disk does.
+  """Writes summaries as Trax's writer does, but raises no errors of the disk.
 
-  Trax's writes in a thread, which a full disk ends with a traceback.
+  Trax's writes in a thread, which dies with a traceback if the disk is full.
   """
 
   def __init__(self, log_dir: str):
@@ -32,10 +32,10 @@ class SummaryWriter(jaxboard.SummaryWriter):
     self._enabled = True
 
   def start(self, step: int) -> None:
-    """Lets what follows replace all that is there of this step and later ones.
+    """Lets new summaries replace existing ones of this step and later steps.
 
-    A run that was killed has perhaps left summaries of steps that the resumed
-    run trains again.
+    A killed run may have left summaries of steps that the resumed run trains
+    again.
     """
     self._event_writer.start = tf.compat.v1.Event(
       step=step,
@@ -46,12 +46,12 @@ class SummaryWriter(jaxboard.SummaryWriter):
 class EventFile:
   """A file of TensorFlow's events: records of `tf.compat.v1.Event`.
 
-  Where one cannot be written, for the disk may be full, there is a warning, and
-  the next event is the first of another file: what is there can be read.
+  If an event cannot be written, for example to a full disk, a warning says so,
+  and the next event starts another file, so that earlier ones stay readable.
 
   Attributes:
-    start: The event that the first file begins with, if any. TensorBoard drops
-      what it has read before of the same step or a later one.
+    start: An event that the first file begins with, if any. On reading it,
+      TensorBoard drops earlier events of the same step or later ones.
   """
 
   def __init__(self, log_dir: str):
@@ -68,7 +68,7 @@ class EventFile:
       self._write(event)
 
   def flush(self) -> None:
-    """Hands what was added to the system."""
+    """Hands all added events to the operating system."""
     if self._file is not None:
       with self._training_goes_on():
         self._file.flush()
@@ -84,7 +84,7 @@ class EventFile:
 
   def _open(self, wall_time):
     tf.io.gfile.makedirs(self._log_dir)
-    # Read in the order of these names.
+    # TensorBoard reads files in the order of their names.
     seconds, number = f'{int(time.time()):010}', f'{next(_NUMBERS):06}'
     names = seconds, socket.gethostname(), os.getpid(), number
     name = '.'.join(map(str, ('events.out.tfevents', *names)))
@@ -100,7 +100,7 @@ class EventFile:
 
   @contextlib.contextmanager
   def _training_goes_on(self):
-    """Gives the file up, with a warning, if the body cannot write to it."""
+    """Gives up the file, with a warning, if the body cannot write to it."""
     try:
       yield
     except (OSError, tf.errors.OpError) as error:

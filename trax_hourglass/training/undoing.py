@@ -1,13 +1,13 @@
-"""What a step or an evaluation has changed, put back where it fails."""
+"""Restoring of a loop's state if a step or an evaluation fails."""
 
 import contextlib
 
 
 @contextlib.contextmanager
 def step_undone_on_error(loop):
-  """Puts a loop's step, random key and layers back where the body raises.
+  """Restores a loop's step, random key and layers if the body raises.
 
-  A layer whose trace fails keeps the tracers that it was given for weights.
+  A layer whose trace fails would keep the tracers it was given as weights.
   """
   model, eval_model = loop.model, loop.eval_model
   before = loop._step, loop._rng, model.weights, model.state
@@ -21,7 +21,7 @@ def step_undone_on_error(loop):
 
 @contextlib.contextmanager
 def history_undone_on_error(history):
-  """Takes what the body has added to a history out again where it raises."""
+  """Removes the entries that the body has added to a history if it raises."""
   before = {
     (mode, metric): len(history.get(mode, metric))
     for mode in history.modes

@@ -1,6 +1,6 @@
-"""Code of the user's that a run calls: streams, callbacks, metrics.
+"""Errors in the user's code that a run calls: streams, callbacks, metrics.
 
-What it raises reaches the user as one line, when all that was trained is saved.
+They reach the user as one line, after all trained steps are saved.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from trax_hourglass.errors import UserError
 
 @contextlib.contextmanager
 def named(what: str):
-  """Raises a `UserError` that says what raised, for any exception of the body.
+  """Turns any exception in the body into a `UserError` that names `what`.
 
-  With --log_level=debug a command prints the traceback, too.
+  With --log_level=debug, a command prints the traceback, too.
   """
   try:
     yield
@@ -31,7 +31,7 @@ def named(what: str):
 def described(error: BaseException) -> str:
   """Returns an exception's type, message and place, in one line.
 
-  Of a `LayerError` of Trax that is what was raised within the layer.
+  For a `LayerError` of Trax these are of the exception within the layer.
   """
   while isinstance(error, base.LayerError) and error.__context__:
     error = error.__context__
@@ -44,10 +44,10 @@ def described(error: BaseException) -> str:
 
 
 class Callback:
-  """A callback of Trax's loop, whose exceptions are a `UserError`.
+  """Wraps a callback of Trax's loop, and turns its exceptions into `UserError`.
 
-  What it raises at the end of a step waits until the loop has counted that
-  step, for the weights are already those after it.
+  One raised at the end of a step is held back until the loop has counted that
+  step, because the weights are already those after the step.
   """
 
   def __init__(self, callback):
@@ -67,11 +67,11 @@ class Callback:
     try:
       with named(self._name):
         self._callback.on_step_end(step)
-    except BaseException as error:  # SystemExit, too, ends a run.
+    except BaseException as error:  # SystemExit ends a run, too.
       self._error = error
 
   def raise_error(self) -> None:
-    """Raises what `on_step_end` has raised, if anything."""
+    """Raises the exception of `on_step_end`, if there was one."""
     error, self._error = self._error, None
     if error is not None:
       raise error
