@@ -34,7 +34,7 @@ def _raises(n, error=None):
 @pytest.mark.parametrize(
   ('error', 'message'),
   [
-    (None, 'training stream: ended after 6 batches (not counting the'),
+    (None, 'training stream: ended after 6 batches .not counting the'),
     (
       OSError(5, 'Input/output error'),
       'training stream, after 6 batches, raised OSError: .Errno 5. Input/output'
@@ -68,7 +68,7 @@ def test_ended_stream_is_told_again_and_nothing_is_lost(tmp_path):
 def test_stream_fails_before_the_first_step(tmp_path):
   with pytest.raises(UserError, match='after 0 .*; there is no checkpoint yet'):
     small_loop(tmp_path, stream=_raises(0)).run(2)
-  with pytest.raises(UserError, match='one that goes on$'):
+  with pytest.raises(UserError, match='one that does not end$'):
     small_loop(stream=_raises(0)).run(2)
 
 
@@ -273,7 +273,7 @@ def test_command_says_so_in_one_line(tmp_path_factory, tmp_path, capsys):
     'train.eval_frequency = 100',
   )
   line = fails(capsys, argv)
-  assert line.startswith('error: training stream: ended after 2 batches, ')
+  assert line.startswith('error: training stream: ended after 2 batches (')
   assert line.endswith('; step 2 is saved; the same command goes on from there')
   with pytest.raises(SystemExit):
     train.main(argv)
