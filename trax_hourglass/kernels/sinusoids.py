@@ -55,6 +55,7 @@ def table(n, step, d_model):
 def _sines_and_cosines(distances, d_model):
   # In float32 as in the published models: at a distance of thousands the
   # rounding of the angle is part of what their weights were trained with.
-  frequencies = 1 / (10_000 ** (jnp.arange(0.0, d_model, 2.0) / d_model))
+  exponents = jnp.arange(0, d_model, 2, dtype=jnp.float32) / d_model
+  frequencies = 1 / (10_000**exponents)
   angles = distances[..., None].astype(jnp.float32) * frequencies
   return jnp.sin(angles), jnp.cos(angles)

@@ -52,9 +52,11 @@ def write(segments, vectors, start, phase=0):
 
 def _write_if_within(segment, columns, start, phase):
   """Returns a segment with columns, if they start in it."""
+  # Of one type, where JAX counts in 64 bits, too.
+  place = [jnp.asarray(i, jnp.int32) for i in (phase, 0, 0, start)]
 
   def update(_, segment):
-    return jax.lax.dynamic_update_slice(segment, columns, (phase, 0, 0, start))
+    return jax.lax.dynamic_update_slice(segment, columns, place)
 
   # Neither a condition, for which XLA would copy the whole segment, nor bare,
   # where it may fuse the update with each product that reads the segment, and

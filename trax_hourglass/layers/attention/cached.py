@@ -205,8 +205,10 @@ class OneByOne(base.Layer):
     weights, rng = self.weights, self.rng
 
     def step(state, vector):
-      y, state = self._layer.pure_fn(vector[:, None], weights, state, rng)
-      return state, y[:, 0]
+      y, new = self._layer.pure_fn(vector[:, None], weights, state, rng)
+      # Trax's layer counts in 64 bits where JAX does.
+      new = jax.tree.map(lambda x, old: x.astype(old.dtype), new, state)
+      return new, y[:, 0]
 
     self.state, y = jax.lax.scan(step, self.state, x.swapaxes(0, 1))
     return y.swapaxes(0, 1)

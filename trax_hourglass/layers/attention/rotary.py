@@ -120,7 +120,7 @@ def rotate(x, start=0):
   """
   length, d = x.shape[-2:]
   # In float32 for any x: an angle counts thousands of positions.
-  frequencies = 1 / 10_000 ** (jnp.arange(0.0, d, 2.0) / d)
+  frequencies = 1 / 10_000 ** (jnp.arange(0, d, 2, dtype=jnp.float32) / d)
   positions = (start + jnp.arange(length)).astype(jnp.float32)
   angles = positions[:, None] * frequencies
   sin, cos = jnp.sin(angles), jnp.cos(angles)
