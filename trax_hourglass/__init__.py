@@ -9,6 +9,7 @@ from trax_hourglass import configurables as _configurables
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score, score, score_images
 from trax_hourglass.generation import Sample, Sampler
+from trax_hourglass.kernels.derivatives import forward_mode
 from trax_hourglass.layers import (
   AttentionResampling,
   AveragePooling,
@@ -45,6 +46,7 @@ __all__ = [
   'Score',
   'UserError',
   'check_tokens',
+  'forward_mode',
   'load_checkpoint',
   'score',
   'score_images',

@@ -21,8 +21,8 @@ import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from trax_hourglass.kernels import derivatives, random_masks, row_blocks
 from trax_hourglass.kernels import heads as heads_lib
-from trax_hourglass.kernels import random_masks, row_blocks
 from trax_hourglass.kernels.alignment import align
 from trax_hourglass.kernels.row_blocks import product, transposed
 
@@ -45,7 +45,7 @@ class Location(typing.NamedTuple):
   location_bias: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames='dropout')
+@functools.partial(derivatives.jit, static_argnames='dropout')
 def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
   """Returns softmax(logits / sqrt(d_head)) V over visible keys, like `queries`.
 
@@ -64,7 +64,10 @@ def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
     UserError: If neither number of rows is a multiple of the other.
   """
   inputs = queries, keys, values, location
-  return _attention(inputs, rng if dropout else None, dropout)
+  rng = rng if dropout else None
+  if derivatives.is_forward():
+    return _forward(inputs, rng, dropout)[0]
+  return _attention(inputs, rng, dropout)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -11,7 +11,7 @@ from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
 from trax import shapes
 
-from trax_hourglass.kernels import random_masks
+from trax_hourglass.kernels import derivatives, random_masks
 
 
 class Dense(tl.Dense):
@@ -35,16 +35,20 @@ class DenseToFloat32(Dense):
   """`Dense` that sums to float32 what it multiplies in the precision of x."""
 
   def forward(self, x):
+    if derivatives.is_forward():
+      return self._affine(x, _matmul_to_float32)
     return self._affine(x, _product_in_float32)
 
 
-@jax.custom_vjp
-def _product_in_float32(x, kernel):
+def _matmul_to_float32(x, kernel):
   return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
 
 
+_product_in_float32 = jax.custom_vjp(_matmul_to_float32)
+
+
 def _product_forward(x, kernel):
-  return _product_in_float32(x, kernel), (x, kernel)
+  return _matmul_to_float32(x, kernel), (x, kernel)
 
 
 def _product_backward(factors, dy):

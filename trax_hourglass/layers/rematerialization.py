@@ -4,6 +4,8 @@ import jax
 from jax import numpy as jnp
 from trax.layers import base
 
+from trax_hourglass.kernels import derivatives
+
 
 class Rematerialized(base.Layer):
   """A layer with the outputs, weights and gradients of the one inside it.
@@ -47,6 +49,8 @@ def rematerialized(f, x, *constants):
     x: Its first argument, an array or a tuple of them.
     *constants: Trees that no gradient reaches, such as random keys.
   """
+  if derivatives.is_forward():
+    return jax.checkpoint(f)(x, *constants)
   f, closed_over = jax.closure_convert(f, x, *constants)
 
   def forward(inputs, constants):

@@ -5,7 +5,7 @@ from jax import numpy as jnp
 from trax import fastmath
 from trax.layers import base
 
-from trax_hourglass.kernels import blockwise
+from trax_hourglass.kernels import blockwise, derivatives
 from trax_hourglass.layers.basic import STORED
 
 
@@ -89,6 +89,11 @@ def repeat(step, policy, x, weights, *others):
     weights: Tree of arrays that all have the number of turns as first axis.
     *others: Further trees of such arrays, which no gradient reaches.
   """
+  if derivatives.is_forward():
+    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
+    return jax.lax.scan(
+      lambda x, inputs: step(x, *inputs), x, (weights, *others)
+    )
   n = len(jax.tree.leaves((weights, others))[0])
   first = jax.tree.map(lambda a: a[0], (weights, *others))
   step, closed_over = jax.closure_convert(step, x, *first)

@@ -1,0 +1,58 @@
+"""Gradients that are written by hand, or JAX's own derivatives.
+
+Those written by hand spare memory and time in the backward pass, but JAX cannot
+differentiate them in forward mode.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import contextvars
+import functools
+
+import jax
+
+_IS_FORWARD = contextvars.ContextVar('forward_mode', default=False)
+
+
+@contextlib.contextmanager
+def forward_mode() -> Iterator[None]:
+  """Lets models be differentiated in forward mode, and in any other.
+
+  That is `jax.jvp`, `jax.jacfwd`, `jax.linearize` and `jax.hessian` of a
+  function that is traced within the body, which is to say called or compiled
+  there for the first time. Outputs are the same; in reverse mode memory grows
+  with the square of the length, as that of plain attention does.
+  """
+  token = _IS_FORWARD.set(True)
+  try:
+    yield
+  finally:
+    _IS_FORWARD.reset(token)
+
+
+def is_forward() -> bool:
+  """Returns whether a trace is within `forward_mode`."""
+  return _IS_FORWARD.get()
+
+
+def jit(function, **options):
+  """Returns a function that is compiled anew within `forward_mode`.
+
+  Arguments are those of `jax.jit`.
+  """
+
+  def compiled():
+    # To JAX another function each time, with traces of its own.
+    @functools.wraps(function)
+    def same(*args, **kwargs):
+      return function(*args, **kwargs)
+
+    return jax.jit(same, **options)
+
+  by_hand, by_jax = compiled(), compiled()
+
+  @functools.wraps(function)
+  def call(*args, **kwargs):
+    return (by_jax if is_forward() else by_hand)(*args, **kwargs)
+
+  return call
