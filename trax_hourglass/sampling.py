@@ -82,7 +82,8 @@ def draw(logits, keys, temperature=1.0, top_k=None, top_p=None):
   """
   logits = adjusted(logits, temperature, top_k, top_p)
   # The highest sum of a logit and Gumbel noise is distributed like the softmax.
-  noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[-1:]))(keys)
+  shape = logits.shape[-1:]
+  noise = jax.vmap(lambda key: jax.random.gumbel(key, shape, jnp.float32))(keys)
   noise = jnp.where(temperature > 0, noise, 0)
   return jnp.argmax(logits + noise, axis=-1).astype(jnp.int32)
 

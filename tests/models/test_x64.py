@@ -32,7 +32,7 @@ CACHED = {
     tl.MultiplicativeModularCausalAttention
   ),
   'SelfAttention': functools.partial(
-    tl.SelfAttention, chunk_len=2, n_chunks_before=6
+    tl.SelfAttention, chunk_len=2, n_chunks_before=2
   ),
 }
 CASES = test_predict.CASES | {
