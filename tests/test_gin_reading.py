@@ -1,4 +1,4 @@
-"""Which files an `include` means."""
+"""Tests of which file an `include` reads."""
 
 import gin
 import pytest
@@ -10,7 +10,7 @@ from trax_hourglass.errors import UserError
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-  """Folders beside each other: the files', and the one to start from."""
+  """A folder with gin files, and beside it the one to start from."""
   monkeypatch.chdir(_folder(tmp_path / 'cwd'))
   return tmp_path
 

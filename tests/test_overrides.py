@@ -1,4 +1,4 @@
-"""What --config binds takes effect, is refused, or is said to have none."""
+"""Tests that --config takes effect, or is refused, or draws a warning."""
 
 import re
 
@@ -35,7 +35,7 @@ trax_hourglass.text_file.path = '{text}'
 
 @pytest.fixture(scope='module')
 def places(tmp_path_factory):
-  """A folder with two texts, files, and a run that the first of them trains."""
+  """A folder with two texts, gin files, and a run trained on the first text."""
   root = tmp_path_factory.mktemp('overrides')
   for name, n_bytes in (('old', 2000), ('new', 4000)):
     (root / name).write_bytes(np.random.default_rng(0).bytes(n_bytes))
@@ -52,7 +52,7 @@ def _argv(name, *config):
 
 
 def _evaluated(places, capsys, *argv, config=()):
-  """Returns how many bytes are scored, and the warnings."""
+  """Returns the number of bytes scored, and the warnings."""
   capsys.readouterr()
   run = f'--output_dir={places}/run'
   evaluate.main([*_argv('evaluate', *config), run, *argv])

@@ -415,7 +415,7 @@ def test_other_settings_are_refused(done, monkeypatch, capsys):
     (['--study='], "--study: got '', expected some of when_it_pays, tiny,"),
     (['--page', '--study=table5'], '--study has no effect with --page'),
     (['--page', '--nocosts'], '--costs has no effect with --page'),
-    (['--minutes=0'], '--minutes: got 0, expected some above 0'),
+    (['--minutes=0'], '--minutes: got 0, expected more than 0'),
     (['--config=STEPS = 2'], 'give another --output_dir'),
     (
       ['--config=STEPS = ', '--output_dir=new'],

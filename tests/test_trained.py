@@ -1,4 +1,4 @@
-"""Which configuration belongs to a checkpoint: the one it was trained with."""
+"""Tests that a checkpoint is read with the configuration of its training."""
 
 from pathlib import Path
 import re
@@ -19,7 +19,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def run(text, tmp_path_factory):
-  """An output directory that went on: A to step 2, B to 4, A to 6."""
+  """A run resumed with other configurations: A to step 2, B to 4, A to 6."""
   directory = tmp_path_factory.mktemp('run')
   for steps, n_bytes in ((2, 100), (4, 50), (6, 100)):
     train.main(

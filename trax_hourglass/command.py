@@ -235,7 +235,7 @@ def configure() -> overrides.Overrides:
   gin.clear_config()
   selectors.forget_short()
   try:
-    given = _read_configuration()
+    configured = _read_configuration()
   except UserError:
     raise
   except gin_errors.ERRORS as error:
@@ -249,8 +249,8 @@ def configure() -> overrides.Overrides:
       'train.model is not bound; give a configuration, for example '
       '--config_file=quickstart.gin'
     )
-  given.check()
-  return given
+  configured.check()
+  return configured
 
 
 def evaluator():

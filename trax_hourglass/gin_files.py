@@ -38,7 +38,7 @@ class Reader:
 
   @property
   def given(self) -> list[Key]:
-    """What the command line binds."""
+    """The bindings of the command line."""
     return [key for key, source in self.sources.items() if source is None]
 
   def parse_config_file(

@@ -55,11 +55,11 @@ flags.DEFINE_list(
 flags.DEFINE_float(
   'minutes',
   None,
-  'Stop after so many, all saved: the same command goes on. A compilation that '
-  'is under way ends first.',
+  'Save and stop after so many minutes; the same command goes on. A '
+  'compilation under way ends first.',
 )
 flags.DEFINE_bool(
-  'costs', True, 'Time steps, which wants a machine that does nothing else.'
+  'costs', True, 'Time steps, which needs a machine that does nothing else.'
 )
 flags.DEFINE_bool(
   'page', False, 'Do none, but write the page from what is there.'
@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _do(names, experiment, directory):
-  """Does what the studies take, or as much of it as there is time for."""
+  """Trains and measures for the studies, as far as the time limit allows."""
   limit = interruption.Limit()
   try:
     with interruption.time_limit(FLAGS.minutes) as limit:
@@ -136,7 +136,7 @@ def _read_flags(argv):
         f'--{name} has no effect with --page; leave one of them out'
       )
   if FLAGS.minutes is not None and not 0 < FLAGS.minutes < math.inf:
-    raise UserError(f'--minutes: got {FLAGS.minutes:g}, expected some above 0')
+    raise UserError(f'--minutes: got {FLAGS.minutes:g}, expected more than 0')
   is_elsewhere = FLAGS['output_dir'].present
   if FLAGS.config and not is_elsewhere:
     raise UserError(
@@ -148,7 +148,7 @@ def _read_flags(argv):
 
 
 def _train(names, experiment):
-  """Trains what the studies compare, in a group a seed of all before the next.
+  """Trains the studies' variants: group by group, in a group seed by seed.
 
   Returns how many runs are not there yet, for another process is at them.
   """
@@ -196,7 +196,7 @@ def _measure(experiment):
 
 
 def _count_steps(study, experiment):
-  """Counts the operations of steps, which takes no time of any."""
+  """Counts the operations of steps, without running any."""
   for of in map(experiment, study.counts):
     variants = _variants(of)
     counted = {record['variant'] for record in of.records(_STEPS)}

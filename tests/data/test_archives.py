@@ -1,4 +1,4 @@
-"""Texts that are compressed or in archives, known by their first bytes."""
+"""Tests of compressed files and archives, recognized by their first bytes."""
 
 import bz2
 import gzip
@@ -41,7 +41,7 @@ def _tar(content, *names, form=tarfile.PAX_FORMAT):
 
 
 def _old_tar(content):
-  """Returns a tar as before 1988, which has a checksum and no name."""
+  """Returns a tar as before 1988, with a checksum but no magic bytes."""
   header = bytearray(_tar(content, 't' * 40, form=tarfile.USTAR_FORMAT)[512:])
   header[257:265] = bytes(8)
   header[148:156] = b' ' * 8
@@ -91,7 +91,7 @@ def test_is_known_by_its_first_bytes(tmp_path, pack, content):
 
 
 def test_a_zstd_of_a_long_window(tmp_path):
-  """As `zstd --long=31` makes them: 128 MiB are the most by default."""
+  """`zstd --long=31` makes such files; by default 128 MiB is the limit."""
   level = {zstd.CompressionParameter.window_log: 28}
   compressor = zstd.ZstdCompressor(options=level)
   # Of unknown size: otherwise the window is no longer than the text.
@@ -173,7 +173,7 @@ def _link():
     ('a', gzip.compress(_tar(b'x', 'b', 'c')), "got 'b' and 'c' in the tar"),
     ('a', bytes(10240).join([_tar(b'')[:512], b'']), 'got no file in the tar'),
     ('a', _link(), "got a link or device 'a' in the tar"),
-    ('a', _nested(b'x'), 'got more than 8 archives in one another'),
+    ('a', _nested(b'x'), 'got more than 8 nested archives'),
     ('a.bz2', CONTENT, 'it does not begin as .bz2 files do'),
     ('a.ZST', b'', 'it does not begin as .zst files do'),
     ('a.tar', bytes(10240), 'it does not begin as .tar files do'),
@@ -205,7 +205,7 @@ SUFFIXES = {
 
 @pytest.mark.parametrize('kind', SUFFIXES)
 def test_a_truncated_or_damaged_file_is_one_line(kind):
-  """At any place; where there is a checksum, damage is never read as text."""
+  """If the format has a checksum, damage at any place is an error."""
   whole, source = PACKED[kind](CONTENT), 'a' + SUFFIXES[kind]
   rng = random.Random(kind)
   n_errors = 0

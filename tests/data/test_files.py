@@ -167,7 +167,7 @@ def test_of_several_at_once_one_makes_it(tmp_path):
 
 
 def test_one_fails_and_the_other_makes_it(tmp_path):
-  """The lock that the other waits for is on a file that is gone by then."""
+  """The file whose lock the other process waits for is gone by then."""
   path, begun, found = str(tmp_path / 'new' / 'file'), threading.Event(), []
 
   def make_and_fail(part):
@@ -197,7 +197,7 @@ def test_one_fails_and_the_other_makes_it(tmp_path):
 
 
 def test_a_part_that_another_has_begun_is_left_alone(tmp_path):
-  """Between the end of one that fails and its clean-up, another begins."""
+  """Another process begins between the failure of one and its clean-up."""
   path = tmp_path / 'file'
 
   def make_and_fail(part):

@@ -211,7 +211,7 @@ def _damaged(path):
     # Between two files, and within what stands before one.
     (lambda path: _truncated(path, 4608), 'got 1 images to put there'),
     (lambda path: _truncated(path, 4700), 'got 1 images to put there'),
-    (_damaged, 'valid_32x32/0000000.png: got what cannot be decoded'),
+    (_damaged, 'valid_32x32/0000000.png: cannot be decoded'),
     (
       lambda path: tar(path, map(_png, _array('validation', 16))),
       'valid_32x32/0000000.png: got an image of 16x16, expected 32x32',

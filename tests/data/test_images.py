@@ -211,9 +211,9 @@ def _truncated(path):
   [
     (lambda path: path.parent.rmdir(), 'got no image'),
     (lambda path: None, 'got no image, expected a folder with PNG or JPEG'),
-    (lambda path: path.touch(), 'got what cannot be decoded'),
-    (lambda path: path.write_text('text'), 'got what cannot be decoded'),
-    (_truncated, 'got what cannot be decoded'),
+    (lambda path: path.touch(), 'cannot be decoded'),
+    (lambda path: path.write_text('text'), 'cannot be decoded'),
+    (_truncated, 'cannot be decoded'),
     (lambda path: _save(path, _array(1)[0], 'L'), 'got a grey image'),
     (lambda path: _save(path, _array(1)[0], 'RGBA'), 'got a RGBA image'),
     (lambda path: _save(path, _array(1)[0], 'P'), 'got a P image'),
@@ -278,7 +278,7 @@ def test_what_is_skipped_is_counted_and_named(tmp_path, capsys):
   (tmp_path / 'gone').symlink_to(tmp_path / 'nowhere')
   assert len(image_files.read_folder(str(tmp_path))) == 1
   assert capsys.readouterr().err == (
-    f'warning: {tmp_path}: skipped 5 that are not read as images: b.txt, '
+    f'warning: {tmp_path}: skipped 5 items that are not read as images: b.txt, '
     'below/c.csv, d.png.part and 2 more\n'
   )
 
@@ -289,13 +289,14 @@ def test_what_is_beside_the_splits_is_named(tmp_path, capsys):
   (tmp_path / 'test').touch()
   assert list(images.image_folder(tmp_path).loaders) == ['train', 'validation']
   assert capsys.readouterr().err == (
-    f'warning: {tmp_path}: skipped 3 that are not read as images: d.png, test, '
+    f'warning: {tmp_path}: skipped 3 items that are not read as images: '
+    'd.png, test, '
     'val\n'
   )
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
-  """Neither for ever, nor to the images beside the folder by a loop."""
+  """Links that form a loop neither run for ever nor lead out of the folder."""
   arrays = _array(4)
   folder, other = tmp_path / 'set', tmp_path / 'other'
   for path, array in zip(

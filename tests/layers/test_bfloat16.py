@@ -1,4 +1,4 @@
-"""Tests of attention to activations in bfloat16: its softmax is in float32."""
+"""Tests that attention to activations in bfloat16 has a softmax in float32."""
 
 import functools
 
@@ -93,7 +93,7 @@ def _check_outputs(attention_type, monkeypatch):
 
 
 def test_softmax_of_hashes_is_in_float32():
-  """No exponential and no logarithm has bfloat16 before it, or behind it."""
+  """No exponential or logarithm has an input or output in bfloat16."""
   forward = _layer(layers.LSHAttention, 'train')
   x = jnp.ones((1, 3, D_MODEL), jnp.bfloat16)
   jaxpr = jax.make_jaxpr(forward)(forward.random_weights(), x)

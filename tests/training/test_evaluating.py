@@ -1,4 +1,4 @@
-"""Tests of evaluations while training: each token counts once, and the same."""
+"""Tests of evaluation during training: each token counts once, and equally."""
 
 import itertools
 
@@ -103,7 +103,7 @@ def test_no_weight_at_all_is_not_a_number(model):
 
 
 def test_loop_chooses_its_best_by_tokens(tmp_path):
-  """The metric of the history and of the checkpoint is that over tokens."""
+  """History and checkpoint have the metric averaged over tokens."""
   batches = list(_batches(4, 1))
   loop = small_loop.small_loop(
     tmp_path,
@@ -143,7 +143,7 @@ def _image_stream(eval_batches):
 def test_every_evaluation_sees_the_same(
   make_stream, n_batches, n_more, is_limited, capsys
 ):
-  """However many batches are asked for of the stream and of the loop."""
+  """This holds for any number of batches asked of the stream and the loop."""
   n = n_batches + n_more
   stream = make_stream(n if is_limited else None)
   loop = small_loop.small_loop(

@@ -1,4 +1,4 @@
-"""Going back to an older checkpoint, or on from one elsewhere."""
+"""Tests of going back to an older checkpoint, or on from one elsewhere."""
 
 import os
 import shutil

@@ -23,7 +23,7 @@ sys.stdin.read()
 
 @contextlib.contextmanager
 def _held(directory):
-  """Lets another process lock a directory."""
+  """Locks a directory in another process."""
   with subprocess.Popen(
     [sys.executable, '-c', _HOLD, str(directory / '.lock')],
     stdin=subprocess.PIPE,
@@ -51,7 +51,7 @@ def test_second_run_is_refused_until_the_first_is_dead(tmp_path):
 
 
 def test_a_refused_run_leaves_the_other_its_new_directory(tmp_path):
-  """Of two that start at once, one makes the directory, the other locks it."""
+  """Two runs start at once: one makes the directory, the other locks it."""
   run = tmp_path / 'new' / 'run'
   with contextlib.ExitStack() as stack:
     with (
@@ -67,7 +67,7 @@ def test_a_refused_run_leaves_the_other_its_new_directory(tmp_path):
 
 
 def test_a_lock_is_on_the_file_that_is_there(tmp_path, monkeypatch):
-  """Another run removes the file between its opening and its lock."""
+  """Another run removes the file after it is opened, before it is locked."""
   opened, files = locking._opened, []
 
   def open_and_lose(path):

@@ -1,4 +1,4 @@
-"""Summaries for TensorBoard: what Trax writes, and a disk that is full."""
+"""Tests of summaries for TensorBoard, also on a full disk."""
 
 import contextlib
 import glob
@@ -17,7 +17,7 @@ def _files(folder):
 
 
 def _events_before_damage(path):
-  """Returns the numbers in an event file, up to a record that is not whole."""
+  """Returns the numbers in an event file, up to an incomplete record."""
   numbers = []
   with contextlib.suppress(tf.errors.DataLossError):
     for event in tf.compat.v1.train.summary_iterator(path):
@@ -45,7 +45,7 @@ def test_writes_what_trax_does(tmp_path):
 
 
 def _killed_run(folder):
-  """Trains to step 6, from step 3 on twice: the disk had a checkpoint of 3."""
+  """Trains to step 6, steps 4 and 5 twice, as after a kill."""
   loop = small_loop(folder, n_steps_per_checkpoint=1, keep_last=9)
   loop.run(5)
   for step in (4, 5):

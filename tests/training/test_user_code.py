@@ -1,4 +1,4 @@
-"""Streams, callbacks and metrics that fail: all that was trained is saved."""
+"""Tests of failing streams, callbacks and metrics: trained steps are saved."""
 
 import errno
 import itertools
@@ -208,7 +208,7 @@ def test_loop_goes_on_after_an_error(tmp_path, whole):
   stream = batches()
 
   class Stream:
-    """Unlike a generator it goes on after what it raised."""
+    """Unlike a generator, it goes on after raising."""
 
     def __init__(self):
       self._n = 0

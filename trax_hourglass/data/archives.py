@@ -1,9 +1,9 @@
-"""Texts in compressed files and in archives of one file.
+"""Reading of compressed files and of archives that hold one file.
 
-Their first bytes tell what they are, whatever their name. What is in one of
-them is looked at in the same way, so that a `.tar.gz` or a zip in a zip is read
-like any other. Nothing is written to disk, and memory holds the text alone, and
-a zip that is in something else.
+The first bytes of a file tell its format, whatever its name. Its content is
+examined in the same way, so a `.tar.gz` or a zip in a zip can be read, too.
+Nothing is written to disk, and memory holds only the text, and a zip if it is
+inside another archive.
 """
 
 import bz2
@@ -21,7 +21,7 @@ from trax_hourglass.data import files, first_bytes
 from trax_hourglass.errors import UserError
 
 _PIECE = 1 << 20
-_MOST_NESTED = 8  # There are archives that hold themselves.
+_MOST_NESTED = 8  # Some archives contain themselves.
 _ADVICE = 'unpack it and give the text itself'
 _SUFFIXES = {
   *('.gz', '.tgz', '.bz2', '.tbz', '.tbz2', '.xz', '.txz', '.lzma', '.tlz'),
@@ -30,11 +30,11 @@ _SUFFIXES = {
 
 
 def read_bytes(path: str | os.PathLike, member: str | None = None) -> bytes:
-  """Returns what is in a file, unpacked if it is compressed or an archive.
+  """Returns the content of a file, unpacked if it is compressed or an archive.
 
   Args:
     path: The file; `~` is expanded.
-    member: What to take from a zip, by default the one file that it holds.
+    member: The file to take from a zip, by default the only one.
 
   Raises:
     UserError: If the file or the member is missing or cannot be read, or an
@@ -52,15 +52,15 @@ def read_bytes(path: str | os.PathLike, member: str | None = None) -> bytes:
 def unpack(
   file: BinaryIO, source: str | os.PathLike, member: str | None = None
 ) -> bytes:
-  """Returns what is in an open file, as `read_bytes` does.
+  """Returns the content of an open file, as `read_bytes` does.
 
   Args:
     file: The file, at its beginning.
-    source: Where it comes from, for the error. With a suffix such as `.gz` it
-      has to be compressed.
-    member: What to take from a zip.
+    source: The file's name or origin, for errors. If it ends in a suffix such
+      as `.gz`, the file must be compressed.
+    member: The file to take from a zip.
   """
-  readers = []  # Kept until all are closed, for each closes what it reads from.
+  readers = []  # A reader that is collected would close the file under it.
   with files.reading(source), contextlib.ExitStack() as stack:
     while len(readers) <= _MOST_NESTED:
       reader = io.BufferedReader(file, _PIECE)
@@ -74,13 +74,13 @@ def unpack(
         return _content(reader)
       file = stack.enter_context(_opened(kind, reader, source, member))
   raise UserError(
-    f'{source}: got more than {_MOST_NESTED} archives in one another, expected '
-    f'a text; {_ADVICE}'
+    f'{source}: got more than {_MOST_NESTED} nested archives, expected a text; '
+    f'{_ADVICE}'
   )
 
 
 def _opened(kind, file, source, member):
-  """Returns a context manager that gives what is in a file of a kind."""
+  """Returns a context manager that yields the unpacked content of a file."""
   if kind == 'zip':
     return _zip(file, source, member)
   if kind == 'tar':
@@ -98,7 +98,7 @@ def _opened(kind, file, source, member):
 
 @contextlib.contextmanager
 def _to_the_end(file):
-  """Closes a file when it is read: the checksum is behind what a tar needs."""
+  """Yields a file and reads it to its end, where the checksum is."""
   with file:
     yield file
     while file.read(_PIECE):
@@ -107,7 +107,7 @@ def _to_the_end(file):
 
 @contextlib.contextmanager
 def _zstd(file):
-  from backports import zstd  # Of Python itself from 3.14 on.
+  from backports import zstd  # Part of Python itself from 3.14 on.
 
   # Windows of up to 2 GiB, as `zstd --long=31` makes them.
   options = {zstd.DecompressionParameter.window_log_max: 31}
@@ -121,14 +121,14 @@ def _zstd(file):
 @contextlib.contextmanager
 def _zip(file, source, member):
   if not isinstance(file.raw, io.FileIO | io.BytesIO):
-    file = io.BytesIO(_content(file))  # Its list of files is at its end.
+    file = io.BytesIO(_content(file))  # To seek: a zip's directory is last.
   with _zip_errors(source):
     archive = zipfile.ZipFile(file)
   with archive:
     name = member or _only_file(archive, source)
     if name not in archive.namelist():
       raise UserError(
-        f'{source}: got a zip without {name!r}, expected it in there; {_ADVICE}'
+        f'{source}: got a zip without {name!r}, expected one with it; {_ADVICE}'
       )
     with _zip_errors(f'{source}: {name!r}'):
       unpacked = archive.open(name)
@@ -140,9 +140,10 @@ def _zip(file, source, member):
 def _zip_errors(what):
   try:
     yield
-  except (RuntimeError, NotImplementedError) as e:  # A password, a method.
+  # A password, or an unknown method of compression.
+  except (RuntimeError, NotImplementedError) as e:
     raise UserError(f'{what} cannot be unpacked ({e}); {_ADVICE}') from e
-  except ValueError as e:  # Places in the file that cannot be.
+  except ValueError as e:  # Impossible offsets in the file.
     raise zipfile.BadZipFile(str(e)) from e
 
 
@@ -176,12 +177,12 @@ def _tar(file, source):
 
 
 def _is_extra(name):
-  """Returns whether a file is one that macOS packs beside each other one."""
+  """Returns whether a file holds metadata that macOS adds for each file."""
   return name.startswith('__MACOSX/') or os.path.basename(name).startswith('._')
 
 
 def _content(file) -> bytes:
-  """Returns the rest of a file, with no second copy of it on the way."""
+  """Returns the rest of a file, without a second copy of it in memory."""
   content = io.BytesIO()
   shutil.copyfileobj(file, content, _PIECE)
   return content.getvalue()
@@ -195,7 +196,7 @@ def _check_suffix(source):
       f'{suffix} files do), expected a complete one; fetch it again, or rename '
       'it if it is plain text'
     )
-  if suffix == '.br':  # It has no beginning of its own.
+  if suffix == '.br':  # Brotli has no fixed first bytes.
     raise _refused(source, 'Brotli')
 
 

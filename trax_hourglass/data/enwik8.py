@@ -37,8 +37,8 @@ def enwik8(
   Size and checksum are checked each time it is read.
 
   Args:
-    path: The raw file, `enwik8.zip` or the file compressed in another way; by
-      default looked for in `data_dir`.
+    path: The raw file, `enwik8.zip` or the file compressed in any other way; by
+      default it is looked for in `data_dir`.
     data_dir: Where a download is kept.
     download: Whether to fetch 35 MiB if there is none in `data_dir`.
 

@@ -130,7 +130,8 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
     # Opened first: a folder that cannot be written must not cost a download.
     with _locked(part_path) as part:
       try:
-        if not os.path.exists(path):  # Nobody made it while this one waited.
+        # Another process may have made it while this one waited.
+        if not os.path.exists(path):
           make(part_path)
           os.replace(part_path, path)
       finally:
@@ -150,8 +151,8 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
 def _locked(path):
   """Opens the file at `path`, made if need be, and locks it.
 
-  The process that had the lock before may have renamed or removed the file:
-  then the lock keeps nobody from `path`, and the file there is locked instead.
+  The previous holder of the lock may have renamed or removed the file. Then the
+  lock does not protect `path`, so the file that is now there is locked instead.
   """
   folder = os.path.dirname(path) or '.'
   while True:

@@ -1,14 +1,15 @@
-"""Kinds of compressed files and archives, told by the first bytes of a file."""
+"""Recognition of compressed files and archives by their first bytes."""
 
 import re
 import tarfile
 
-LENGTH = 512  # The first bytes that are looked at: a tar's first header.
+LENGTH = 512  # How many bytes are examined: the length of a tar's header.
 
-# No compressed file or archive is without one of these in its first bytes, and
-# a text that merely begins with the letters of one has none.
+# Every compressed file or archive has one of these in its first bytes. A text
+# that merely begins with the same letters has none.
 _CONTROL = re.compile(rb'[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]')
-_BLOCK, _NO_BLOCK = b'1AY&SY', b'\x17rE8P\x90'  # Digits of pi and its root.
+# The digits of pi, and those of its square root.
+_BLOCK, _NO_BLOCK = b'1AY&SY', b'\x17rE8P\x90'
 _BEGINNINGS = {
   'gzip': (b'\x1f\x8b',),
   'bzip2': tuple(
@@ -19,7 +20,7 @@ _BEGINNINGS = {
   'xz': (b'\xfd7zXZ\0',),
   'zstd': (
     b'\x28\xb5\x2f\xfd',
-    *(b'%c\x2a\x4d\x18' % i for i in range(0x50, 0x60)),  # Frames to skip.
+    *(b'%c\x2a\x4d\x18' % i for i in range(0x50, 0x60)),  # Skippable frames.
   ),
   'zip': (b'PK\3\4', b'PK\5\6', b'PK\7\x08'),
   '7-Zip': (b'7z\xbc\xaf\x27\x1c',),
@@ -43,7 +44,7 @@ def kind_of(head: bytes) -> str | None:
   """Returns the kind of a file, such as 'gzip', or `None` for any other file.
 
   Args:
-    head: Its first `LENGTH` bytes, or all if there are fewer.
+    head: The file's first `LENGTH` bytes, or all if there are fewer.
   """
   if not _CONTROL.search(head):
     return None
@@ -56,10 +57,10 @@ def kind_of(head: bytes) -> str | None:
 
 
 def _is_lzma(head):
-  """Returns whether this is a header as `xz --format=lzma` and others write it.
+  """Returns whether this looks like a header of `xz --format=lzma` or others.
 
-  The format has no fixed beginning: one byte of properties, the size of the
-  window and that of the text, and a byte that is 0.
+  The format has no fixed first bytes: there are a byte of properties, the sizes
+  of the window and of the text, and a byte that is 0.
   """
   if len(head) < 14 or head[0] != 0x5D or head[13]:
     return False
@@ -72,7 +73,7 @@ def _is_lzma(head):
 def _is_tar(head):
   if head[257:262] == b'ustar':
     return True
-  try:  # An older one has a checksum alone.
+  try:  # An older tar only has a checksum.
     tarfile.TarInfo.frombuf(head, 'utf-8', 'surrogateescape')
   except tarfile.TarError:
     return False

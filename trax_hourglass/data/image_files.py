@@ -1,4 +1,4 @@
-"""Images on disk: as files of their own, and as one array to be mapped."""
+"""Images on disk: as separate files, and as one array to be memory-mapped."""
 
 from collections.abc import Iterable
 import functools
@@ -12,8 +12,8 @@ import tqdm
 from trax_hourglass.data import files
 from trax_hourglass.errors import UserError, warn
 
-# Formats of photographs that are known by their first bytes. Pillow has more:
-# some with a palette or for icons, some for which it starts other programs.
+# Formats of photographs that can be recognized by their first bytes. Pillow has
+# more: formats with a palette, for icons, or for which it starts a program.
 _FORMATS = (
   *('AVIF', 'BMP', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'QOI', 'TIFF', 'WEBP'),
 )
@@ -23,8 +23,8 @@ _SHOWN = 3
 def read_folder(folder: str) -> np.ndarray:
   """Returns all images in a folder and in those below, sorted by path.
 
-  Files that are no images are skipped, which a warning says. Links to other
-  folders are followed; each folder is read once.
+  Other files are skipped, with a warning. Links to other folders are followed;
+  each folder is read once.
 
   Raises:
     UserError: If there is none, or `decode` refuses one.
@@ -51,12 +51,12 @@ def read_folder(folder: str) -> np.ndarray:
 
 
 def warn_of_skipped(folder: str, names: list[str]) -> None:
-  """Says how many files in a folder were not read, and which."""
+  """Warns how many files in a folder were skipped, and names some of them."""
   if names:
     shown = ', '.join(names[:_SHOWN])
     more = f' and {len(names) - _SHOWN:,} more' if names[_SHOWN:] else ''
     warn(
-      f'{folder}: skipped {len(names):,} that are not read as images: '
+      f'{folder}: skipped {len(names):,} items that are not read as images: '
       f'{shown}{more}'
     )
 
@@ -66,7 +66,7 @@ def decode(
 ) -> np.ndarray:
   """Returns an image file as uint8, `(height, width, 3)`.
 
-  A photograph is turned upright, if the camera noted how it was held.
+  A photograph is turned upright if the camera recorded its orientation.
 
   Args:
     content: What is in the file.
@@ -97,19 +97,19 @@ def decode(
     raise
   except Exception as error:  # Decoding a damaged file may raise anything.
     raise UserError(
-      f'{source}: got what cannot be decoded, expected an image; it may be '
-      'damaged: fetch it again or take it out'
+      f'{source}: cannot be decoded, expected an image; it may be damaged: '
+      'fetch it again or take it out'
     ) from error
 
 
 def _paths(folder):
-  """Yields the files in a folder and those below, but for hidden ones."""
+  """Yields the paths of files in a folder and its subfolders, if not hidden."""
   root, seen = os.path.realpath(folder), set()
   for parent, folders, names in os.walk(
     folder, onerror=_raise, followlinks=True
   ):
     real = os.path.realpath(parent)
-    if real in seen:  # By another link.
+    if real in seen:  # Through another link.
       folders.clear()
       continue
     seen.add(real)
@@ -130,7 +130,7 @@ def _raise(error):
 
 
 def _is_link_within(path, root):
-  """Returns whether a link leads to what is read anyway, or above it."""
+  """Returns whether `path` is a link to a folder inside or above `root`."""
   real = os.path.realpath(path)
   return os.path.islink(path) and os.path.commonpath([real, root]) in (
     real,
@@ -140,7 +140,7 @@ def _is_link_within(path, root):
 
 @functools.cache
 def _known_formats():
-  """Returns those of our formats that this Pillow has."""
+  """Returns the names of our formats that the installed Pillow supports."""
   Image.init()
   return tuple(name for name in _FORMATS if name in Image.OPEN)
 

@@ -103,11 +103,11 @@ def photo_patches(size: int = 16) -> Images:
 
 
 def image_folder(path: str | os.PathLike) -> Images:
-  """Returns the images of a folder and of those in it, links included.
+  """Returns the images in a folder and its subfolders, links included.
 
-  They may be of any format of photographs that Pillow decodes, such as PNG,
-  JPEG, WebP, BMP and TIFF, whatever the name of the file, and are turned
-  upright as Exif says. A warning counts and names what is not read.
+  They may be in any format for photographs that Pillow decodes, such as PNG,
+  JPEG, WebP, BMP and TIFF, whatever the files' names, and are turned upright as
+  Exif says. A warning counts and names skipped files.
 
   The folders `train`, `validation` and `test` are the splits. If there is none
   of these, all images in the order of their paths are split as texts are: the
@@ -149,16 +149,16 @@ def image_inputs(
 
   Training batches come from the train split, in an order that is drawn anew for
   each pass; a batch may span two passes, so that no image is lost. Evaluation
-  batches are those of the other split in its order, over and over. Each
-  evaluation of a run starts with the first and takes no more than
-  `eval_batches`, so that it sees the same images every time.
+  batches go through the other split in order, over and over. Each evaluation of
+  a run starts with the first batch and takes at most `eval_batches`, so that it
+  sees the same images every time.
 
   Args:
     images: The images with their splits.
     batch_size: Images in a batch, over all devices.
     eval_batch_size: The same of evaluation batches, `batch_size` by default.
-    eval_batches: How many batches of the split are used, if it has so many; all
-      by default, of which the last may be partly empty.
+    eval_batches: The number of batches to use, if the split has so many; by
+      default all, the last of which may be partly empty.
     eval_split: What evaluations while training see; CIFAR-10 has but a 'test'.
     seed: What the order follows from.
 

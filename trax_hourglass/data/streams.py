@@ -95,7 +95,7 @@ class Repeated:
     self._place = 0
 
   def skip(self, n: int) -> None:
-    """Draws no more than a pass."""
+    """Skips `n` batches, drawing less than one pass of them."""
     place = (self._place + n) % self.n_batches
     self.restart()
     for _ in range(place):

@@ -56,8 +56,8 @@ def wikipedia_sample() -> Text:
 def text_file(path: str | os.PathLike) -> Text:
   """Returns the text in any file, unpacked if it is compressed.
 
-  Which it is, its first bytes tell: gzip, bzip2, xz, lzma, zstd, a zip or tar
-  of one file, and any of these in another one.
+  Its first bytes tell the format: gzip, bzip2, xz, lzma, zstd, a zip or tar of
+  one file, or any of these inside another.
 
   Raises:
     UserError: If the file is missing, broken or empty, or an archive of another
@@ -159,7 +159,7 @@ def text_inputs(
 
   Training batches come from the train split. Evaluation batches are chunks of
   the validation split without context, over and over. Each evaluation of a run
-  starts with the first and takes no more than `eval_batches`, so that it sees
+  starts with the first batch and takes at most `eval_batches`, so that it sees
   the same text every time.
 
   Args:
@@ -168,8 +168,8 @@ def text_inputs(
     batch_size: Windows in a batch, over all devices.
     eval_length: Bytes in a chunk, `length` by default.
     eval_batch_size: Chunks in a batch, `batch_size` by default.
-    eval_batches: How many batches of the validation split are used, if it has
-      so many; all by default, of which the last may be partly empty.
+    eval_batches: The number of validation batches to use, if there are so many;
+      by default all, the last of which may be partly empty.
     stride: Bytes between the starts of windows; random offsets by default.
     seed: What the choice of windows follows from.
 

@@ -1,8 +1,9 @@
-"""Data sets that Trax's own pipelines ask for, when they cannot be had.
+"""Checks that the data sets of Trax's own pipelines can be had.
 
 Tensor2Tensor, which made `t2t_enwik8_l2k`, cannot be installed any more, and
-nothing serves what TFDS would download for `downsampled_imagenet`. For others
-there may be no network. Trax and TFDS find out after minutes, or not in words.
+the files that TFDS would download for `downsampled_imagenet` are gone. For
+other sets there may be no network. Trax and TFDS notice only after minutes, or
+fail without a clear message.
 """
 
 from collections.abc import Iterable
@@ -18,21 +19,21 @@ from trax.data import tf_inputs
 
 from trax_hourglass.errors import UserError
 
-# What takes the place of what is gone, as a value of --dataset.
+# Values of --dataset that replace data sets which are gone.
 _REPLACEMENTS = {
   't2t_enwik8_l2k': 'trax_hourglass.enwik8',
   'downsampled_imagenet/32x32': 'trax_hourglass.imagenet32',
   'downsampled_imagenet/64x64': 'trax_hourglass.imagenet64',
 }
 
-# Where TFDS looks first for sets that others have prepared.
+# Where TFDS looks first for data sets that are prepared already.
 _TFDS_HOST = 'https://storage.googleapis.com/tfds-data'
 _SECONDS = 5
 
 
 @contextlib.contextmanager
 def checked():
-  """Lets Trax's pipelines, in the body, say in one line what is not there."""
+  """Lets Trax's pipelines in the body name missing data in one line."""
   originals = {
     name: getattr(tf_inputs, name)
     for name in ('download_and_prepare', 'sentencepiece_tokenize')
@@ -60,7 +61,7 @@ def check(name: str, data_dir: str | None = None) -> None:
 
   Args:
     name: A set of TFDS, or one of Tensor2Tensor, as `'t2t_NAME'`.
-    data_dir: Where TFDS keeps its data sets; by default where it does so.
+    data_dir: The folder of prepared data sets, by default that of TFDS.
   """
   if name.startswith('t2t_'):
     if importlib.util.find_spec('tensor2tensor') is None:
@@ -72,7 +73,7 @@ def check(name: str, data_dir: str | None = None) -> None:
   if data_dir:
     data_dir = os.path.expanduser(data_dir)
   verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)  # TFDS warns of a folder that is not.
+  logging.set_verbosity(logging.ERROR)  # TFDS warns of a missing folder.
   try:
     builder = tfds.builder(name, data_dir=data_dir)
   except tfds.core.registered.DatasetNotFoundError as error:
@@ -86,14 +87,14 @@ def check(name: str, data_dir: str | None = None) -> None:
   where = f'{name}: got nothing in {builder.data_path}'
   if name in _REPLACEMENTS:
     raise UserError(f'{where}, and nothing serves it any more; {_advice(name)}')
-  if data_dir:  # There Trax downloads nothing.
+  if data_dir:  # Trax does not download to a given folder.
     raise UserError(
       f'{where}; run `tfds build {name} --data_dir={data_dir}`, or '
       f'{_advice(name)}'
     )
   if not _reachable(_sources(builder)):
     raise UserError(
-      f'{where}, and no host that has it can be reached; run `tfds build '
+      f'{where}, and no host that serves it can be reached; run `tfds build '
       f'{name}` where there is a network, or {_advice(name)}'
     )
 
@@ -117,7 +118,7 @@ def _advice(name):
 
 
 def _sources(builder) -> list[str]:
-  """Returns addresses from which TFDS would download a set."""
+  """Returns addresses of hosts from which TFDS would download a data set."""
   hosts = {
     f'{url.scheme}://{url.netloc}'
     for url in map(parse.urlsplit, builder.url_infos or ())
@@ -127,7 +128,7 @@ def _sources(builder) -> list[str]:
 
 
 def _reachable(urls: Iterable[str]) -> bool:
-  """Returns whether any of some hosts answers, whatever it says."""
+  """Returns whether any of the hosts answers, with whatever status."""
   for url in urls:
     with contextlib.suppress(requests.RequestException):
       requests.head(url, timeout=_SECONDS)

@@ -63,16 +63,16 @@ def check_functions(**functions):
 def check_tokens(tokens, vocab_size, name='tokens'):
   """Raises `UserError` unless all tokens are in a model's vocabulary.
 
-  A model itself does not: its embedding takes the nearest token that it knows,
-  silently. Call this on the tokens before you give them to a compiled function.
-  While a function is traced they have no values yet, so there it does nothing
-  and costs nothing; `jax.experimental.checkify`, with `index_checks`, finds
-  them in a compiled function.
+  A model itself does not check them: its embedding silently takes the nearest
+  token that it knows. Call this function on tokens before you pass them to a
+  compiled function. While a function is traced, tokens have no values yet, so
+  there the check does nothing and costs nothing; in compiled functions use
+  `jax.experimental.checkify` with `index_checks`.
 
   Args:
     tokens: Array of integers of any shape.
-    vocab_size: The model's.
-    name: What to call them in the error.
+    vocab_size: The size of the model's vocabulary.
+    name: The name of the tokens in the error.
   """
   if isinstance(tokens, jax.core.Tracer):
     return
@@ -81,8 +81,8 @@ def check_tokens(tokens, vocab_size, name='tokens'):
     outside = tokens[(tokens < 0) | (tokens >= vocab_size)][0]
     raise UserError(
       f'{name}: got a token {outside}, expected tokens from 0 to '
-      f'{vocab_size - 1}, as the model has a vocab_size of {vocab_size}; give '
-      'the model a larger one or change the data'
+      f'{vocab_size - 1}, because the model has a vocab_size of {vocab_size}; '
+      'give the model a larger one or change the data'
     )
 
 

@@ -13,9 +13,9 @@ class Repeated(base.Layer):
   """Layers one after the other, as in `tl.Serial`, in a loop.
 
   Maps an array to one of the same shape. Flat weights and outputs are those of
-  `tl.Serial`, but only one layer is compiled, however many there are. Of each,
-  the backward pass finds the input, what is marked by `basic.stored` and what
-  `blockwise` attention keeps, and computes the rest again.
+  `tl.Serial`, but only one layer is compiled, however many there are. For the
+  backward pass each layer keeps its input, the arrays marked by `basic.stored`
+  and those that `blockwise` attention keeps; the rest is recomputed.
 
   Args:
     layers: At least one, all built alike, each from one array to one like it.

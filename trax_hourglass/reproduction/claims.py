@@ -76,7 +76,7 @@ class Study:
 
 
 def family(name: str, *rows: Row) -> tuple[Row, ...]:
-  """Returns rows that are of one kind of model."""
+  """Returns the rows, marked as one family of models."""
   return tuple(dataclasses.replace(row, family=name) for row in rows)
 
 

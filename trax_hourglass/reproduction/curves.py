@@ -1,4 +1,4 @@
-"""How far apart two models are at equal cost, over what they have seen."""
+"""The difference of two models at equal cost, over the course of training."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -8,7 +8,7 @@ import numpy as np
 
 from trax_hourglass.reproduction import analysis
 
-_CURVE_SEED = 0  # The seed that all models of a family have.
+_CURVE_SEED = 0  # The seed with which all models of a family are trained.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Gap:
   """By how many bits an Hourglass is better, at one evaluation.
 
   Attributes:
-    step: Of the evaluation.
+    step: The step of the evaluation.
     of_seeds: The gap for each seed that both sides have.
     largest: The larger of the ranges of both sides' runs.
-    shift: What equal cost added to each seed's difference; `None` where the
-      family has no curves on both sides of the cost, and nothing was added.
+    shift: The correction to equal cost in each seed's difference; `None` if
+      the family has no curves on both sides of the cost, so there is none.
   """
 
   step: int
@@ -34,7 +34,7 @@ class Gap:
 
   @property
   def word(self) -> str:
-    """Says whether the Hourglass takes fewer bits, as of other claims."""
+    """The verdict on whether the Hourglass takes fewer bits."""
     if len(self.of_seeds) < analysis.SEEDS or self.shift is None:
       return analysis.NOT_RESOLVED
     return analysis.judge(self.mean, self.largest)
@@ -90,11 +90,11 @@ def gaps(
 
 
 def since(found: Sequence[Gap], words: Sequence[str]) -> Gap | None:
-  """Returns from which gap on the word is one of these, `None` if not at last.
+  """Returns the first gap of those at the end whose word is in `words`, if any.
 
   Args:
     found: Gaps in the order of their steps.
-    words: Those of `Gap.word`.
+    words: Some of the values of `Gap.word`.
   """
   first = None
   for gap in reversed(found):
@@ -114,7 +114,7 @@ def _curves(records, variant):
 
 
 def _shift(family, cost, other_cost, step):
-  """Returns bits at the other cost less those at the first one."""
+  """Returns the bits at `other_cost` minus those at `cost`."""
   points = sorted(
     (np.log(place), curve[step])
     for place, curve in family.items()

@@ -29,18 +29,18 @@ class Variants:
     evaluations: For each name a variant whose models are scored once more, and
       the bindings on top of its own with which they are.
     seeds: How many runs of each variant, with seeds 0, 1, ....
-    groups: Variants with a number of seeds of their own, group after group in
-      the order in which they are trained. By default one group of all.
-    candidates: For each name bindings, of which those of the one that ends with
-      the fewest bits are added to all variants.
+    groups: Pairs of variants and their number of seeds, in the order in which
+      the groups are trained. By default one group of all variants.
+    candidates: Alternative bindings by name. Those that end with the fewest
+      bits in a trial are added to all variants.
     trial: Bindings with which the candidates are compared, with seed 0.
     costs: For each name bindings with which the costs of steps are measured,
       and of which variants.
     repeats: How many steps of each are timed.
 
   Raises:
-    UserError: If there are no variants, seeds or repeats, or the groups are not
-      made of all variants.
+    UserError: If there are no variants, seeds or repeats, or the groups do not
+      have each variant once.
   """
 
   variants: Mapping[str, Sequence[str]]
@@ -76,7 +76,7 @@ class Variants:
     """Returns group, seed and variant of each run, in the order of training.
 
     Args:
-      names: The variants that are asked for.
+      names: The variants to train.
     """
     trained = list(dict.fromkeys(map(self.trained, names)))
     groups = self.groups or [(trained, self.seeds)]

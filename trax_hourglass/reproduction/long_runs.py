@@ -1,4 +1,4 @@
-"""The sections of models that are trained for long: what pays, and when.
+"""Sections on models that are trained for long: when an Hourglass pays.
 
 Each public function is called like `sections.comparison`.
 """
@@ -56,7 +56,7 @@ def figure_1(name, study, found):
 
 
 def when_it_pays(name, study, found):
-  """Compares the pair of equal cost at each evaluation."""
+  """Compares the pair of models at equal cost, at each evaluation."""
   costs = _costs(found)
   pair, longer = study.claims
   of_kind = {kind: _gaps(found, pair, costs[kind]) for kind in costs}
@@ -105,12 +105,12 @@ def when_it_pays(name, study, found):
 
 
 def answer(pays: str, on_gpu: str, found: Results) -> str:
-  """Returns what came of it all, for the top of the page.
+  """Returns a summary of the results, for the top of the page.
 
   Args:
     pays: The verdict of `when_it_pays`.
-    on_gpu: That of the study for a GPU.
-    found: All that is there.
+    on_gpu: The verdict of the study for a GPU.
+    found: All results.
   """
   pair = STUDIES['when_it_pays'].claims[0]
   sentences = [
@@ -146,7 +146,7 @@ def _costs(found: Results) -> dict[str, dict[str, float]]:
 
 
 def _gaps(found, claim: Claim, costs: Mapping[str, float]):
-  """Returns gaps of a claim's two sides, with runs of as many steps."""
+  """Returns the gaps of a claim, from runs with the same number of steps."""
   steps = long_tables.steps(claim.better)
   family = [
     row.variant
@@ -194,7 +194,7 @@ def _at_end(gap):
 
 
 def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
-  """Returns from how many bytes on an Hourglass pays, in words."""
+  """Returns a sentence on after how many bytes an Hourglass pays."""
   last = gaps[-1]
 
   def seen(gap):

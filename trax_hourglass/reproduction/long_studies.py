@@ -14,7 +14,7 @@ from trax_hourglass.reproduction.claims import (
 
 TINY, GPU = 'tiny', 'gpu'
 
-# What each is trained on.
+# The data and steps that each is trained with.
 EXPERIMENTS = {
   TINY: 'the sample of Wikipedia: 8,000 steps of 8 windows of 504 bytes',
   GPU: 'enwik8, or the sample: 2,500 steps of 32 windows of 1,024 bytes',

@@ -17,7 +17,7 @@ _WORDS = {
 
 
 def progress(found: Results) -> str:
-  """Says how many runs there are, if not all are."""
+  """Returns a note on how many runs are finished, '' if all are."""
   n, wanted = len(found.records[TINY]), found.wanted[TINY]
   if n >= wanted:
     return ''
@@ -28,7 +28,7 @@ def progress(found: Results) -> str:
 
 
 def trials(found: Results) -> str:
-  """Returns what the candidates for the learning rate came to."""
+  """Returns a table of the results of each candidate learning rate."""
   records = found.records[TINY]
   there = [r for r in records if r['variant'].startswith('peak ')]
   if not there:
@@ -51,11 +51,11 @@ def trials(found: Results) -> str:
 def costs_of_steps(
   costs: Mapping[str, Mapping[str, float]], variants: Sequence[str]
 ) -> str:
-  """Returns what a step of each variant costs.
+  """Returns a table of the costs of a step of each variant.
 
   Args:
-    costs: Of each variant, for each kind of cost.
-    variants: In the order of the table.
+    costs: For each kind of cost, the cost of each variant.
+    variants: The variants, in the order of the table.
   """
   if not costs[OPERATIONS]:
     return ''
@@ -78,10 +78,10 @@ def ends(
   at_end: Mapping[tuple[Claim, str], curves.Gap],
   costs: Mapping[str, Mapping[str, float]],
 ) -> str:
-  """Returns the gap at the end of training, for each Hourglass.
+  """Returns a table of the gap of each Hourglass at the end of training.
 
   Args:
-    at_end: For each claim and kind of cost.
+    at_end: The gap for each claim and kind of cost.
     costs: As for `costs_of_steps`.
   """
   if not at_end:
@@ -112,10 +112,10 @@ def ends(
 
 
 def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
-  """Returns gaps at some of the evaluations, and at the last one.
+  """Returns a table of gaps at some of the evaluations and at the last one.
 
   Args:
-    gaps: At all evaluations.
+    gaps: The gaps at all evaluations.
     per_step: Bytes seen in a step.
   """
   by_place = {}
@@ -142,7 +142,7 @@ def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
 
 
 def word(gap: curves.Gap) -> str:
-  """Returns the word for a gap, with the reason if there is too little."""
+  """Returns the verdict on a gap, with the reason if it cannot be resolved."""
   n = len(gap.of_seeds)
   if n < analysis.SEEDS:
     return f'{analysis.NOT_RESOLVED}: {n} of {analysis.SEEDS} seeds'
@@ -152,5 +152,5 @@ def word(gap: curves.Gap) -> str:
 
 
 def steps(variant: str) -> str:
-  """Returns what a variant's name says of its steps; mostly nothing."""
+  """Returns the number of steps in a variant's name, mostly ''."""
   return variant.partition(', ')[2]

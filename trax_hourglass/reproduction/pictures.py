@@ -129,15 +129,15 @@ def gaps(
   """Draws gaps over the bytes seen, seeds as a band.
 
   Args:
-    series: Gaps at each evaluation, by what they are called.
-    bytes_per_step: What a model sees in a step.
+    series: Gaps at each evaluation, by label.
+    bytes_per_step: Bytes that a model sees in a step.
     early: Bytes seen and gaps of models early in training.
     path: Where to write it.
   """
   picture = figure.Figure(figsize=(8, 4.6), layout='constrained')
   axes = picture.subplots()
   for i, (label, found) in enumerate(series.items()):
-    found = [gap for gap in found if gap.step > 1]  # At 1 nothing is learned.
+    found = [gap for gap in found if gap.step > 1]  # 1 is before any learning.
     x = [gap.step * bytes_per_step for gap in found]
     n = max((len(gap.of_seeds) for gap in found), default=0)
     seeds = 'mean and range of 3 seeds' if n == 3 else f'{n} of 3 seeds'

@@ -79,7 +79,7 @@ def _key(record):
 
 
 def _in_lines(content):
-  """Returns JSON in which a list of numbers takes a line."""
+  """Returns JSON in which each list of numbers is on one line."""
   return re.sub(
     r'\[\n[^][{}"]+\]',  # No string has a line break of its own.
     lambda numbers: json.dumps(json.loads(numbers[0])),

@@ -23,7 +23,7 @@ class Results:
     operations: Of a level, for each kind and factor.
     completions: What was completed, if anything was.
     trainings: Operations of the paper's own experiments.
-    wanted: How many runs there will be, by experiment.
+    wanted: The number of runs planned, by experiment.
   """
 
   directory: str
@@ -55,7 +55,7 @@ class Section:
 
 
 def anchor(title: str) -> str:
-  """Returns what a link to a heading points to."""
+  """Returns the anchor that links to a heading."""
   return title.lower().replace(',', '').replace(' ', '-')
 
 
