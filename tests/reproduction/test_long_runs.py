@@ -133,7 +133,7 @@ def test_nothing_is_there(tmp_path):
   for name in ('tiny', 'when_it_pays'):
     made = section(name, results(tmp_path))
     assert made.verdict == 'not run'
-    assert '0 of 16 runs are there' in made.body
+    assert '0 of 16 runs are finished' in made.body
     assert made.picture is None
 
 
@@ -148,7 +148,7 @@ def test_nothing_is_counted(tmp_path):
 def test_trials(tmp_path):
   body = section('tiny', results(tmp_path, trials()[:2])).body
   assert '| 0.0015 | 8,000 | ' in body
-  assert '2 of 16 runs are there' in body
+  assert '2 of 16 runs are finished' in body
   body = section('tiny', results(tmp_path, whole(grows))).body
   [line] = [x for x in body.splitlines() if x.endswith('| chosen for all |')]
   assert line.startswith('| 0.003 | 8,000 | ')
@@ -184,7 +184,7 @@ def test_the_pair_alone_is_not_at_equal_cost(tmp_path):
     ),
     (
       lambda step: -0.3 if step < 2000 else -0.2,
-      'it does not within 32 million bytes: there the Transformer-XL takes ',
+      'not within 32 million bytes: there the Transformer-XL takes ',
     ),
   ],
 )

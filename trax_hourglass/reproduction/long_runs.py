@@ -76,15 +76,15 @@ def when_it_pays(name, study, found):
     ratio = costs[_OPERATIONS][pair.better] / costs[_OPERATIONS][pair.worse]
     parts.append(
       f'{more[-1].step:,} steps, where the Hourglass does {ratio:.2f} times '
-      'the operations, which nothing corrects:\n\n'
+      'the operations, without correction:\n\n'
       + long_tables.gaps_over_bytes(more, per_step)
     )
   parts.append(
     f'`{pair.better}` against `{pair.worse}`, whose bits are moved to the cost '
-    'of the Hourglass along those of the other Transformer-XLs. Positive: the '
-    'Hourglass takes fewer bits. The learning rate falls over the whole run, '
-    'so that a run that ends at some point has fewer bits there than one that '
-    'goes on.'
+    'of the Hourglass along those of the other Transformer-XLs. If the gap is '
+    'positive, the Hourglass takes fewer bits. The learning rate falls over '
+    'the whole run, so a run that ends at some point has fewer bits there than '
+    'one that goes on.'
   )
   early = _early(found)
   if early:
@@ -209,7 +209,7 @@ def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
   if last.word == analysis.FAILS:
     most = min(gaps, key=lambda gap: gap.mean)
     return (
-      f'it does not within {seen(last)}: there {_lead(last.mean)}, after '
+      f'not within {seen(last)}: there {_lead(last.mean)}, after a lead of '
       f'{-most.mean:.3f} at {seen(most)}'
     )
   if last.shift is None or len(last.of_seeds) < analysis.SEEDS:

@@ -85,17 +85,18 @@ STUDIES = {
       'Models, seeds, order of runs and the rule for a verdict were written '
       'into `gin/reproduction/tiny.gin` before the first run. The learning '
       'rate was chosen on the Transformer-XL `6@1` alone, with short runs, and '
-      'serves all. The pair `6@1` and `2@1 8@3 2@1` has three seeds, what '
-      'brackets it one, and so no verdict. Bits of a Transformer-XL that costs '
-      'what an Hourglass does are interpolated between the two around it. '
-      'Operations are counted; seconds are measured when nothing else runs.'
+      'is used for all models. The pair `6@1` and `2@1 8@3 2@1` has three '
+      'seeds; the other models have one, and so no verdict. The bits of a '
+      'Transformer-XL that costs as much as an Hourglass are interpolated '
+      'between those of the next cheaper and the next dearer one. Operations '
+      'are counted; seconds are measured when nothing else runs.'
     ),
   ),
   'gpu': Study(
     title='Cost against quality, on a GPU',
     source='Table 1',
     says=(
-      'In fewer hours than a Transformer-XL 12@1 an Hourglass comes to as few '
+      'In fewer hours than a Transformer-XL 12@1 an Hourglass reaches as few '
       'bits, or fewer (1.115 and 1.111).'
     ),
     rows={
@@ -115,8 +116,8 @@ STUDIES = {
     costs=(GPU,),
     counts=(GPU,),
     note=(
-      '`make gpu` runs it, nine minutes at a time: it installs what it needs, '
-      'saves, and goes on when it is called again. The design stands in '
+      '`make gpu` runs it for nine minutes at a time: it installs what it '
+      'needs, saves, and goes on when called again. The design is described in '
       '`gin/reproduction/gpu.gin`.'
     ),
   ),

@@ -22,8 +22,8 @@ def progress(found: Results) -> str:
   if n >= wanted:
     return ''
   return (
-    f'**Not complete:** {n} of {wanted} runs are there; what follows is of '
-    'these.'
+    f'**Not complete:** {n} of {wanted} runs are finished; only these are '
+    'shown.'
   )
 
 

@@ -16,9 +16,9 @@ _HEADER = """\
 
 What two CPU cores can show of
 [arXiv:2110.13711](https://arxiv.org/abs/2110.13711): small models, trained on
-the embedded samples: most for minutes, early in training, and tiny ones for as
-long as two cores can. Figures are *measured here* unless they stand in a column
-of the paper. This page is written from `results/*.json` by
+the embedded samples, most for minutes and so early in training, tiny ones for
+as long as two cores allow. Figures are *measured here* unless they stand in a
+column of the paper. This page is written from `results/*.json` by
 
 ```bash
 python -m trax_hourglass.reproduce  # all of it; or one study: --study=table5
@@ -29,13 +29,13 @@ What is in `results` is not done again, and what was stopped goes on; another
 `gin/reproduction/NAME.gin` delete `results/NAME*.json`.
 
 Only the sign of a difference can be compared, for the models are much smaller
-than the paper's. Every model that a verdict is given of was run with three
-seeds. A difference of means counts if it is larger than the range of the three
-runs of a baseline, which each row names (the paper's App. D.1 reruns a
-baseline, too), and larger than that of either side; else it is *not resolved*.
-Of two equal models this rule would still call one better in about 5 of 100
-comparisons. With the same seed all models see the same data in the same order,
-so the difference is given for each seed as well."""
+than the paper's. Every model with a verdict was run with three seeds. A
+difference of means counts if it is larger than the range of the three runs of a
+baseline, which each row names (the paper's App. D.1 reruns a baseline, too),
+and larger than that of either side; else it is *not resolved*. In about 5 of
+100 comparisons, this rule would still call one of two equal models better. With
+the same seed all models see the same data in the same order, so the difference
+is given for each seed as well."""
 
 _SPECIAL = {
   'when_it_pays': long_runs.when_it_pays,
@@ -81,8 +81,8 @@ def _experiments():
     ],
   ) + (
     '\n\nAll have d_model 64 (`tiny` 32, `gpu` 256), 2 heads (`gpu` 4) and no '
-    'dropout (`gpu` 0.1). The learning rate is one for all models of a row, '
-    'and tuned for none of them but the Transformer-XL `6@1` of `tiny`.'
+    'dropout (`gpu` 0.1). All models of a row share one learning rate, which '
+    'is not tuned, except on the Transformer-XL `6@1` of `tiny`.'
   )
 
 
