@@ -15,9 +15,9 @@ from trax.layers import base
 from trax_hourglass import sampling
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers.attention import cached
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits
+from trax_hourglass.models.cached import Limit
 
 UNKNOWN = -1  # A token that is to be drawn.
 START = 0  # The token that precedes every sequence, as in Trax.
@@ -78,7 +78,7 @@ class Sampler:
   @property
   def limit(self) -> int | None:
     """How many tokens there is room for with a prompt; `None` if not known."""
-    limits = _layers(self._model, cached.Limit)
+    limits = _layers(self._model, Limit)
     return min((limit.n for limit in limits), default=None)
 
   @property

@@ -9,7 +9,6 @@ from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
-from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import heads, sinusoids
 from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.kernels.cached import attention as cached_attention
@@ -212,34 +211,3 @@ class OneByOne(base.Layer):
 
     self.state, y = jax.lax.scan(step, self.state, x.swapaxes(0, 1))
     return y.swapaxes(0, 1)
-
-
-class Limit(base.Layer):
-  """Maps (y, x) to y, `(batch, length, d)`, where calls have room for `n`.
-
-  Every output of a call that goes beyond is NaN: attention types whose cache is
-  full would go on without a word, and give the call's first vectors, which
-  there is room for, other keys than theirs.
-  """
-
-  def __init__(self, n):
-    super().__init__(n_in=2, n_out=1)
-    self._n = n
-
-  @property
-  def n(self):
-    return self._n
-
-  def init_weights_and_state(self, input_signature):
-    self.state = jnp.zeros((), jnp.int32)
-
-  def forward(self, inputs):
-    y, _ = inputs
-    length = y.shape[1]
-    if length > self._n:
-      raise UserError(
-        f"mode 'predict': got {length} vectors in one call, expected at most "
-        f'{self._n}; raise max_inference_length'
-      )
-    self.state += length
-    return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)

@@ -5,11 +5,11 @@ import inspect
 import numpy as np
 import pytest
 from trax import layers as tl
+from trax.layers.research import resampling as trax_resampling
 
 from tests import trax_tools
 import trax_hourglass as th
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers import resampling
 
 # (1, 6, 2): three groups of two, two groups of three.
 X = np.array(
@@ -102,27 +102,51 @@ RESAMPLERS = [
 ]
 
 
+CALL = {
+  'is_upsampling': False,
+  'd_ff': 4,
+  'n_heads': 1,
+  'dropout': 0.0,
+  'dropout_shared_axes': None,
+  'mode': 'eval',
+  'ff_activation': tl.Relu,
+  'context_bias_layer': None,
+  'location_bias_layer': None,
+  'total_pooling': 1,
+  'resampling_fn': None,
+}
+
+
 @pytest.mark.parametrize('resampler', RESAMPLERS)
 def test_takes_the_whole_call_of_a_model(resampler):
-  call = dict.fromkeys(resampling._CALL[2:]) | {
-    'is_upsampling': False,
-    'd_ff': 4,
-    'n_heads': 1,
-    'dropout': 0.0,
-    'mode': 'eval',
-    'ff_activation': tl.Relu,
-    'total_pooling': 1,
-  }
-  assert isinstance(resampler(2, 2, **call), tl.Serial | tl.base.PureLayer)
+  assert isinstance(resampler(2, 2, **CALL), tl.Serial | tl.base.PureLayer)
   with pytest.raises(TypeError, match='n_head'):
-    resampler(2, 2, **call, n_head=1)
+    resampler(2, 2, **CALL, n_head=1)
 
 
-def test_the_call_is_that_of_trax():
-  from trax.layers.research import resampling as trax_resampling
+@pytest.mark.parametrize('mode', ['train', 'eval', 'predict'])
+def test_the_call_of_a_model_is_that_of_trax(mode):
+  """And in mode 'predict' it says how much room there must be."""
+  found = []
 
+  def resampler(shorten_factor, d_model, **call):
+    found.append(call)
+    return th.AveragePooling(shorten_factor, d_model, **call)
+
+  th.Hourglass(
+    d_model=2,
+    d_ff=4,
+    n_heads=1,
+    hierarchy='0@1 0@2 0@1',
+    mode=mode,
+    downsampling_fn=resampler,
+  )
+  (call,) = found
   signature = inspect.signature(trax_resampling.AttentionResampling)
-  assert tuple(signature.parameters) == resampling._CALL
+  expected = {*signature.parameters} - {'shorten_factor', 'd_model'}
+  if mode == 'predict':
+    expected.add('max_inference_length')
+  assert {*call} == expected
 
 
 @pytest.mark.parametrize(

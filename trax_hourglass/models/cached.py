@@ -1,7 +1,8 @@
-"""The valley of a level in mode `'predict'`: run when a group is complete.
+"""The parts of an Hourglass in mode `'predict'`.
 
-That is what Algorithm 1 of arXiv:2110.13711 has between its vanilla layers:
-ShiftRight(k - 1), Shortening, the shorter level and Upsampling.
+A valley is what Algorithm 1 of arXiv:2110.13711 has between its vanilla layers:
+ShiftRight(k - 1), Shortening, the shorter level and Upsampling. Here it runs
+when a group is complete.
 """
 
 import jax
@@ -11,7 +12,7 @@ from trax import shapes
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.layers.resampling import Upsampling
+from trax_hourglass.layers.resampling import AttentionUpsampling
 
 
 class CachedValley(base.Layer):
@@ -26,11 +27,11 @@ class CachedValley(base.Layer):
     shorten_factor: k.
     shorten: Layer of whole groups, x to x'.
     inner: Layer or layers of x', in mode `'predict'`.
-    upsample: Layer from x' to k vectors for each, or an `Upsampling`.
+    upsample: Layer from x' to k vectors for each, or an `AttentionUpsampling`.
     norm: Layer that follows the upsampling.
 
   Raises:
-    UserError: If `upsample` takes (x', x) but is no `Upsampling`.
+    UserError: If `upsample` takes (x', x) but is no `AttentionUpsampling`.
   """
 
   def __init__(self, shorten_factor, shorten, inner, upsample, norm):
@@ -42,12 +43,12 @@ class CachedValley(base.Layer):
     self._sublayers = in_training.sublayers
     self._weights = self._state = (None,) * len(self._sublayers)
     # The same layers by when they run.
-    if isinstance(upsample, Upsampling):
-      self._of_groups = tl.Serial(shorten, inner, upsample.of_groups)
-      self._of_vectors = tl.Serial(upsample.of_vectors, norm)
+    if isinstance(upsample, AttentionUpsampling):
+      self._per_group = tl.Serial(shorten, inner, upsample.per_group)
+      self._per_vector = tl.Serial(upsample.per_vector, norm)
     elif upsample.n_in == 1:
-      self._of_groups = tl.Serial(shorten, inner, upsample)
-      self._of_vectors = norm
+      self._per_group = tl.Serial(shorten, inner, upsample)
+      self._per_vector = norm
     else:
       raise UserError(
         f"upsampling in mode 'predict': got {upsample.name} of "
@@ -89,17 +90,17 @@ class CachedValley(base.Layer):
     rows = _rows(jnp.concatenate(rows, axis=1), k - start, length)
     self._window.state = seen[:, length:], last, position + length
     if self.n_in == 1:
-      return self._run(self._of_vectors, rows)
+      return self._run(self._per_vector, rows)
     nothing = jnp.zeros_like(x[:, :0])
-    return self._run(self._of_vectors, (rows, nothing, x))
+    return self._run(self._per_vector, (rows, nothing, x))
 
   def _complete(self, groups):
     """Returns the rows that groups are upsampled to, `(batch, n * k, d)`."""
-    outputs = self._run(self._of_groups, groups)
+    outputs = self._run(self._per_group, groups)
     if self.n_in == 1:
       return outputs.astype(groups.dtype)
     rows, memory = outputs
-    self._run(self._of_vectors, (rows[:, :0], memory, groups[:, :0]))
+    self._run(self._per_vector, (rows[:, :0], memory, groups[:, :0]))
     return rows.astype(groups.dtype)
 
   def _complete_if(self, condition, group, last):
@@ -120,10 +121,10 @@ class CachedValley(base.Layer):
     return last
 
   def _states(self):
-    return self._of_groups.state, self._of_vectors.state
+    return self._per_group.state, self._per_vector.state
 
   def _set_states(self, states):
-    self._of_groups.state, self._of_vectors.state = states
+    self._per_group.state, self._per_vector.state = states
 
   def _run(self, layer, inputs):
     """Returns a layer's outputs, its state changed to what follows."""
@@ -163,3 +164,34 @@ class Window(base.Layer):
 
 def _rows(x, start, n):
   return jax.lax.dynamic_slice_in_dim(x, start, n, axis=1)
+
+
+class Limit(base.Layer):
+  """Maps (y, x) to y, `(batch, length, d)`, where calls have room for `n`.
+
+  Every output of a call that goes beyond is NaN: attention types whose cache is
+  full would go on without a word, and give the call's first vectors, which
+  there is room for, other keys than theirs.
+  """
+
+  def __init__(self, n):
+    super().__init__(n_in=2, n_out=1)
+    self._n = n
+
+  @property
+  def n(self):
+    return self._n
+
+  def init_weights_and_state(self, input_signature):
+    self.state = jnp.zeros((), jnp.int32)
+
+  def forward(self, inputs):
+    y, _ = inputs
+    length = y.shape[1]
+    if length > self._n:
+      raise UserError(
+        f"mode 'predict': got {length} vectors in one call, expected at most "
+        f'{self._n}; raise max_inference_length'
+      )
+    self.state += length
+    return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)

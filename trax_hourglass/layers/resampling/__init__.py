@@ -1,0 +1,46 @@
+"""Shortening and upsampling (arXiv:2110.13711, Sections 2.1 and 2.3).
+
+A resampler is a function that makes the layer. A model calls every one alike,
+with the keywords of `trax.models.HourglassLM`, see `types.resampling_layer`:
+
+  resampler(shorten_factor, d_model, is_upsampling=..., d_ff=..., n_heads=...,
+            dropout=..., dropout_shared_axes=..., mode=..., ff_activation=...,
+            context_bias_layer=..., location_bias_layer=...,
+            total_pooling=..., resampling_fn=...)
+
+so any function that takes these can stand in for the ones below, each of which
+documents the arguments that it uses. The one inside `AttentionResampling` is
+called with `shorten_factor`, `d_model`, `dropout` and `mode` alone, and maps
+one array to one.
+
+In mode `'predict'` a model passes `max_inference_length` too, and hands on
+groups as they are completed, see `models.cached`: shortening maps some whole
+groups, which follow those of earlier calls, and so does upsampling from x'
+alone. One that takes (x', x) is `AttentionUpsampling`.
+"""
+
+from trax_hourglass.layers.resampling.attention import (
+  AttentionResampling,
+  AttentionShortening,
+  AttentionUpsampling,
+)
+from trax_hourglass.layers.resampling.pooling import (
+  AveragePooling,
+  LinearPooling,
+)
+from trax_hourglass.layers.resampling.upsampling import (
+  LinearUpsampling,
+  NaiveUpsampling,
+  NoUpsampling,
+)
+
+__all__ = [
+  'AttentionResampling',
+  'AttentionShortening',
+  'AttentionUpsampling',
+  'AveragePooling',
+  'LinearPooling',
+  'LinearUpsampling',
+  'NaiveUpsampling',
+  'NoUpsampling',
+]
