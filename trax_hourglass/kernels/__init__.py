@@ -1,1 +1,1 @@
-"""What the layers compute: arrays in, arrays out, and nothing of Trax."""
+"""The computations inside the layers, from arrays to arrays, without Trax."""

@@ -1,9 +1,9 @@
-"""Which keys a query sees, and how far away each of them is.
+"""The keys that a query sees, and their distances.
 
-Queries and keys may belong to two levels, the sequence of one finer than that
-of the other by a whole factor, as where attention shortens or upsamples. A
-query advances by `query_step` positions of the finer sequence and a key by
-`key_step`; one of the two is 1, and within a level both are. In every case
+Queries and keys may belong to two levels, one sequence finer than the other by
+a whole factor, as when attention shortens or upsamples. A query advances by
+`query_step` positions of the finer sequence and a key by `key_step`; one of the
+two is 1, and within a level both are. In every case
 
   distance(i, j) = unit * (key_step * j - query_step * i)
   i sees j       iff  j // query_step <= i // key_step
@@ -65,7 +65,7 @@ class Alignment(typing.NamedTuple):
     return query // self.key_step
 
   def n_seen(self, group):
-    """Returns how many keys a group of queries sees, the first ones."""
+    """Returns the number of keys, from the first on, that a group sees."""
     return self.query_step * (group + 1)
 
   def sees(self, query, key):
@@ -77,9 +77,9 @@ def align(n_queries, n_keys, total_pooling=1):
   """Returns the `Alignment` of two sequences that start and end together.
 
   Args:
-    n_queries: Length of one.
-    n_keys: Length of the other.
-    total_pooling: Total shorten factor of the longer one.
+    n_queries: Length of the sequence of queries.
+    n_keys: Length of the sequence of keys.
+    total_pooling: Total shorten factor of the longer sequence.
 
   Raises:
     UserError: If neither length is a multiple of the other.

@@ -26,7 +26,7 @@ from trax_hourglass.kernels import heads as heads_lib
 from trax_hourglass.kernels.alignment import align
 from trax_hourglass.kernels.row_blocks import product, transposed
 
-# What policies of `jax.checkpoint` call the outputs and the logarithms.
+# The name of outputs and logarithms in policies of `jax.checkpoint`.
 OUTPUTS = 'attention outputs'
 _CACHED = 2**20  # Logits that a CPU computes at once.
 

@@ -1,6 +1,6 @@
-"""Gradients that are written by hand, or JAX's own derivatives.
+"""A choice between hand-written gradients and JAX's own derivatives.
 
-Those written by hand spare memory and time in the backward pass, but JAX cannot
+The hand-written ones save memory and time in the backward pass, but JAX cannot
 differentiate them in forward mode.
 """
 
@@ -18,10 +18,10 @@ _IS_FORWARD = contextvars.ContextVar('forward_mode', default=False)
 def forward_mode() -> Iterator[None]:
   """Lets models be differentiated in forward mode, and in any other.
 
-  That is `jax.jvp`, `jax.jacfwd`, `jax.linearize` and `jax.hessian` of a
-  function that is traced within the body, which is to say called or compiled
-  there for the first time. Outputs are the same; in reverse mode memory grows
-  with the square of the length, as that of plain attention does.
+  Forward mode is used by `jax.jvp`, `jax.jacfwd`, `jax.linearize` and
+  `jax.hessian`. It works for functions traced within the body, that is, called
+  or compiled there for the first time. Outputs are the same; in reverse mode
+  memory grows with the square of the length, as in plain attention.
   """
   token = _IS_FORWARD.set(True)
   try:
@@ -31,18 +31,18 @@ def forward_mode() -> Iterator[None]:
 
 
 def is_forward() -> bool:
-  """Returns whether a trace is within `forward_mode`."""
+  """Returns whether tracing happens within `forward_mode`."""
   return _IS_FORWARD.get()
 
 
 def jit(function, **options):
-  """Returns a function that is compiled anew within `forward_mode`.
+  """Returns a compiled function, compiled separately for `forward_mode`.
 
   Arguments are those of `jax.jit`.
   """
 
   def compiled():
-    # To JAX another function each time, with traces of its own.
+    # A new function each time, for which JAX keeps separate traces.
     @functools.wraps(function)
     def same(*args, **kwargs):
       return function(*args, **kwargs)

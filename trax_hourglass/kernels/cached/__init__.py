@@ -1,1 +1,1 @@
-"""Attention in mode `'predict'`: to the keys and values of earlier calls."""
+"""Attention in mode `'predict'`, to keys and values cached by earlier calls."""

@@ -1,12 +1,12 @@
-"""Attention in mode `'predict'`: to what earlier calls left in a cache.
+"""Attention in mode `'predict'`, to keys and values cached by earlier calls.
 
-A call appends its keys, values and distances, and its queries attend to all
-that is there. Which ones, and how far away, says `alignment`; the queries of a
-group are its `phases`. Within a level the query that sees `n` keys meets key j
-at the distance numbered n - 1 - j: by how late it is first needed, which is
-when it is appended. So distances are kept with the farthest first, as keys are,
-and lie beside them but for a shift. Those across two levels are not kept, see
-`distances`.
+A call appends its keys, values and distances, and its queries attend to the
+whole cache. `alignment` says which keys a query sees, at which distance; the
+queries of a group are its `phases`. Within a level, the query that sees `n`
+keys meets key j at distance number n - 1 - j. Distances are numbered in the
+order in which they are first needed, and so appended. They are kept farthest
+first, so that, up to a shift, they line up with the keys. Distances across two
+levels are not kept, see `distances`.
 """
 
 import typing
@@ -19,15 +19,15 @@ from trax_hourglass.kernels.cached import many_queries, one_query, segments
 
 
 class Cache(typing.NamedTuple):
-  """What a layer keeps between calls.
+  """The state that a layer keeps between calls.
 
   Attributes:
     keys: Segments, `(batch, heads, d_head, size)`.
     values: The same.
     distances: Segments, `(1, heads, d_head, size)`, the farthest first, or an
       empty tuple.
-    n_keys: How many keys are there.
-    n_queries: How many queries there have been.
+    n_keys: The number of keys in the cache.
+    n_queries: The number of queries so far.
   """
 
   keys: tuple
@@ -43,7 +43,7 @@ class Cache(typing.NamedTuple):
 
 
 def cache_length(max_inference_length, total_pooling, query_step=1, key_step=1):
-  """Returns how many keys come of so many tokens of the whole model, at most.
+  """Returns the number of keys for at most so many tokens of the whole model.
 
   Args:
     max_inference_length: Number of tokens.
@@ -86,7 +86,7 @@ def empty(keys, alignment, length, with_distances):
 
 
 class Call(typing.NamedTuple):
-  """What a call brings.
+  """The inputs of a call.
 
   Attributes:
     queries: Those that meet keys, scaled, `(batch, heads, q, d_head)`.
@@ -108,9 +108,9 @@ class Call(typing.NamedTuple):
 
 
 def attend(cache, call, alignment, excludes_self=False):
-  """Returns what the queries find, like them, and the cache with the call.
+  """Returns attention outputs, shaped like the queries, and the new cache.
 
-  Every output of a call that goes beyond the room for keys is NaN.
+  All outputs of a call that exceeds the cache's length are NaN.
 
   Args:
     cache: `Cache`.

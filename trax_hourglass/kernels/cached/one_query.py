@@ -1,6 +1,6 @@
-"""One query that attends to a cache, and the group of keys that comes with it.
+"""Attention of one query to a cache, to which a group of keys is appended.
 
-A cache is read where it lies, as far as it is filled, and changed in place.
+The cache is read without a copy, as far as it is filled, and updated in place.
 Names and shapes are those of `attention`.
 """
 
@@ -30,7 +30,7 @@ def append(cache, call):
 
 
 def attend(cache, call, alignment, excludes_self):
-  """Returns what one query finds, `(batch, heads, 1, d_head)`."""
+  """Returns attention outputs for one query, `(batch, heads, 1, d_head)`."""
   n_seen = alignment.n_seen(alignment.group(cache.n_queries))
 
   def among(n_segments):

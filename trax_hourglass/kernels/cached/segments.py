@@ -52,7 +52,7 @@ def write(segments, vectors, start, phase=0):
 
 def _write_if_within(segment, columns, start, phase):
   """Returns a segment with columns, if they start in it."""
-  # Of one type, where JAX counts in 64 bits, too.
+  # All of one type, even if JAX uses 64-bit types.
   place = [jnp.asarray(i, jnp.int32) for i in (phase, 0, 0, start)]
 
   def update(_, segment):

@@ -1,1 +1,1 @@
-"""Attention types, and how a model calls one."""
+"""Attention types, and the interface by which a model calls them."""

@@ -1,7 +1,7 @@
-"""The layers that attend in mode `'predict'`, in place of those of training.
+"""Attention layers of mode `'predict'`, which replace those of training.
 
-The queries, keys and values they map are those of one call; what earlier calls
-brought is in their state.
+They map the queries, keys and values of one call; those of earlier calls are in
+their state.
 """
 
 import jax
@@ -93,9 +93,9 @@ class Projections(base.Layer):
   """Maps (queries, memory, memory) to (kernel, bias, queries, keys, values).
 
   Owns the projections of distances, queries, keys and values, in the order of
-  the flat weights. Which distances are to be projected is known to the
-  attention, so that projection leaves as its kernel, `(d_model, d_model)`, and
-  its bias, `(d_model,)`.
+  the flat weights. Only the attention layer knows which distances to project,
+  so it is given that projection's kernel, `(d_model, d_model)`, and bias,
+  `(d_model,)`.
   """
 
   def __init__(self, d_model):
@@ -205,7 +205,7 @@ class OneByOne(base.Layer):
 
     def step(state, vector):
       y, new = self._layer.pure_fn(vector[:, None], weights, state, rng)
-      # Trax's layer counts in 64 bits where JAX does.
+      # Trax's layer returns 64-bit counters if JAX uses 64-bit types.
       new = jax.tree.map(lambda x, old: x.astype(old.dtype), new, state)
       return new, y[:, 0]
 

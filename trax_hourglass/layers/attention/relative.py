@@ -3,7 +3,8 @@
 `relative_attention` is the formula, written out. Training and evaluation
 compute the same with `kernels.blockwise`, mode `'predict'` with
 `kernels.cached.attention`, and neither holds an array of queries x keys for the
-whole sequence. Who sees whom, at which distance, says `kernels.alignment`.
+whole sequence. `kernels.alignment` defines which keys a query sees, and their
+distances.
 
 Source: arXiv:1901.02860, Section 3.3; arXiv:2110.13711, Section 2.
 """
@@ -26,7 +27,7 @@ from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 def relative_attention(
   queries, keys, values, distances, context_bias, location_bias, kept=1
 ):
-  """Returns relative attention written out, with every pair in an array.
+  """Returns relative attention as the formula, over an array of all pairs.
 
     softmax(((Q + u) K^T + (Q + v) R^T) / sqrt(d_head)) V
 
@@ -41,7 +42,7 @@ def relative_attention(
       `Alignment.distances`.
     context_bias: u, `(1, heads, 1, d_head)`.
     location_bias: v, `(1, heads, 1, d_head)`.
-    kept: What multiplies the attention weights, as dropout does.
+    kept: Factors of the attention weights, such as a mask of dropout.
   """
   n_queries, n_keys = queries.shape[2], keys.shape[2]
   alignment = align(n_queries, n_keys)

@@ -163,8 +163,8 @@ def _without_weights(attention_type, d_model, call):
 def _fitted(layer):
   """Returns a layer of Trax that fits where ours do.
 
-  It computes in float32, returns the precision of its input, and says which
-  lengths it takes. Trax itself would take softmax and sums in bfloat16.
+  It computes in float32, returns the precision of its input, and checks
+  lengths. Trax itself would compute softmax and sums in bfloat16.
   """
 
   def check_length(x):
