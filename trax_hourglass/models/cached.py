@@ -169,9 +169,9 @@ def _rows(x, start, n):
 class Limit(base.Layer):
   """Maps (y, x) to y, `(batch, length, d)`, where calls have room for `n`.
 
-  Every output of a call that goes beyond is NaN: attention types whose cache is
-  full would go on without a word, and give the call's first vectors, which
-  there is room for, other keys than theirs.
+  All outputs of a call that exceeds `n` are NaN: attention types whose cache is
+  full would silently go on, and attend to wrong keys even for the call's first
+  vectors, for which there is room.
   """
 
   def __init__(self, n):
