@@ -218,7 +218,7 @@ def test_a_short_selector_of_two_others_stays_ambiguous():
   for selector in ('a.f', 'b.f', 'trax_hourglass.f', 'trax_hourglass.g'):
     assert names.get_match(selector) == selector
   assert names.get_match('g') == 'trax_hourglass.g'
-  assert not names.given_way
+  assert not names.resolved
 
 
 def test_a_chunk_that_does_not_divide_the_length(
@@ -233,7 +233,7 @@ def test_a_chunk_that_does_not_divide_the_length(
   )
   argv = [*_arguments(tmp_path, 'imagenet64', *toy, argv=()), '--tokens=30']
   line = fails(capsys, argv, main=memory.main)
-  assert 'layer PureLSHSelfAttention, of an input of shape (2, 30, 4)' in line
+  assert 'layer PureLSHSelfAttention, with an input of shape (2, 30, 4)' in line
   assert 'got 30 tokens' in line
   assert 'a multiple of 24' in line
   assert OURS in line

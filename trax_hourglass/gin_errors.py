@@ -57,7 +57,7 @@ def explained(error: BaseException) -> str:
   if isinstance(error, RecursionError):
     return 'gin: a file includes itself; take that `include` out'
   if isinstance(error, UnicodeDecodeError):
-    return 'gin: got a file that is no text; give a gin file, in UTF-8'
+    return 'gin: got a file that is not text; give a gin file in UTF-8'
   if isinstance(error, tokenize.TokenError):
     return f'gin: {error.args[0]}, in the last line; {_FIX}'
   return f'gin: {one_line(error)}; {_FIX}'
