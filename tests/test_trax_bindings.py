@@ -201,6 +201,13 @@ def test_the_authors_windows_take_the_place_of_theirs(configure):
   }
 
 
+def test_data_of_ours_needs_a_length_that_nothing_binds(configure):
+  lengths = ('batcher.buckets = None', 'batcher.max_eval_length = None')
+  configure('enwik8', *lengths, argv=('--dataset=trax_hourglass.enwik8',))
+  assert command.bound('trax_hourglass.text_inputs.stride') == 512
+  assert command.bound('trax_hourglass.text_inputs.length') is None
+
+
 def test_a_short_selector_means_traxs_where_ours_is_imported():
   gin.parse_config(authors_forms.FORMS['cifar10'])
   assert gin.query_parameter('trax.models.HourglassLM.hierarchy') == '8@3'

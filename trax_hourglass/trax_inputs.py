@@ -98,12 +98,14 @@ def replace(dataset: str) -> None:
   reference = f'@{dataset}()'
   if name in TEXTS:
     stride = _STRIDES.get(bound('trax.data.data_streams.dataset_name'))
+    if stride and batches.length:
+      stride = min(stride, batches.length)
     bindings = {
       'text_inputs.text': reference,
       'text_inputs.length': batches.length,
       'text_inputs.batch_size': batches.batch_size,
       'text_inputs.eval_batch_size': batches.eval_batch_size,
-      'text_inputs.stride': stride and min(stride, batches.length),
+      'text_inputs.stride': stride,
       'evaluate.text': reference,
       'evaluate.length': batches.length,
     }
