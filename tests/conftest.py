@@ -40,7 +40,10 @@ _SEVERAL_DEVICES = (
 
 @pytest.fixture
 def disk():
-  """A function that makes every file full at so many bytes, or none."""
+  """A function that makes every file full at so many bytes, or none.
+
+  To be called without a size before a test ends: pytest writes to a file, too.
+  """
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -50,6 +53,14 @@ def disk():
   yield limit
   limit()
   signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def sighup():
+  """SIGHUP as it is by default, here and in new processes, under nohup too."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+  yield signal.SIGHUP
+  signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope='session', autouse=True)

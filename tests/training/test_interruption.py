@@ -24,6 +24,7 @@ def _signal_at(step, signum):
     yield batch
 
 
+@pytest.mark.usefixtures('sighup')
 @pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize('step', [3, 4])  # At 4 an evaluation is due.
 def test_finishes_the_step_and_saves(tmp_path, signum, step, capsys):

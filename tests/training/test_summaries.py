@@ -142,6 +142,7 @@ def test_full_disk_leaves_no_empty_files(tmp_path, disk, capsys):
   disk(0)
   writer.scalar('loss', 1.0, 1)
   writer.close()
+  disk()
   assert 'summaries cannot be written' in capsys.readouterr().err
   assert not _files(tmp_path)
 
