@@ -56,11 +56,19 @@ def disk():
 
 
 @pytest.fixture
-def sighup():
-  """SIGHUP as it is by default, here and in new processes, under nohup too."""
-  before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-  yield signal.SIGHUP
-  signal.signal(signal.SIGHUP, before)
+def default_signals():
+  """Signals do what they do by default, here and in new processes.
+
+  nohup starts a process with SIGHUP ignored, a shell's `&` with SIGINT.
+  """
+  defaults = {
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+  }
+  before = {s: signal.signal(s, default) for s, default in defaults.items()}
+  yield
+  for signum, handler in before.items():
+    signal.signal(signum, handler)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -153,7 +153,7 @@ class _Run:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures('sighup')
+@pytest.mark.usefixtures('default_signals')
 def test_faults(tmp_path):
   rng = random.Random(os.environ.get('FAULTS_SEED', '0'))
   run, n_moves = _Run(tmp_path, rng), collections.Counter()

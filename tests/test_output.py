@@ -90,7 +90,7 @@ def test_training_stops_where_nobody_reads_its_reports(
   assert load_checkpoint(str(tmp_path))['step'] == 3
 
 
-@pytest.mark.usefixtures('sighup')
+@pytest.mark.usefixtures('default_signals')
 @pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGHUP])
 def test_signal_while_building_leaves_nothing(
   text, tmp_path, capsys, monkeypatch, signum

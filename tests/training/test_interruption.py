@@ -24,7 +24,7 @@ def _signal_at(step, signum):
     yield batch
 
 
-@pytest.mark.usefixtures('sighup')
+@pytest.mark.usefixtures('default_signals')
 @pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize('step', [3, 4])  # At 4 an evaluation is due.
 def test_finishes_the_step_and_saves(tmp_path, signum, step, capsys):
@@ -117,6 +117,7 @@ def test_the_number_of_a_signal_is_no_metric(tmp_path):
   assert loop._common_signum == 15
 
 
+@pytest.mark.usefixtures('default_signals')
 @pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
 def test_signal_in_a_destructor_is_not_lost(signum):
   class Dropped:
