@@ -73,16 +73,17 @@ def check(name: str, data_dir: str | None = None) -> None:
   if data_dir:
     data_dir = os.path.expanduser(data_dir)
   verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)  # TFDS warns of a missing folder.
+  logging.set_verbosity(logging.ERROR)  # TFDS warns of missing files.
   try:
     builder = tfds.builder(name, data_dir=data_dir)
+    is_prepared = builder.is_prepared()
   except tfds.core.registered.DatasetNotFoundError as error:
     raise UserError(
       f'{name}: TFDS has no data set of that name; {_advice(name)}'
     ) from error
   finally:
     logging.set_verbosity(verbosity)
-  if builder.is_prepared():
+  if is_prepared:
     return
   where = f'{name}: got nothing in {builder.data_path}'
   if name in _REPLACEMENTS:
