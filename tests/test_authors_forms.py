@@ -18,16 +18,9 @@ from trax import shapes, trainer
 
 from tests import authors_forms
 from tests.commands import fails
-from trax_hourglass import (
-  bindings,
-  command,
-  evaluate,
-  generate,
-  memory,
-  plot_schedule,
-  train,
-)
+from trax_hourglass import evaluate, generate, memory, plot_schedule, train
 from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.configuration import bindings, command_line, reading, values
 from trax_hourglass.training import checkpoints
 
 FORMS = authors_forms.FORMS
@@ -89,8 +82,8 @@ def flags(data, name, model='trax', *config, has_data=True):
 
 
 def configured(*argv):
-  command.start(['train', *argv])
-  command.configure()
+  command_line.start(['train', *argv])
+  reading.configure()
 
 
 @every_form
@@ -221,7 +214,7 @@ def test_a_saved_configuration_goes_on_without_flags(runs, name, model):
     3,
   ]
   package = {'trax': '@trax.models.', 'ours': '@trax_hourglass.'}[model]
-  assert str(command.bound('train.model')) == f'{package}HourglassLM'
+  assert str(values.bound('train.model')) == f'{package}HourglassLM'
 
 
 @forms_to_train

@@ -13,7 +13,7 @@ import re
 import gin
 import pytest
 
-from trax_hourglass import command, configurables
+from trax_hourglass.configuration import command_line, reading, registration
 
 COLABS = pathlib.Path(__file__).parents[1] / 'colabs'
 NAMES = sorted(path.stem for path in COLABS.glob('*.ipynb'))
@@ -140,7 +140,7 @@ def test_gin_files_exist(name):
   assert files
   for file in files:
     for size in (32, 64):
-      path = configurables.GIN_DIRECTORY / file.replace('{SIZE}', str(size))
+      path = registration.GIN_DIRECTORY / file.replace('{SIZE}', str(size))
       assert path.exists()
 
 
@@ -152,8 +152,8 @@ def test_bindings_are_of_parameters_that_exist(name):
     # Of an f-string: what a parameter is bound to does not matter here.
     binding = re.sub(r'\{\w+\}$', '1', binding)
     gin.clear_config()
-    command.start(['train', '--config_file=enwik8.gin', binding])
-    command.configure()
+    command_line.start(['train', '--config_file=enwik8.gin', binding])
+    reading.configure()
   gin.clear_config()
 
 

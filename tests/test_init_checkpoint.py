@@ -12,7 +12,8 @@ from trax import layers as tl
 from trax.supervised import training
 
 from tests.commands import fails
-from trax_hourglass import command, evaluate
+from trax_hourglass import evaluate
+from trax_hourglass.configuration import command_line, reading
 
 LENGTH = 18
 
@@ -91,8 +92,8 @@ def checkpoint(tmp_path_factory):
 
 def _train(directory):
   """Writes a checkpoint, with Trax's loop of Trax's model."""
-  command.start(['train', f'--config_file={directory}/config.gin'])
-  command.configure()
+  command_line.start(['train', f'--config_file={directory}/config.gin'])
+  reading.configure()
   lm = gin.get_configurable('trax.models.HourglassLM')
   tokens = np.zeros((2, LENGTH), np.int32)
   batch = tokens, tokens, np.ones(tokens.shape, np.float32)

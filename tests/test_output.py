@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from tests.commands import arguments, fails, random_text
-from trax_hourglass import command, evaluate, generate, load_checkpoint, train
+from trax_hourglass import evaluate, generate, load_checkpoint, train
+from trax_hourglass.configuration import exits
 from trax_hourglass.training import Loop
 
 
@@ -116,7 +117,7 @@ def test_sighup_stays_ignored(monkeypatch):
   before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
   try:
 
-    @command.exit_codes()
+    @exits.exit_codes()
     def main():
       os.kill(os.getpid(), signal.SIGHUP)
       return 'done'
@@ -163,7 +164,7 @@ def test_full_disk_leaves_no_part_of_a_configuration(tmp_path, disk, capsys):
 def test_closed_streams(monkeypatch):
   """As `>&-` leaves them."""
 
-  @command.exit_codes()
+  @exits.exit_codes()
   def main():
     print('lost')
     sys.stdout.flush()
@@ -174,7 +175,7 @@ def test_closed_streams(monkeypatch):
 
 
 def test_os_error_of_no_stream_keeps_its_traceback():
-  with pytest.raises(FileNotFoundError), command.exit_codes():
+  with pytest.raises(FileNotFoundError), exits.exit_codes():
     raise FileNotFoundError('a bug')
 
 
@@ -184,7 +185,7 @@ def test_errors_are_told_by_the_exit_code_if_nothing_can_be_printed():
     contextlib.redirect_stdout(full),
     contextlib.redirect_stderr(full),
     pytest.raises(SystemExit) as raised,
-    command.exit_codes(),
+    exits.exit_codes(),
   ):
     print('lost', flush=True)
   assert raised.value.code == 2

@@ -66,14 +66,14 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import gin
 import trax_hourglass
-from trax_hourglass import command
+from trax_hourglass.configuration import command_line, reading
 from trax_hourglass.data import images, text
 
 home = Path(trax_hourglass.__file__).parent
 assert home.parent == Path(sys.argv[1]), home
 assert hasattr(gin, 'configurable')
-command.start(['train', '--config_file=table4/2x1_8x3_2x1.gin'])
-command.configure()
+command_line.start(['train', '--config_file=table4/2x1_8x3_2x1.gin'])
+reading.configure()
 assert gin.query_parameter('%SEED') == 0  # From a file that others include.
 assert len(text.wikipedia_sample().test) == 250_000
 assert len(images.photos32().split('train')) == 579

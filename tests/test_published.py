@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from trax_hourglass import configurables, published
+from trax_hourglass import published
+from trax_hourglass.configuration import registration
 from trax_hourglass.errors import UserError
 
 CONTENT = gzip.compress(b'weights')
@@ -42,7 +43,7 @@ def test_addresses_are_those_of_the_authors_notebooks():
 
 def test_their_gin_files_exist():
   for checkpoint in published.CHECKPOINTS.values():
-    assert (configurables.GIN_DIRECTORY / checkpoint.config_file).exists()
+    assert (registration.GIN_DIRECTORY / checkpoint.config_file).exists()
 
 
 def test_checkpoint_by_itself(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import re
 import gin
 import pytest
 
-from trax_hourglass import command, configurables
+from trax_hourglass.configuration import command_line, reading, registration
 
 README = (pathlib.Path(__file__).parent.parent / 'README.md').read_text()
 BINDINGS = re.findall(r"--config='([^']+)'", README)
@@ -31,10 +31,10 @@ def test_python_examples_print_what_they_say(code):
 @pytest.mark.parametrize('binding', BINDINGS)
 def test_bindings_are_of_parameters_that_exist(binding):
   gin.clear_config()
-  command.start(
+  command_line.start(
     ['train', '--config_file=quickstart.gin', '--config=' + binding]
   )
-  command.configure()
+  reading.configure()
   gin.clear_config()
 
 
@@ -58,7 +58,7 @@ def test_gin_files_exist():
   assert names
   # Those in Trax's repository are in none of its packages.
   for name in (name for name in names if not name.startswith('trax/')):
-    assert (configurables.GIN_DIRECTORY / name).exists()
+    assert (registration.GIN_DIRECTORY / name).exists()
 
 
 def test_files_that_it_links_exist():

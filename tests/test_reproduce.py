@@ -12,15 +12,8 @@ import pytest
 from trax.supervised import history as trax_history
 
 from tests.commands import TINY, fails
-from trax_hourglass import (
-  command,
-  configurables,
-  evaluate,
-  evaluation,
-  generate,
-  reproduce,
-  train,
-)
+from trax_hourglass import evaluate, evaluation, generate, reproduce, train
+from trax_hourglass.configuration import command_line, registration
 from trax_hourglass.layers import metrics
 from trax_hourglass.reproduction import costs, page, prepared
 from trax_hourglass.reproduction.experiments import Commands, Experiment
@@ -41,7 +34,7 @@ REAL = Commands(train.run, evaluate.run, generate.run)
 
 @pytest.fixture(autouse=True)
 def flags():
-  command.start(['reproduce'])
+  command_line.start(['reproduce'])
   yield
   gin.clear_config()
 
@@ -190,7 +183,7 @@ def test_operations_of_trainings_are_counted_once(
 ):
   monkeypatch.chdir(tmp_path)
   row = prepared.Prepared('a', 'b', 'tin*.gin')
-  monkeypatch.setattr(configurables, 'GIN_DIRECTORY', TINY.parent)
+  monkeypatch.setattr(registration, 'GIN_DIRECTORY', TINY.parent)
   monkeypatch.setattr(prepared, 'COUNTED', [row])
   flags = argv(tmp_path / 'found', '--study=tables2and3', config=())
   reproduce.main(flags)

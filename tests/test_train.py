@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from absl import flags
+import gin
 import numpy as np
 from PIL import Image
 import pytest
@@ -17,7 +18,8 @@ from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
 from tests.commands import TINY, arguments, fails, random_text
-from trax_hourglass import command, load_checkpoint, train
+from trax_hourglass import load_checkpoint, train
+from trax_hourglass.configuration import command_line, reading, values
 from trax_hourglass.training import checkpoints
 from trax_hourglass.training.loop import Loop
 
@@ -152,8 +154,8 @@ def test_same_losses_as_trax(text, tmp_path, monkeypatch):
   monkeypatch.setattr(
     trainer_lib, 'train', lambda **kwargs: loops.append(original(**kwargs))
   )
-  command.start(arguments(text, tmp_path / 'trax', *config))
-  command.gin.clear_config()
+  command_line.start(arguments(text, tmp_path / 'trax', *config))
+  gin.clear_config()
   trainer.main(None)
   assert type(loops[0]) is trax_training.Loop
   history = load_checkpoint(str(tmp_path / 'ours'))['history']['_values']
@@ -323,14 +325,14 @@ def test_finds_the_gin_files_from_anywhere(monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'own.gin').write_text("include 'quickstart.gin'\n")
   for config_file in ('quickstart.gin', 'own.gin'):
-    command.start(['train', f'--config_file={config_file}'])
-    command.configure()
-    assert command.bound('train.model') is not None
+    command_line.start(['train', f'--config_file={config_file}'])
+    reading.configure()
+    assert values.bound('train.model') is not None
 
 
 def test_flags_of_an_earlier_call_are_forgotten():
-  command.start(['train', '--config=a', '--config=b'])
-  command.start(['train', '--config=c'])
+  command_line.start(['train', '--config=a', '--config=b'])
+  command_line.start(['train', '--config=c'])
   assert flags.FLAGS.config == ['c']
 
 

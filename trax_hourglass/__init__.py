@@ -5,7 +5,7 @@ from trax_hourglass import runtime
 
 runtime.apply()
 
-from trax_hourglass import configurables as _configurables
+from trax_hourglass.configuration import registration as _configurables
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score, score, score_images
 from trax_hourglass.generation import Sample, Sampler

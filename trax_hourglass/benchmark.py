@@ -29,7 +29,6 @@ import tensorflow as tf
 import tqdm
 from trax import trainer_flags
 
-from trax_hourglass import command, directories, length_flag
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.benchmarks import (
   generation,
@@ -49,6 +48,14 @@ from trax_hourglass.benchmarks.steps import (
   Program,
   take_turns,
   training_step,
+)
+from trax_hourglass.configuration import (
+  command_line,
+  directories,
+  exits,
+  length_flag,
+  reading,
+  values,
 )
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.checks import check_dropout, check_heads
@@ -105,7 +112,7 @@ _NOT_OF_GENERATION = (
 )
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   _read_flags(argv)
   with directories.writable(_output_dir()):
@@ -129,8 +136,8 @@ def _run():
 
 
 def _read_flags(argv):
-  command.start(argv)
-  command.check_used(*_USED_FLAGS, *(['config'] if FLAGS.table1 else ()))
+  command_line.start(argv)
+  command_line.check_used(*_USED_FLAGS, *(['config'] if FLAGS.table1 else ()))
   if FLAGS.table1:
     for name in _NOT_OF_TABLE_1:
       if FLAGS[name].present:
@@ -281,7 +288,7 @@ def _table1(peak):
     model = _bound('train.model')
     length = _bound('trax_hourglass.text_inputs.length')
     lengths.add(length)
-    with command.building():
+    with exits.config_errors():
       return Program(
         training_step,
         lambda mode: model(mode=mode),
@@ -309,13 +316,13 @@ def _table1(peak):
 def _configure(hierarchy):
   """Reads the gin file of a row of Table 1; returns what --config binds."""
   FLAGS.config_file = [table1.file_name(hierarchy)]
-  return command.configure()
+  return reading.configure()
 
 
 def _generation(peak):
   places = generation.Places.of(FLAGS.length, FLAGS.repeats)
   sizes = {'d_model': FLAGS.d_model, 'n_heads': FLAGS.n_heads}
-  with command.building():
+  with exits.config_errors():
     seconds = generation.measure(
       hierarchy=FLAGS.hierarchy,
       baseline=FLAGS.baseline,
@@ -343,7 +350,7 @@ def _generation(peak):
 
 
 def _bound(parameter):
-  return copy.deepcopy(command.bound(parameter))
+  return copy.deepcopy(values.bound(parameter))
 
 
 def _settings():

@@ -17,7 +17,8 @@ from absl import flags
 import numpy as np
 from trax import shapes, trainer_flags
 
-from trax_hourglass import bindings, command, hosts, trained
+from trax_hourglass import hosts
+from trax_hourglass.configuration import bindings, command_line, exits, trained
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score
 from trax_hourglass.training import checkpoints
@@ -26,7 +27,7 @@ flags.adopt_module_key_flags(trainer_flags)
 flags.adopt_module_key_flags(trained)
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   evaluate, model, source = _read(argv)
   if hosts.is_first():
@@ -49,10 +50,10 @@ def run(argv: Sequence[str]) -> Score:
 
 def _read(argv):
   """Returns the evaluation, the model, and the source of the model."""
-  command.start(argv, on_hosts=True)
+  command_line.start(argv, on_hosts=True)
   source = trained.configure()
-  with command.building():
-    evaluate = command.evaluator()
+  with exits.config_errors():
+    evaluate = bindings.evaluator()
     if evaluate is None:
       raise UserError(
         'neither trax_hourglass.evaluate.text nor trax_hourglass.'

@@ -25,15 +25,15 @@ import numpy as np
 import tensorflow as tf
 from trax import shapes, trainer_flags
 
-from trax_hourglass import (
+from trax_hourglass import completion, plotting
+from trax_hourglass.configuration import (
   bindings,
-  command,
-  completion,
+  command_line,
   directories,
-  gin_values,
+  exits,
   length_flag,
-  plotting,
   trained,
+  values,
 )
 from trax_hourglass.data import archives
 from trax_hourglass.data import images as images_lib
@@ -61,7 +61,7 @@ flags.DEFINE_integer('completions', 3, 'How many of each image.')
 _LENGTH = 500
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   run(argv)
 
@@ -72,10 +72,10 @@ def run(argv: Sequence[str]) -> None:
   Raises:
     UserError: At a user's mistake.
   """
-  command.start(argv)
+  command_line.start(argv)
   check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
   source = trained.configure()
-  if gin_values.selector('train.inputs') == 'trax_hourglass.image_inputs':
+  if values.selector('train.inputs') == 'trax_hourglass.image_inputs':
     _check_unused('images', 'prompt', 'prompt_file', 'length')
     _complete_images(source)
   else:
@@ -143,9 +143,9 @@ def _writer():
 
 def _complete_images(origin):
   path = origin.checkpoint
-  with command.building():
-    images = gin_values.argument('train.inputs', 'images')
-    split = gin_values.argument('train.inputs', 'eval_split') or 'validation'
+  with exits.config_errors():
+    images = values.argument('train.inputs', 'images')
+    split = values.argument('train.inputs', 'eval_split') or 'validation'
     images_lib.check_images(images)
     of_split = images.split(split)
   numbers = _numbers(len(of_split))
@@ -192,10 +192,10 @@ def _numbers(n_images) -> list[int]:
 
 def _make_room(n_tokens):
   """Lets our model take a whole image, whatever its configuration says."""
-  model = gin_values.without_macros(command.bound('train.model'))
+  model = values.without_macros(values.bound('train.model'))
   scope = '/'.join(getattr(model, 'scopes', ()))
   name = 'max_inference_length'
-  if (gin_values.argument('train.model', name) or 0) < n_tokens:
+  if (values.argument('train.model', name) or 0) < n_tokens:
     with gin.unlock_config():
       gin.bind_parameter((scope, 'trax_hourglass.HourglassLM', name), n_tokens)
 
@@ -207,12 +207,12 @@ def _how():
 
 def _sampler(path) -> Sampler:
   """Returns a sampler of the configured model, with a checkpoint's weights."""
-  if gin_values.selector('train.model') == 'trax.models.HourglassLM':
+  if values.selector('train.model') == 'trax.models.HourglassLM':
     raise UserError(
       "trax.models.HourglassLM has no mode 'predict'; give "
       '--model=trax_hourglass.HourglassLM, which takes its weights'
     )
-  with command.building():
+  with exits.config_errors():
     model = bindings.model('predict')
     checkpoints.set_weights(model, path, shapes.ShapeDtype((1, 1), np.int32))
   sampler = Sampler(model)

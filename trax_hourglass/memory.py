@@ -13,8 +13,15 @@ import sys
 from absl import flags
 from trax import trainer_flags
 
-from trax_hourglass import bindings, command, gin_values, trax_inputs
 from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.configuration import (
+  bindings,
+  command_line,
+  exits,
+  reading,
+  trax_inputs,
+  values,
+)
 from trax_hourglass.errors import UserError, check_positive
 
 FLAGS = flags.FLAGS
@@ -23,14 +30,14 @@ flags.DEFINE_integer('devices', 1, 'How many, on all hosts.')
 flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if not of a text.')
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command.start(argv)
-  command.check_used(*command.CONFIGURATION_FLAGS, 'log_level')
+  command_line.start(argv)
+  command_line.check_used(*command_line.CONFIGURATION_FLAGS, 'log_level')
   check_positive(**{'--devices': FLAGS.devices})
   device_memory.simulate(FLAGS.devices)
-  overrides = command.configure()
-  with command.building():
+  overrides = reading.configure()
+  with exits.config_errors():
     sizes = _sizes()
     batch_size, length = sizes.batch_size, _length(sizes)
     check_positive(**{f'{trax_inputs.selector()}.batch_size': batch_size})
@@ -39,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
       bindings.function('train.optimizer')(),
       batch_size,
       length,
-      gin_values.value('trax_hourglass.Loop.device_batch_size'),
+      values.value('trax_hourglass.Loop.device_batch_size'),
     )
   overrides.warn()
   print(
@@ -51,8 +58,8 @@ def main(argv: Sequence[str]) -> None:
 
 def _sizes() -> trax_inputs.Sizes:
   if (
-    command.bound('train.inputs') is None
-    and command.bound('trax.data.batcher.data_streams') is None
+    values.bound('train.inputs') is None
+    and values.bound('trax.data.batcher.data_streams') is None
   ):
     raise UserError(
       'train.inputs is not bound; bind it, for example to '

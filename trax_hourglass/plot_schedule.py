@@ -14,7 +14,13 @@ from matplotlib import figure, ticker
 import tensorflow as tf
 from trax import fastmath, trainer_flags
 
-from trax_hourglass import bindings, command
+from trax_hourglass.configuration import (
+  bindings,
+  command_line,
+  exits,
+  reading,
+  values,
+)
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.training import schedules
 
@@ -26,12 +32,12 @@ flags.DEFINE_string('output', 'schedule.png', 'Where to write the picture.')
 _MAX_POINTS = 1000
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command.start(argv)
-  command.check_used(*command.CONFIGURATION_FLAGS, 'log_level')
-  overrides = command.configure()
-  with command.building():
+  command_line.start(argv)
+  command_line.check_used(*command_line.CONFIGURATION_FLAGS, 'log_level')
+  overrides = reading.configure()
+  with exits.config_errors():
     name = bindings.function('train.lr_schedule_fn').__name__
     schedule, steps = bindings.schedule(), _steps()
     curve = learning_rates(schedule, steps)
@@ -70,7 +76,7 @@ def learning_rates(schedule, steps: int) -> list[tuple[int, float]]:
 
 
 def _steps():
-  steps = copy.deepcopy(command.bound('train.steps'))
+  steps = copy.deepcopy(values.bound('train.steps'))
   if steps is None:
     raise UserError(
       'train.steps is not bound; give a configuration that binds it, for '

@@ -17,13 +17,14 @@ from absl.testing import flagsaver
 import gin
 from trax import trainer_flags
 
-from trax_hourglass import (
-  command,
-  configurables,
+from trax_hourglass import evaluate, generate, train
+from trax_hourglass.configuration import (
+  command_line,
   directories,
-  evaluate,
-  generate,
-  train,
+  exits,
+  reading,
+  registration,
+  values,
 )
 from trax_hourglass.errors import UserError
 from trax_hourglass.reproduction import (
@@ -72,7 +73,7 @@ _COMMANDS = experiments.Commands(train.run, evaluate.run, generate.run)
 _COSTS, _OPERATIONS, _STEPS = 'costs', 'operations', 'steps'
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   names, directory, config, is_page_alone = _read_flags(argv)
 
@@ -123,8 +124,8 @@ def _do_the_rest(names, experiment, directory):
 
 
 def _read_flags(argv):
-  command.start(argv)
-  command.check_used(*_USED_FLAGS)
+  command_line.start(argv)
+  command_line.check_used(*_USED_FLAGS)
   for name in FLAGS.study or ['']:
     if name not in STUDIES:
       raise UserError(
@@ -202,7 +203,7 @@ def _count_steps(study, experiment):
     counted = {record['variant'] for record in of.records(_STEPS)}
     missing = [name for name in variants.variants if name not in counted]
     for name, model in _models(of, variants, missing, []):
-      with command.building():
+      with exits.config_errors():
         record = {
           'length': model.length,
           'batch_size': model.batch_size,
@@ -224,7 +225,7 @@ def _bound_model(length=None):
   def build(mode):
     return _bound('train.model')(mode=mode)
 
-  inputs = str(command.bound('train.inputs')).removeprefix('@')
+  inputs = str(values.bound('train.inputs')).removeprefix('@')
   return costs.Model(
     build,
     length or _bound(f'{inputs}.length'),
@@ -245,12 +246,12 @@ def _count_trainings(directory):
     return
   records = []
   for row in prepared.COUNTED:
-    files = sorted(configurables.GIN_DIRECTORY.glob(row.files))
+    files = sorted(registration.GIN_DIRECTORY.glob(row.files))
     print(f'operations of {row.files}: {len(files)} files', flush=True)
     record = {'variant': row.files, 'setting': '', 'operations': 0}
     for file in files:
       _configure(str(file))
-      with command.building():
+      with exits.config_errors():
         record['operations'] += costs.training_operations(
           _bound_model(row.tokens), _bound('train.steps')
         )
@@ -286,7 +287,7 @@ def _n_runs(variants):
 
 def _variants(experiment):
   _parse(experiment, [])
-  with command.building():
+  with exits.config_errors():
     return gin.get_configurable('trax_hourglass.reproduce')()
 
 
@@ -297,11 +298,11 @@ def _parse(experiment, bindings):
 def _configure(file, bindings=()):
   # Commands that run in this process find the flags as they were.
   with flagsaver.flagsaver(config_file=[file], config=list(bindings)):
-    command.configure()
+    reading.configure()
 
 
 def _bound(name):
-  return copy.deepcopy(command.bound(name))
+  return copy.deepcopy(values.bound(name))
 
 
 if __name__ == '__main__':

@@ -29,16 +29,17 @@ from trax import jaxboard, shapes, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from trax_hourglass import (
+from trax_hourglass import evaluation, hosts, plotting
+from trax_hourglass.configuration import (
   bindings,
-  command,
+  command_line,
   directories,
-  evaluation,
-  hosts,
+  exits,
   layer_errors,
   operative,
-  plotting,
+  reading,
   trax_bindings,
+  values,
 )
 from trax_hourglass.data import trax_sets
 from trax_hourglass.errors import UserError
@@ -79,7 +80,7 @@ class Run:
   score: evaluation.Score | None
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   finished = run(argv)
   if finished.loop.is_chief:
@@ -94,21 +95,21 @@ def run(argv: Sequence[str]) -> Run:
     UserError: At a user's mistake.
     Interrupted: If it was stopped, when all is saved.
   """
-  command.start(argv, on_hosts=True)
-  overrides = command.configure()
+  command_line.start(argv, on_hosts=True)
+  overrides = reading.configure()
   output_dir = _output_dir()
   with contextlib.ExitStack() as stack:
-    with _new_directory(output_dir), command.building():
+    with _new_directory(output_dir), exits.config_errors():
       if hosts.is_first():
         _check_folders(output_dir)
         stack.enter_context(locking.locked(output_dir))
       seed = _seed(output_dir)
-      evaluate = command.evaluator()
+      evaluate = bindings.evaluator()
       loop = _build(output_dir, seed)
       overrides.check_calls()
       overrides.warn()
       loop.measure = dataclasses.replace(
-        command.measure(), note=evaluation.caveat(loop.model)
+        bindings.measure(), note=evaluation.caveat(loop.model)
       )
       if loop.n_steps and loop.is_chief:
         loop.configuration = _configuration(argv, seed)
@@ -177,7 +178,7 @@ def _check_train_bindings():
     path = checkpoints.find_checkpoint(FLAGS.init_checkpoint)
     with gin.unlock_config():
       gin.bind_parameter('train.init_checkpoint', path)
-  path = copy.deepcopy(command.bound('train.init_checkpoint'))
+  path = copy.deepcopy(values.bound('train.init_checkpoint'))
   if path is None:
     return
   if not isinstance(path, str):
@@ -228,7 +229,7 @@ def _check_folders(path):
 
 def _seed(output_dir) -> int:
   """Returns `train.random_seed`; else binds the resumed run's, or a new one."""
-  seed = copy.deepcopy(command.bound('train.random_seed'))
+  seed = copy.deepcopy(values.bound('train.random_seed'))
   if seed is None:
     seed = _earlier_seed(output_dir)
     if seed is None:

@@ -3,13 +3,13 @@ import re
 import pytest
 
 from tests.paper_settings import TABLE_1
-from trax_hourglass import configurables
 from trax_hourglass.benchmarks import table1
+from trax_hourglass.configuration import registration
 
 
 @pytest.mark.parametrize('row', table1.ROWS, ids=lambda row: row.hierarchy)
 def test_rows_are_those_of_the_gin_files(row):
-  path = configurables.GIN_DIRECTORY / table1.file_name(row.hierarchy)
+  path = registration.GIN_DIRECTORY / table1.file_name(row.hierarchy)
   header = ' '.join(path.read_text().replace('\n#', ' ').split())
   assert re.search(
     rf'paper: {row.bits:.3f} bits .* {row.gigabytes:.2f} GB, '

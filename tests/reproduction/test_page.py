@@ -3,7 +3,8 @@
 import gin
 import pytest
 
-from trax_hourglass import command, reproduce
+from trax_hourglass import reproduce
+from trax_hourglass.configuration import command_line
 from trax_hourglass.reproduction import figures, page, prepared
 from trax_hourglass.reproduction.claims import Claim
 from trax_hourglass.reproduction.experiments import Experiment
@@ -22,7 +23,7 @@ def made_up_bits(variant, seed):
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
   directory = tmp_path_factory.mktemp('page')
-  command.start(['reproduce'])
+  command_line.start(['reproduce'])
   variants = {
     name: reproduce._variants(Experiment(name, str(directory)))
     for name in EXPERIMENTS

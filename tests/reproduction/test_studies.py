@@ -5,7 +5,13 @@ import copy
 import gin
 import pytest
 
-from trax_hourglass import command, configurables, hierarchy
+from trax_hourglass import hierarchy
+from trax_hourglass.configuration import (
+  command_line,
+  reading,
+  registration,
+  values,
+)
 from trax_hourglass.errors import UserError
 from trax_hourglass.reproduction import prepared
 from trax_hourglass.reproduction.experiments import Variants
@@ -69,17 +75,17 @@ def test_studies_compare_what_there_is(name):
 
 @pytest.mark.parametrize('name', TRAINED_ON)
 def test_what_is_said_of_experiments(name):
-  command.start(['reproduce', f'--config_file=reproduction/{name}.gin'])
-  command.configure()
+  command_line.start(['reproduce', f'--config_file=reproduction/{name}.gin'])
+  reading.configure()
 
   def bound(parameter):
-    return copy.deepcopy(command.bound(f'trax_hourglass.{parameter}'))
+    return copy.deepcopy(values.bound(f'trax_hourglass.{parameter}'))
 
   said = TRAINED_ON[name]
   size, length = bound('photo_patches.size'), bound('text_inputs.length')
   length = length and f'{length:,}'
   inputs = 'text_inputs' if size is None else 'image_inputs'
-  steps = copy.deepcopy(command.bound('train.steps'))
+  steps = copy.deepcopy(values.bound('train.steps'))
   assert f'{steps:,} steps of {bound(f"{inputs}.batch_size")} ' in said
   if size is None:
     assert f'windows of {length} bytes' in said
@@ -91,7 +97,7 @@ def test_what_is_said_of_experiments(name):
 
 
 def test_every_experiment_of_the_paper_is_prepared_once():
-  root = configurables.GIN_DIRECTORY
+  root = registration.GIN_DIRECTORY
   found = [
     file for row in prepared.EXPERIMENTS for file in root.glob(row.files)
   ]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.training.small_loop import small_loop
-from trax_hourglass import directories
+from trax_hourglass.configuration import directories
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import locking
 

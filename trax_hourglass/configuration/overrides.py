@@ -13,9 +13,11 @@ from collections.abc import Iterator
 
 import gin
 
-from trax_hourglass import gin_values, hosts, operative
+from trax_hourglass import hosts
+from trax_hourglass.configuration import operative
+from trax_hourglass.configuration.files import Key
+from trax_hourglass.configuration.values import without_macros
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.gin_files import Key
 
 _OURS = 'trax_hourglass.'
 _MACRO = 'gin.macro'
@@ -42,7 +44,7 @@ class Overrides:
     """Takes the bindings that gin has read.
 
     Args:
-      sources: The `sources` of `gin_files.Reader`.
+      sources: The `sources` of `files.Reader`.
       is_model_replaced: Whether the bindings of Trax's model are carried over
         to ours.
     """
@@ -145,7 +147,7 @@ def _reachable_calls(config) -> set[tuple[str, str]]:
   waiting = [key for key in config if not key[1].startswith((_OURS, _MACRO))]
   for selector, condition in _CALLED_BY_COMMANDS.items():
     bound = config.get(('', selector), {}).get(condition)
-    if condition is None or gin_values.without_macros(bound) is not None:
+    if condition is None or without_macros(bound) is not None:
       waiting.append(('', selector))
   reachable = set()
   while waiting:

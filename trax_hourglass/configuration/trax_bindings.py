@@ -11,9 +11,13 @@ import re
 
 import gin
 
+from trax_hourglass.configuration.selectors import PREFIX
+from trax_hourglass.configuration.values import (
+  bound,
+  is_reference,
+  without_macros,
+)
 from trax_hourglass.errors import UserError
-from trax_hourglass.gin_values import bound, is_reference, without_macros
-from trax_hourglass.selectors import PREFIX
 
 _OURS = 'trax_hourglass.HourglassLM'
 _THEIRS = 'trax.models.HourglassLM'

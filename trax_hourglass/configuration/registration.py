@@ -9,7 +9,8 @@ import pathlib
 
 import gin
 
-from trax_hourglass import evaluation, layers, models, selectors
+from trax_hourglass import evaluation, layers, models
+from trax_hourglass.configuration import selectors
 from trax_hourglass.data import (
   chunks,
   enwik8,
@@ -70,7 +71,7 @@ gin.register('reproduce', module=MODULE)(experiments.Variants)
 selectors.install()
 
 # An installed package carries the gin files, a clone has them beside it.
-_PACKAGE = pathlib.Path(__file__).parent
+_PACKAGE = pathlib.Path(__file__).parents[1]
 GIN_DIRECTORY = next(
   filter(pathlib.Path.is_dir, (_PACKAGE / 'gin', _PACKAGE.parent / 'gin'))
 )

@@ -4,7 +4,7 @@ import gin
 import pytest
 
 from tests.commands import fails
-from trax_hourglass import command, gin_values
+from trax_hourglass.configuration import command_line, reading, values
 from trax_hourglass.errors import UserError
 
 
@@ -27,9 +27,9 @@ def _write(path, content):
 
 
 def _read(path, *flags):
-  command.start(['train', f'--config_file={path}', *flags])
-  command.configure()
-  return gin_values.bound('train.steps')
+  command_line.start(['train', f'--config_file={path}', *flags])
+  reading.configure()
+  return values.bound('train.steps')
 
 
 _MODEL = 'train.model = @trax_hourglass.HourglassLM\n'
@@ -123,11 +123,11 @@ def test_safe_looks_at_what_the_command_line_includes(places):
 
 
 def test_gin_is_left_as_it_was(places):
-  before = command.gin.config.parse_config_file
+  before = gin.config.parse_config_file
   _read('quickstart.gin')
   with pytest.raises(UserError):
     _read('nothing.gin')
-  assert command.gin.config.parse_config_file is before
+  assert gin.config.parse_config_file is before
 
 
 def test_paths_of_data_are_relative_to_the_current_directory(places, capsys):

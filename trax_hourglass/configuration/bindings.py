@@ -14,8 +14,9 @@ from trax import fastmath
 from trax.layers import base
 from trax.supervised import trainer_lib
 
-from trax_hourglass import command
+from trax_hourglass.configuration import values
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers import metrics
 
 _EXAMPLES = {
   'train.model': '@trax_hourglass.HourglassLM',
@@ -35,7 +36,7 @@ def function(parameter: str) -> Callable:
   Raises:
     UserError: If it is no function.
   """
-  reference = command.bound(parameter)
+  reference = values.bound(parameter)
   value = copy.deepcopy(reference)
   name = parameter.removeprefix('train.')
   if not _is_bound(name):
@@ -58,7 +59,7 @@ def model(mode: str) -> base.Layer:
   layer = function('train.model')(mode=mode)
   if not isinstance(layer, base.Layer):
     raise UserError(
-      f'train.model: got {command.bound("train.model")}, which makes a '
+      f'train.model: got {values.bound("train.model")}, which makes a '
       f'{type(layer).__name__}, expected one that makes a layer'
     )
   return layer
@@ -77,14 +78,52 @@ def schedule() -> Callable[[int], float]:
     raise UserError(
       f'train.lr_schedule_fn: got the rate {rate!r} at step 1, expected a '
       'number; correct what is bound to '
-      f'{command.bound("train.lr_schedule_fn")}'
+      f'{values.bound("train.lr_schedule_fn")}'
     )
   return rate_at
 
 
+def evaluator():
+  """Returns the evaluation that is configured; `None` if none is.
+
+  That is `trax_hourglass.evaluate` or `trax_hourglass.evaluate_images`.
+
+  Raises:
+    UserError: If both are.
+  """
+  parameters = {
+    'trax_hourglass.evaluate': 'text',
+    'trax_hourglass.evaluate_images': 'images',
+  }
+  given = [
+    selector
+    for selector, name in parameters.items()
+    if values.without_macros(values.bound(f'{selector}.{name}')) is not None
+  ]
+  if len(given) > 1:
+    raise UserError(
+      'trax_hourglass.evaluate.text and trax_hourglass.evaluate_images.images '
+      'are both bound, expected one; bind the other one to None'
+    )
+  return gin.get_configurable(given[0])() if given else None
+
+
+def measure() -> metrics.Measure:
+  """Returns what the bits of the training data are counted over."""
+  if values.selector('train.inputs') == 'trax_hourglass.image_inputs':
+    images = values.argument('train.inputs', 'images')
+    return metrics.Measure('bits per dim', source=images.name)
+  metrics_bound = values.without_macros(values.bound('train.metrics'))
+  if 'bits_per_dim' in str(metrics_bound):
+    names = ('data_streams.dataset_name', 'data.TFDS.dataset_name')
+    sources = filter(None, map(values.value, names))
+    return metrics.Measure('bits per dim', next(sources, None))
+  return metrics.Measure()
+
+
 def check_train() -> None:
   """Raises `UserError` at what Trax's `train` would stumble over later."""
-  if command.bound('train.use_loop') is False:
+  if values.bound('train.use_loop') is False:
     raise UserError('train.use_loop: got False, expected True; leave it out')
   for name in ('steps', 'eval_steps', 'eval_frequency'):
     if _is_bound(name):
@@ -107,7 +146,7 @@ def check_inputs(error: AttributeError) -> None:
   """Raises `UserError` if an error is that `train.inputs` has no streams."""
   if "no attribute 'train_stream'" in str(error):  # gin hides its name.
     raise UserError(
-      f'train.inputs: got {command.bound("train.inputs")!r}, expected batches, '
+      f'train.inputs: got {values.bound("train.inputs")!r}, expected batches, '
       'such as @trax_hourglass.text_inputs'
     ) from error
 
@@ -160,4 +199,4 @@ def _is_bound(name):
 
 
 def _value(name):
-  return copy.deepcopy(command.bound(f'train.{name}'))
+  return copy.deepcopy(values.bound(f'train.{name}'))

@@ -14,7 +14,7 @@ import os
 
 import gin
 
-from trax_hourglass import operative
+from trax_hourglass.configuration import operative
 from trax_hourglass.errors import UserError
 
 # Scope, selector and parameter.

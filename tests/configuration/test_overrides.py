@@ -2,21 +2,14 @@
 
 import re
 
+import gin
 import numpy as np
 import pytest
 
 from tests.commands import TINY, fails
-from trax_hourglass import (
-  command,
-  evaluate,
-  generate,
-  memory,
-  operative,
-  plot_schedule,
-  selectors,
-  train,
-)
+from trax_hourglass import evaluate, generate, memory, plot_schedule, train
 from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.configuration import operative, selectors
 
 _PATH = 'trax_hourglass.text_file.path'
 _MACROS = """
@@ -43,7 +36,7 @@ def places(tmp_path_factory):
   macros.write_text(_MACROS.format(tiny=TINY, text=root / 'old'))
   train.main(['train', f'--config_file={macros}', f'--output_dir={root}/run'])
   # What earlier versions left there, which is what gin writes.
-  (root / 'earlier.gin').write_text(command.gin.operative_config_str())
+  (root / 'earlier.gin').write_text(gin.operative_config_str())
   return root
 
 
@@ -151,7 +144,7 @@ def test_scopes_of_the_users_own_stay(places, tmp_path, capsys):
   argv = ['train', f'--config_file={two}', f'--output_dir={tmp_path}/run']
   assert 'over 200 bytes' in str(train.run(argv).score)
   earlier = tmp_path / 'earlier.gin'
-  earlier.write_text(command.gin.operative_config_str())
+  earlier.write_text(gin.operative_config_str())
   for file in (earlier, tmp_path / 'run/config.gin'):
     files = [f'--config_file={file}']
     assert _evaluated(places, capsys, *files) == ('200', [])
@@ -243,10 +236,10 @@ def test_what_another_command_uses_is_no_mistake(places, capsysbinary, config):
 
 def test_a_users_own_functions_may_use_anything(places, monkeypatch, capsys):
   selector_map = selectors.SelectorMap()
-  for selector, configurable in command.gin.config._REGISTRY.items():
+  for selector, configurable in gin.config._REGISTRY.items():
     selector_map[selector] = configurable
   selector_map['own.f'] = _foreign()
-  monkeypatch.setattr(command.gin.config, '_REGISTRY', selector_map)
+  monkeypatch.setattr(gin.config, '_REGISTRY', selector_map)
   config = ['own.f.x = 1', 'TXET = 3']
   assert _evaluated(places, capsys, config=config)[1] == []
 
@@ -256,9 +249,7 @@ def _foreign():
     return x
 
   f.__module__ = 'own'
-  return command.gin.config.Configurable(
-    f, f, 'f', 'own', None, None, None, 'own.f'
-  )
+  return gin.config.Configurable(f, f, 'f', 'own', None, None, None, 'own.f')
 
 
 @pytest.mark.parametrize(

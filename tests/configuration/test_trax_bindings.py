@@ -7,15 +7,17 @@ from trax import shapes
 
 from tests import authors_forms
 from tests.commands import fails
-from trax_hourglass import (
+from trax_hourglass import memory, plot_schedule
+from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.configuration import (
   bindings,
-  command,
-  memory,
-  plot_schedule,
+  command_line,
+  exits,
+  reading,
   selectors,
   trax_bindings,
+  values,
 )
-from trax_hourglass.benchmarks import device_memory
 
 OURS = '--model=trax_hourglass.HourglassLM'
 LSH = 'trax_hourglass.LSHAttention'
@@ -32,8 +34,8 @@ def configure(tmp_path):
   """Returns a function that reads a form with bindings and flags."""
 
   def configure(name, *config, argv=(OURS,)):
-    command.start(_arguments(tmp_path, name, *config, argv=argv))
-    command.configure()
+    command_line.start(_arguments(tmp_path, name, *config, argv=argv))
+    reading.configure()
 
   return configure
 
@@ -46,7 +48,7 @@ def _arguments(folder, name, *config, argv=(OURS,)):
 
 
 def _bound(name):
-  return command.bound(f'trax_hourglass.HourglassLM.{name}')
+  return values.bound(f'trax_hourglass.HourglassLM.{name}')
 
 
 @pytest.mark.parametrize('name', authors_forms.FORMS)
@@ -62,7 +64,7 @@ def test_every_binding_of_the_model_is_taken_over(configure, name):
       assert str(ours[parameter]) == str(found)
     else:
       assert str(ours[parameter]).startswith('@trax_hourglass.')
-  assert str(command.bound('train.model')) == '@trax_hourglass.HourglassLM'
+  assert str(values.bound('train.model')) == '@trax_hourglass.HourglassLM'
 
 
 def test_resamplers_and_attention_become_ours(configure):
@@ -129,8 +131,8 @@ def test_what_is_given_wins_over_what_a_saved_configuration_says(tmp_path):
   bindings = ('HourglassLM.d_model = 32', 'HourglassLM.d_ff = 32')
   ours = 'trax_hourglass.HourglassLM.d_ff = 64'
   config = [f'--config={binding}' for binding in (*bindings, ours)]
-  command.start(['train', f'--config_file={saved}', OURS, *config])
-  command.configure()
+  command_line.start(['train', f'--config_file={saved}', OURS, *config])
+  reading.configure()
   found = [_bound(name) for name in ('d_model', 'd_ff', 'n_heads')]
   assert found == [32, 64, 2]
 
@@ -188,7 +190,7 @@ def test_dataset_is_refused_beside_data_of_ours(capsys):
 
 def test_the_authors_windows_take_the_place_of_theirs(configure):
   configure('enwik8', argv=('--dataset=trax_hourglass.enwik8',))
-  assert str(command.bound('train.inputs')) == '@trax_hourglass.text_inputs'
+  assert str(values.bound('train.inputs')) == '@trax_hourglass.text_inputs'
   found = gin.get_bindings(
     'trax_hourglass.text_inputs', resolve_references=False
   )
@@ -204,8 +206,8 @@ def test_the_authors_windows_take_the_place_of_theirs(configure):
 def test_data_of_ours_needs_a_length_that_nothing_binds(configure):
   lengths = ('batcher.buckets = None', 'batcher.max_eval_length = None')
   configure('enwik8', *lengths, argv=('--dataset=trax_hourglass.enwik8',))
-  assert command.bound('trax_hourglass.text_inputs.stride') == 512
-  assert command.bound('trax_hourglass.text_inputs.length') is None
+  assert values.bound('trax_hourglass.text_inputs.stride') == 512
+  assert values.bound('trax_hourglass.text_inputs.length') is None
 
 
 def test_a_short_selector_means_traxs_where_ours_is_imported():
@@ -279,9 +281,9 @@ def test_mistakes_that_show_when_traxs_model_is_built(tmp_path, capsys):
     assert mistake in fails(capsys, argv, main=_build)
 
 
-@command.exit_codes()
+@exits.exit_codes()
 def _build(argv):
-  command.start(argv)
-  command.configure()
-  with command.building():
+  command_line.start(argv)
+  reading.configure()
+  with exits.config_errors():
     bindings.model('eval')

@@ -20,7 +20,7 @@ import numpy as np
 from trax import fastmath, layers, models
 from trax.layers import base
 
-from trax_hourglass import trax_bindings
+from trax_hourglass.configuration import trax_bindings
 from trax_hourglass.errors import UserError
 
 # Errors that a user's value, or a shape that follows from it, may cause.

@@ -5,9 +5,9 @@ import sys
 
 from absl import flags
 
-from trax_hourglass import command
+from trax_hourglass.configuration import reading
+from trax_hourglass.configuration.overrides import Overrides
 from trax_hourglass.errors import UserError
-from trax_hourglass.overrides import Overrides
 from trax_hourglass.training import checkpoints, saved_configs
 
 FLAGS = flags.FLAGS
@@ -56,7 +56,7 @@ def configure() -> Trained:
   if not FLAGS.config_file and (config := saved_configs.find(path)):
     FLAGS.config_file = [config]
   config_files = tuple(FLAGS.config_file or ())
-  return Trained(path, config_files, command.configure())
+  return Trained(path, config_files, reading.configure())
 
 
 def _checkpoint() -> str:

@@ -1,8 +1,9 @@
 """With --safe, gin files bind what is known and do no more."""
 
+import gin
 import pytest
 
-from trax_hourglass import command, configurables, gin_files, safety
+from trax_hourglass.configuration import files, registration, safety
 from trax_hourglass.errors import UserError
 
 
@@ -22,7 +23,7 @@ from trax_hourglass.errors import UserError
   ],
 )
 def test_refuses(tmp_path, content, message, monkeypatch):
-  monkeypatch.setattr(command.gin.config, '_REGISTRY', _registry())
+  monkeypatch.setattr(gin.config, '_REGISTRY', _registry())
   inner = tmp_path / 'inner.gin'
   inner.write_text('import os')
   path = tmp_path / 'config.gin'
@@ -34,9 +35,9 @@ def test_refuses(tmp_path, content, message, monkeypatch):
 
 
 def _parse(path):
-  command.gin.clear_config()
-  with gin_files.reading(safety.check):
-    command.gin.config.parse_config_file(str(path))
+  gin.clear_config()
+  with files.reading(safety.check):
+    gin.config.parse_config_file(str(path))
 
 
 def _registry():
@@ -46,15 +47,15 @@ def _registry():
     return x
 
   function.__module__ = 'tests.elsewhere'
-  registry = command.gin.config._REGISTRY.copy()
-  registry['elsewhere.function'] = command.gin.config.Configurable(
+  registry = gin.config._REGISTRY.copy()
+  registry['elsewhere.function'] = gin.config.Configurable(
     function, function, 'function', 'elsewhere', None, None, None, 'function'
   )
   return registry
 
 
 @pytest.mark.parametrize(
-  'path', sorted(configurables.GIN_DIRECTORY.rglob('*.gin')), ids=str
+  'path', sorted(registration.GIN_DIRECTORY.rglob('*.gin')), ids=str
 )
 def test_admits_our_files(path):
   _parse(path)

@@ -11,10 +11,10 @@ import dataclasses
 import gin
 import jax
 
-from trax_hourglass import gin_values
+from trax_hourglass.configuration import values
+from trax_hourglass.configuration.selectors import PREFIX
+from trax_hourglass.configuration.values import bound, value
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.gin_values import bound, value
-from trax_hourglass.selectors import PREFIX
 
 # Data sets that --dataset can name; of images, the split for evaluation.
 TEXTS = ('enwik8', 'enwik8_or_sample', 'text_file', 'wikipedia_sample')
@@ -54,7 +54,7 @@ def selector() -> str:
   found = bound('train.inputs')
   if found is None:
     return 'trax.data.batcher'
-  return gin_values.selector('train.inputs') or str(found)
+  return values.selector('train.inputs') or str(found)
 
 
 def sizes() -> Sizes:
@@ -165,7 +165,7 @@ def _of_streams():
 def _of_ours(inputs):
   names = 'batch_size', 'eval_batch_size', 'length'
   batch_size, eval_batch_size, length = (
-    gin_values.argument('train.inputs', name) for name in names
+    values.argument('train.inputs', name) for name in names
   )
   if length is not None:
     check_positive(**{f'{inputs}.length': length})

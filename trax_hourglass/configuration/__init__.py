@@ -1,0 +1,1 @@
+"""What the commands share: flags, gin files, errors, output directories."""

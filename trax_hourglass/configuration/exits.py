@@ -1,0 +1,99 @@
+"""How a command ends: exit codes, and a user's mistakes in one line."""
+
+import contextlib
+import os
+import sys
+
+from absl import logging
+import tensorflow as tf
+
+from trax_hourglass.configuration import gin_errors, layer_errors
+from trax_hourglass.errors import UserError, reason
+from trax_hourglass.training import interruption
+
+
+@contextlib.contextmanager
+def exit_codes():
+  """Ends the process as a command should; a decorator of `main`.
+
+  A user's mistake prints one line and exits with 2, and so does output that
+  cannot be written, for example to a full disk. Ctrl-C exits with 130, SIGTERM
+  with 143, SIGHUP with 129, all after cleaning up. If nobody reads the output
+  any more, as with `| head`, the command exits with 141 and prints nothing.
+  """
+  for name in ('stdout', 'stderr'):
+    if getattr(sys, name) is None:  # The process was started with it closed.
+      setattr(sys, name, open(os.devnull, 'w'))  # noqa: SIM115
+  try:
+    with interruption.raising():
+      yield
+      sys.stdout.flush()
+  except UserError as error:
+    _fail(error, error)
+  except RuntimeError as error:
+    if 'Unable to initialize backend' not in str(error):
+      raise
+    _fail(f'devices: {error}; name one of this machine, such as cpu', error)
+  except KeyboardInterrupt as error:
+    _print_error(f'\n{str(error) or "interrupted"}')
+    raise SystemExit(getattr(error, 'exit_code', 130)) from error
+  except OSError as error:
+    # The line that failed is lost, so an empty flush would succeed.
+    if _can_print('\n'):
+      raise
+    if isinstance(error, BrokenPipeError):
+      raise SystemExit(141) from error
+    _fail(
+      f'stdout: cannot be written ({reason(error)}); redirect it elsewhere',
+      error,
+    )
+  finally:
+    if not _can_print():
+      # Python flushes stdout once more when it ends.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _can_print(text=''):
+  """Returns whether stdout takes all that was printed, followed by `text`."""
+  try:
+    print(end=text, flush=True)
+  except OSError:
+    return False
+  return True
+
+
+def _fail(message, error):
+  _print_error(f'error: {" ".join(str(message).split())}')
+  raise SystemExit(2) from error
+
+
+def _print_error(line):
+  with contextlib.suppress(OSError):  # stderr may be on a full disk, too.
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def config_errors():
+  """Raises a `UserError` for whatever a configuration can do wrong.
+
+  That is, for a ValueError or OSError, for arguments that gin found no binding
+  for, for a TypeError where gin called, and for errors in Trax's layers that
+  `layer_errors` explains. Anything else is a bug of ours, and keeps its
+  traceback.
+  """
+  try:
+    yield
+  except Exception as error:
+    cause = layer_errors.cause(error)
+    if gin_errors.is_unbound(cause):
+      message = gin_errors.explained(cause)
+    elif message := layer_errors.one_line(error):
+      pass
+    elif isinstance(cause, (ValueError, OSError, tf.errors.OpError)):
+      message = gin_errors.one_line(cause)
+    else:
+      message = gin_errors.wrong_type(error)
+    if message is None:
+      raise
+    logging.debug('While building', exc_info=error)
+    raise UserError(message) from error
