@@ -9,24 +9,24 @@ PACKAGE = Path(__file__).parents[1] / 'trax_hourglass'
 # Modules and folders of the package, the lowest first. A room may import those
 # on its own line and on earlier ones. What is not here yet lies above all.
 ROOMS = (
-  ('errors', 'hierarchy', 'threefry'),
+  ('errors', 'hierarchy'),
   ('runtime',),
   ('kernels',),
   ('layers',),
   ('models',),
-  ('data', 'devices', 'hosts'),
+  ('data', 'distribution'),
   ('evaluation', 'generation', 'sampling', 'training'),
 )
 # What a room must not import, beside that.
 FORBIDDEN = {
   'errors': {'jax', 'trax', 'tensorflow', 'gin'},
   'hierarchy': {'jax', 'trax', 'tensorflow', 'gin', 'numpy'},
-  'threefry': {'trax', 'tensorflow', 'gin'},
   'runtime': {'gin'},
   'kernels': {'trax', 'tensorflow', 'gin'},
   'layers': {'tensorflow', 'gin'},
   'models': {'tensorflow', 'gin'},
   'data': {'gin'},
+  'distribution': {'gin'},
   'evaluation': {'gin'},
   'generation': {'gin'},
   'training': {'gin'},

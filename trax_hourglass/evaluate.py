@@ -17,8 +17,8 @@ from absl import flags
 import numpy as np
 from trax import shapes, trainer_flags
 
-from trax_hourglass import hosts
 from trax_hourglass.configuration import bindings, command_line, exits, trained
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score
 from trax_hourglass.training import checkpoints

@@ -11,10 +11,10 @@ import tqdm
 from trax import fastmath
 from trax.layers import base
 
-from trax_hourglass import devices, hosts
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams
 from trax_hourglass.data import text as text_lib
+from trax_hourglass.distribution import devices, hosts
 from trax_hourglass.errors import check_positive
 from trax_hourglass.layers import metrics
 from trax_hourglass.layers.checks import check_tokens

@@ -29,7 +29,7 @@ from trax import jaxboard, shapes, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from trax_hourglass import evaluation, hosts, plotting
+from trax_hourglass import evaluation, plotting
 from trax_hourglass.configuration import (
   bindings,
   command_line,
@@ -42,6 +42,7 @@ from trax_hourglass.configuration import (
   values,
 )
 from trax_hourglass.data import trax_sets
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import (
   checkpoints,

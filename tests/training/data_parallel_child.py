@@ -16,9 +16,9 @@ from trax_hourglass import (
   AveragePooling,
   HourglassLM,
   NaiveUpsampling,
-  devices,
   evaluation,
 )
+from trax_hourglass.distribution import devices
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import random_masks
 from trax_hourglass.training import Loop, data_parallel

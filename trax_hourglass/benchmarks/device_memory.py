@@ -12,8 +12,8 @@ import numpy as np
 from trax import layers as tl
 from trax import shapes
 
-from trax_hourglass import devices
 from trax_hourglass.benchmarks.report import MIB, aligned
+from trax_hourglass.distribution import devices
 from trax_hourglass.training import accumulation, data_parallel
 
 

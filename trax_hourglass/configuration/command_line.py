@@ -8,7 +8,8 @@ from absl import app, flags, logging
 import jax
 from trax import fastmath, trainer, trainer_flags
 
-from trax_hourglass import hosts, runtime
+from trax_hourglass import runtime
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 
 FLAGS = flags.FLAGS

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import gin
 
-from trax_hourglass import hosts
 from trax_hourglass.configuration import operative
 from trax_hourglass.configuration.files import Key
 from trax_hourglass.configuration.values import without_macros
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
 
 _OURS = 'trax_hourglass.'

@@ -10,7 +10,7 @@ import math
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass import threefry
+from trax_hourglass.runtime import threefry
 
 
 def keep(rng, dropout, shape):

@@ -7,7 +7,7 @@ import sys
 import jax
 import numpy as np
 
-from trax_hourglass import threefry
+from trax_hourglass.runtime import threefry
 from trax_hourglass.runtime.replacing import wrap_backend
 
 

@@ -20,8 +20,8 @@ from trax.layers import base
 from trax.optimizers import trainer as trax_trainer
 from trax.supervised import training
 
-from trax_hourglass import devices, hosts
 from trax_hourglass.data import streams
+from trax_hourglass.distribution import devices, hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import finite, summaries
 

@@ -8,7 +8,7 @@ import time
 
 import jax
 
-from trax_hourglass import devices
+from trax_hourglass.distribution import devices
 from trax_hourglass.errors import UserError, reason, warn
 from trax_hourglass.layers.metrics import Measure
 from trax_hourglass.training import (

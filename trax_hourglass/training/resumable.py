@@ -9,7 +9,7 @@ import os
 from absl import logging
 from trax.supervised import training
 
-from trax_hourglass import hosts
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training import (
   batches,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.commands import arguments
-from trax_hourglass import hosts, load_checkpoint
+from trax_hourglass import load_checkpoint
+from trax_hourglass.distribution import hosts
 from trax_hourglass.training import checkpoints
 
 
@@ -103,7 +104,7 @@ def _wait(processes, seconds=300):
 _CHILD = """
 import sys
 import numpy as np
-from trax_hourglass import devices, hosts
+from trax_hourglass.distribution import devices, hosts
 from trax_hourglass.errors import UserError
 
 if len(sys.argv) > 1:

@@ -6,7 +6,7 @@ from jax.extend import random
 import numpy as np
 import pytest
 
-from trax_hourglass import threefry
+from trax_hourglass.runtime import threefry
 
 KEY = jax.random.PRNGKey(3)
 

@@ -1,0 +1,1 @@
+"""All devices of all hosts."""
