@@ -21,7 +21,7 @@ from tests.commands import fails
 from trax_hourglass import evaluate, generate, memory, plot_schedule, train
 from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.configuration import bindings, command_line, reading, values
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training.checkpoints import format
 
 FORMS = authors_forms.FORMS
 OURS = '--model=trax_hourglass.HourglassLM'
@@ -315,7 +315,7 @@ def test_traxs_own_trainer_runs_a_form(data, tmp_path, capsys):
     trainer.FLAGS.unparse_flags()
     trainer.FLAGS(['trainer', output_dir, *more])
     trainer.main(None)
-  assert checkpoints.read_step(f'{tmp_path}/model.pkl.gz') == 2
+  assert format.read_step(f'{tmp_path}/model.pkl.gz') == 2
   text = 'trax_hourglass.evaluate.text = @trax_hourglass.text_file()'
   scores = []
   for model in ((), (OURS,)):

@@ -18,7 +18,7 @@ import pytest
 from tests import faults
 from tests.commands import arguments
 from trax_hourglass import load_checkpoint
-from trax_hourglass.training import storage
+from trax_hourglass.training.checkpoints import folders
 
 _SECONDS = float(os.environ.get('FAULTS_SECONDS', '600'))
 
@@ -80,7 +80,7 @@ class _Run:
     return arguments(self._text, directory, *_CONFIG, steps)
 
   def steps(self):
-    return [one.step for one in storage.stored(str(self.directory))]
+    return [one.step for one in folders.stored(str(self.directory))]
 
   def train(self):
     """Runs with a fault; returns it, a signal, the exit code, the output."""
@@ -127,8 +127,8 @@ class _Run:
         {2} if fault == 'disk is full' else set()
       )
       assert code in codes, (move, log)
-    for one in storage.stored(str(self.directory)):
-      storage.verify(one.path)
+    for one in folders.stored(str(self.directory)):
+      folders.verify(one.path)
     after = self.steps()
     assert after[:1] >= before[:1], (move, before, after, log)
     saved = re.findall(r'step (\d+) is saved|at step (\d+), all saved', log)
@@ -137,7 +137,7 @@ class _Run:
 
   def harm(self):
     """Does to the checkpoints what may happen between two runs."""
-    there = storage.stored(str(self.directory))
+    there = folders.stored(str(self.directory))
     kind = self._rng.choice(_BETWEEN_RUNS)
     if kind == 'nothing' or len(there) < 2:
       return 'nothing', self.steps()

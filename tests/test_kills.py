@@ -9,7 +9,7 @@ import pytest
 
 from tests.commands import arguments
 from trax_hourglass import load_checkpoint, train
-from trax_hourglass.training import storage
+from trax_hourglass.training.checkpoints import folders
 
 _SAVING_EACH_STEP = (
   'trax_hourglass.Loop.save_every = 1',
@@ -37,13 +37,13 @@ def test_kills(n_kills, tmp_path):
       if rng.random() < 0.9:  # Else while it starts.
         _wait_for_a_checkpoint(killed, process)
       time.sleep(rng.uniform(0, 0.3))
-      before = storage.stored(str(killed))
+      before = folders.stored(str(killed))
     finally:
       process.kill()  # That is SIGKILL.
       process.join()
-    after = storage.stored(str(killed))
+    after = folders.stored(str(killed))
     for one in after:
-      storage.verify(one.path)
+      folders.verify(one.path)
     assert [one.step for one in after[:1]] >= [one.step for one in before[:1]]
     n_in_a_write += bool(list(killed.glob('checkpoints/.writing_*')))
   assert n_in_a_write
@@ -64,9 +64,9 @@ def test_kills(n_kills, tmp_path):
 
 
 def _wait_for_a_checkpoint(directory, process):
-  before = storage.stored(str(directory))[:1]
+  before = folders.stored(str(directory))[:1]
   for _ in range(100_000):
-    if storage.stored(str(directory))[:1] != before:
+    if folders.stored(str(directory))[:1] != before:
       return
     assert process.is_alive()
     time.sleep(0.001)

@@ -17,7 +17,7 @@ from trax_hourglass.configuration import command_line, registration
 from trax_hourglass.layers import metrics
 from trax_hourglass.reproduction import costs, page, prepared
 from trax_hourglass.reproduction.experiments import Commands, Experiment
-from trax_hourglass.training import locking
+from trax_hourglass.training.checkpoints import locking
 
 SMALL = (
   'STEPS = 2',

@@ -20,7 +20,7 @@ from trax.supervised import training as trax_training
 from tests.commands import TINY, arguments, fails, random_text
 from trax_hourglass import load_checkpoint, train
 from trax_hourglass.configuration import command_line, reading, values
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training.checkpoints import format
 from trax_hourglass.training.loop import Loop
 
 
@@ -44,7 +44,7 @@ def copy(run, tmp_path):
 
 
 def weights(output_dir):
-  return checkpoints.read_weights(str(output_dir / 'model.pkl.gz'))
+  return format.read_weights(str(output_dir / 'model.pkl.gz'))
 
 
 def test_leaves_what_it_promises(run):
@@ -174,7 +174,7 @@ def test_same_command_resumes(text, copy, capsys):
   train.main(arguments(text, copy, 'train.steps = 6'))
   lines = capsys.readouterr().out.splitlines()
   assert lines[0].startswith('step 6 ')
-  assert checkpoints.read_step(str(copy / 'model.pkl.gz')) == 6
+  assert format.read_step(str(copy / 'model.pkl.gz')) == 6
 
 
 def test_finished_run_prints_the_summary(text, copy, capsys):
@@ -268,7 +268,7 @@ def test_interrupted_run_ends_as_one_that_was_not(text, tmp_path, monkeypatch):
   assert whole['step'] == parts['step'] == 9
   for key in ('rng', 'n_drawn'):
     np.testing.assert_array_equal(
-      whole[checkpoints.EXTRA][key], parts[checkpoints.EXTRA][key]
+      whole[format.EXTRA][key], parts[format.EXTRA][key]
     )
 
 

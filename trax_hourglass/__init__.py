@@ -24,7 +24,7 @@ from trax_hourglass.layers import (
 )
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.models import Hourglass, HourglassLM
-from trax_hourglass.training.checkpoints import load_checkpoint
+from trax_hourglass.training.checkpoints import load_checkpoint, published
 
 __version__ = '0.1.0'
 
@@ -48,6 +48,7 @@ __all__ = [
   'check_tokens',
   'forward_mode',
   'load_checkpoint',
+  'published',
   'score',
   'score_images',
 ]

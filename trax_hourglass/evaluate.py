@@ -21,7 +21,7 @@ from trax_hourglass.configuration import bindings, command_line, exits, trained
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training.checkpoints import load
 
 flags.adopt_module_key_flags(trainer_flags)
 flags.adopt_module_key_flags(trained)
@@ -62,7 +62,7 @@ def _read(argv):
       )
     model = bindings.model('eval')
     tokens = shapes.ShapeDtype(evaluate.batch_shape, np.int32)
-    checkpoints.load_weights(model, source.checkpoint, tokens)
+    load.load_weights(model, source.checkpoint, tokens)
   return evaluate, model, source
 
 

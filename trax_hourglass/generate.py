@@ -40,7 +40,7 @@ from trax_hourglass.data import images as images_lib
 from trax_hourglass.errors import UserError
 from trax_hourglass.generation import Sampler, check_draw
 from trax_hourglass.layers.metrics import nats_to_bits
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training.checkpoints import find, load
 
 FLAGS = flags.FLAGS
 for _module in (trainer_flags, trained, length_flag):
@@ -151,7 +151,7 @@ def _complete_images(origin):
   numbers = _numbers(len(of_split))
   chosen = np.stack([of_split[number] for number in numbers])
   _make_room(chosen[0].size)
-  directory = FLAGS.output_dir or checkpoints.find_run(path)
+  directory = FLAGS.output_dir or find.find_run(path)
   with directories.writable(os.path.expanduser(directory)):
     sampler = _sampler(path)
     completed = completion.complete(
@@ -214,7 +214,7 @@ def _sampler(path) -> Sampler:
     )
   with exits.config_errors():
     model = bindings.model('predict')
-    checkpoints.set_weights(model, path, shapes.ShapeDtype((1, 1), np.int32))
+    load.set_weights(model, path, shapes.ShapeDtype((1, 1), np.int32))
   sampler = Sampler(model)
   if (sampler.vocab_size or 0) > 256:
     raise UserError(

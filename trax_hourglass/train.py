@@ -44,11 +44,12 @@ from trax_hourglass.configuration import (
 from trax_hourglass.data import trax_sets
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import (
-  checkpoints,
+from trax_hourglass.training.checkpoints import (
+  configs,
+  find,
+  folders,
+  load,
   locking,
-  saved_configs,
-  storage,
 )
 from trax_hourglass.training.loop import Loop
 
@@ -176,7 +177,7 @@ def _check_train_bindings():
   """Raises `UserError` at what Trax's `train` would stumble over later."""
   bindings.check_train()
   if FLAGS.init_checkpoint:
-    path = checkpoints.find_checkpoint(FLAGS.init_checkpoint)
+    path = find.find_checkpoint(FLAGS.init_checkpoint)
     with gin.unlock_config():
       gin.bind_parameter('train.init_checkpoint', path)
   path = copy.deepcopy(values.bound('train.init_checkpoint'))
@@ -187,9 +188,9 @@ def _check_train_bindings():
       f'train.init_checkpoint: got {path!r}, expected the name of a checkpoint'
     )
   # Trax takes any weights, in the order they come.
-  checkpoints.check_weights(
+  load.check_weights(
     bindings.model('eval'),
-    checkpoints.find_checkpoint(path),
+    find.find_checkpoint(path),
     shapes.ShapeDtype((1, trax_bindings.length_multiple()), np.int32),
   )
 
@@ -219,7 +220,7 @@ def _new_directory(path):
 
 def _check_folders(path):
   """Raises `UserError` if a file is where a run makes a folder."""
-  for name in (storage.FOLDER, 'train', 'eval'):
+  for name in (folders.FOLDER, 'train', 'eval'):
     folder = os.path.join(path, name)
     if os.path.lexists(folder) and not os.path.isdir(folder):
       raise UserError(
@@ -241,8 +242,8 @@ def _seed(output_dir) -> int:
 
 
 def _earlier_seed(output_dir):
-  newest = max((one.step for one in storage.stored(output_dir)), default=0)
-  path = saved_configs.in_force(output_dir, newest)
+  newest = max((one.step for one in folders.stored(output_dir)), default=0)
+  path = configs.in_force(output_dir, newest)
   if path is None:
     return None
   with tf.io.gfile.GFile(path) as f:
@@ -260,8 +261,8 @@ def _save_config(output_dir, step, configuration):
   A run that resumes with the configuration in force there writes nothing; one
   that resumes with another writes a new file beside the earlier ones.
   """
-  path = os.path.join(output_dir, storage.CONFIG)
-  earlier = step and saved_configs.in_force(output_dir, step)
+  path = os.path.join(output_dir, folders.CONFIG)
+  earlier = step and configs.in_force(output_dir, step)
   if earlier:
     with tf.io.gfile.GFile(earlier) as f:
       if _bindings(f.read()) == _bindings(configuration):

@@ -9,7 +9,7 @@ import pytest
 from tests.commands import arguments, random_text
 from trax_hourglass import evaluate, generate, train
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import checkpoints, saved_configs
+from trax_hourglass.training.checkpoints import configs, find, format
 
 
 @pytest.fixture(scope='module')
@@ -63,7 +63,7 @@ def test_evaluate_takes_the_configuration_of_the_step(
 def test_finds_the_last_configuration(run, tmp_path, name, with_links):
   # Without links a copy has files and folders of their own in their place.
   directory = shutil.copytree(run, tmp_path / 'run', symlinks=with_links)
-  path = saved_configs.find(checkpoints.find_checkpoint(str(directory / name)))
+  path = configs.find(find.find_checkpoint(str(directory / name)))
   assert 'n_bytes = 100' in Path(path).read_text()
   assert 'train.steps = 6' in Path(path).read_text()
 
@@ -72,7 +72,7 @@ def test_a_checkpoint_and_its_configuration_are_verified(run, tmp_path):
   copy = shutil.copytree(_step(run, 2), tmp_path / 'copy')
   (copy / 'config.gin').write_text('')
   with pytest.raises(UserError, match=r'damaged \(config.gin: got 0 bytes'):
-    checkpoints.find_checkpoint(str(copy))
+    find.find_checkpoint(str(copy))
 
 
 def test_what_went_on_with_other_configurations_says_so(run):
@@ -93,19 +93,19 @@ def test_what_went_on_with_other_configurations_says_so(run):
 def test_earlier_runs_have_them_by_step(tmp_path, monkeypatch, step, name):
   for config in ('config.gin', 'config_4.gin', 'config_10.gin', 'config_b.gin'):
     (tmp_path / config).touch()
-  monkeypatch.setattr(checkpoints, 'read_step', lambda path: step)
+  monkeypatch.setattr(format, 'read_step', lambda path: step)
   folder = _step(tmp_path, step)
   folder.mkdir(parents=True)
   (folder / 'manifest.json').touch()
   for path in (tmp_path / 'model.pkl.gz', folder / 'model.pkl.gz'):
     path.touch()
-    assert saved_configs.find(str(path)) == str(tmp_path / name)
+    assert configs.find(str(path)) == str(tmp_path / name)
   monkeypatch.chdir(tmp_path)
-  assert saved_configs.find('model.pkl.gz') == f'./{name}'
+  assert configs.find('model.pkl.gz') == f'./{name}'
 
 
 def test_no_configuration(tmp_path):
-  assert saved_configs.find(str(tmp_path / 'model.pkl.gz')) is None
+  assert configs.find(str(tmp_path / 'model.pkl.gz')) is None
 
 
 def test_generate_names_the_configuration(run, capsys):

@@ -15,7 +15,7 @@ import pytest
 from tests.commands import arguments
 from trax_hourglass import load_checkpoint
 from trax_hourglass.distribution import hosts
-from trax_hourglass.training import checkpoints
+from trax_hourglass.training.checkpoints import format
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def _compare(run, other):
   """Compares the results of two runs."""
   for x, y in zip(
     *(
-      checkpoints.read_weights(str(output_dir / 'model.pkl.gz'))
+      format.read_weights(str(output_dir / 'model.pkl.gz'))
       for output_dir in (run, other)
     ),
     strict=True,
@@ -240,7 +240,7 @@ def test_one_host_ends_with_the_other_and_both_resume(
     assert time.monotonic() - sent < 60
   finally:
     _wait(processes)
-  step = checkpoints.read_step(str(run / 'model.pkl.gz'))
+  step = format.read_step(str(run / 'model.pkl.gz'))
   assert step >= 20
   if signum == signal.SIGTERM:
     assert codes == [143, 143]

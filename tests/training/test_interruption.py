@@ -13,7 +13,8 @@ import pytest
 from trax import optimizers
 
 from tests.training.small_loop import assert_same, batches, small_loop
-from trax_hourglass.training import data_parallel, interruption, storage
+from trax_hourglass.training import data_parallel, interruption
+from trax_hourglass.training.checkpoints import folders
 
 
 def _signal_at(step, signum):
@@ -65,9 +66,9 @@ def test_best_evaluation_at_the_step_of_a_signal_keeps_its_checkpoint(tmp_path):
   resumed.run(5)
   losses = dict(resumed.history.get('eval', 'metrics/loss'))
   assert min(losses, key=losses.get) == 4
-  steps = [one.step for one in storage.stored(str(tmp_path))]
+  steps = [one.step for one in folders.stored(str(tmp_path))]
   assert steps == [9, 4]
-  manifest = storage.verify(str(tmp_path / 'checkpoints/step_00000004'))
+  manifest = folders.verify(str(tmp_path / 'checkpoints/step_00000004'))
   assert manifest['metrics']['loss'] == losses[4]
 
 

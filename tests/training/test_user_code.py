@@ -11,7 +11,8 @@ from tests.commands import arguments, fails, random_text
 from tests.training.small_loop import assert_same, batches, history, small_loop
 from trax_hourglass import load_checkpoint, train
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import Loop, storage
+from trax_hourglass.training import Loop
+from trax_hourglass.training.checkpoints import folders
 
 _AT = {'dropout': 0.5, 'n_steps_per_checkpoint': 4}
 
@@ -243,9 +244,9 @@ def test_full_disk_is_said_beside_the_error(tmp_path, monkeypatch):
     raise OSError(errno.ENOSPC, 'No space left on device')
 
   loop = small_loop(tmp_path, stream=_raises(6), **_AT)
-  write = storage.write
+  write = folders.write
   monkeypatch.setattr(
-    storage,
+    folders,
     'write',
     lambda *args, **kwargs: (full if args[1] == 6 else write)(*args, **kwargs),
   )

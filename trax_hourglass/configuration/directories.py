@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 
 from trax_hourglass.errors import UserError, reason, warn
-from trax_hourglass.training import locking
+from trax_hourglass.training.checkpoints import locking
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from absl import flags
 from trax_hourglass.configuration import reading
 from trax_hourglass.configuration.overrides import Overrides
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import checkpoints, saved_configs
+from trax_hourglass.training.checkpoints import configs, find
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -52,8 +52,8 @@ def configure() -> Trained:
   Raises:
     UserError: If there is no checkpoint, or gin cannot make sense of the files.
   """
-  path = checkpoints.find_checkpoint(_checkpoint())
-  if not FLAGS.config_file and (config := saved_configs.find(path)):
+  path = find.find_checkpoint(_checkpoint())
+  if not FLAGS.config_file and (config := configs.find(path)):
     FLAGS.config_file = [config]
   config_files = tuple(FLAGS.config_file or ())
   return Trained(path, config_files, reading.configure())

@@ -16,7 +16,7 @@ import jax
 from trax_hourglass import plotting
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.reproduction import results
-from trax_hourglass.training import locking
+from trax_hourglass.training.checkpoints import locking
 
 
 @dataclasses.dataclass(frozen=True)

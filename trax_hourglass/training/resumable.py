@@ -11,17 +11,16 @@ from trax.supervised import training
 
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import (
-  batches,
-  checkpoints,
-  data_parallel,
-  finite,
+from trax_hourglass.training import batches, data_parallel, finite
+from trax_hourglass.training.checkpoints import (
+  find,
+  folders,
+  format,
   lineage,
   locking,
-  restoring,
-  saving,
-  storage,
+  saver,
 )
+from trax_hourglass.training.checkpoints.state import check_counters, restore
 
 # Of Trax's own: `trax_hourglass.train` puts ours in its place.
 _ARGUMENTS = inspect.signature(training.Loop)
@@ -63,7 +62,7 @@ class ResumableLoop(data_parallel.Loop):
     self._is_built = False
     arguments = _ARGUMENTS.bind(*args, **kwargs).arguments
     output_dir = arguments.get('output_dir')
-    restoring.check_counters(output_dir)
+    check_counters(output_dir)
     self._lineage = lineage.Lineage(
       output_dir and os.path.expanduser(output_dir)
     )
@@ -107,7 +106,7 @@ class ResumableLoop(data_parallel.Loop):
       if self.is_chief:
         self._saver.record(self._metrics_of_this_step())
       return
-    files = saving.snapshot(
+    files = saver.snapshot(
       self,
       {
         'rng': self._rng,
@@ -180,16 +179,16 @@ class ResumableLoop(data_parallel.Loop):
       with self._only_writer():
         if self._output_dir and self.is_chief:
           self._clean()
-        path = self._output_dir and checkpoints.newest_whole(
+        path = self._output_dir and find.newest_whole(
           self._output_dir, set_aside=self.is_chief
         )
     else:
       path = directory or self._output_dir or ''
       if filename is not None:
-        path = os.path.join(path, filename + checkpoints.SUFFIX)
-      path = checkpoints.find_checkpoint(path)
+        path = os.path.join(path, filename + format.SUFFIX)
+      path = find.find_checkpoint(path)
     if path:
-      self._restored = restoring.restore(self, path)
+      self._restored = restore(self, path)
       self._sums, self._n_skipped, self._n_skipped_in_a_row = Sums(), 0, 0
       self._lineage.start(path, self.step)
       self._is_saved = self._lineage.newest_folder() is not None
@@ -210,7 +209,7 @@ class ResumableLoop(data_parallel.Loop):
 
   def _clean(self):
     try:
-      storage.clean(self._output_dir)
+      folders.clean(self._output_dir)
     except OSError as error:
       warn(f'{error.filename}: cannot be removed ({error.strerror})')
 
@@ -219,7 +218,7 @@ class ResumableLoop(data_parallel.Loop):
     # Else Trax prints so every time.
     if self._output_dir is not None and self.is_chief:
       super().save_checkpoint(basename)
-      path = os.path.join(self._output_dir, basename + checkpoints.SUFFIX)
+      path = os.path.join(self._output_dir, basename + format.SUFFIX)
       self._lineage.include(path)
 
   def _go_on(self):
@@ -249,7 +248,7 @@ class ResumableLoop(data_parallel.Loop):
       self._is_saved = False
     if self.is_chief and self._lineage.stored():
       self._set_aside_others()
-    self._saver = saving.Saver(
+    self._saver = saver.Saver(
       self._output_dir,
       self._lineage,
       self._keep_last,

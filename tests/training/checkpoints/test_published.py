@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from trax_hourglass import published
 from trax_hourglass.configuration import registration
 from trax_hourglass.errors import UserError
+from trax_hourglass.training.checkpoints import published
 
 CONTENT = gzip.compress(b'weights')
 

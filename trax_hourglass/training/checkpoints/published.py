@@ -1,7 +1,7 @@
 """The checkpoints that the authors published, for evaluate and generate.
 
 Their addresses are those in the authors' notebooks. They state no checksums: a
-file is taken if it is whole, and is read as data, see `training.pickles`.
+file is taken if it is whole, and is read as data, see `pickles`.
 """
 
 import dataclasses

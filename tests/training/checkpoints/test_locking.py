@@ -9,7 +9,7 @@ import pytest
 from tests.training.small_loop import small_loop
 from trax_hourglass.configuration import directories
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import locking
+from trax_hourglass.training.checkpoints import locking
 
 _HOLD = """
 import fcntl, sys

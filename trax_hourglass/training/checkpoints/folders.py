@@ -16,7 +16,7 @@ import shutil
 from typing import BinaryIO
 
 from trax_hourglass.errors import warn
-from trax_hourglass.training import aside
+from trax_hourglass.training.checkpoints import aside
 
 FOLDER = 'checkpoints'
 MANIFEST = 'manifest.json'

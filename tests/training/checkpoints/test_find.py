@@ -11,7 +11,7 @@ from trax import shapes
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import find_checkpoint, load_weights
-from trax_hourglass.training.checkpoints import find_run
+from trax_hourglass.training.checkpoints.find import find_run
 
 _TOKENS = shapes.ShapeDtype((2, 5), np.int32)
 

@@ -11,7 +11,8 @@ from trax import layers as tl
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import checkpoints, finite, lineage, storage
+from trax_hourglass.training import finite
+from trax_hourglass.training.checkpoints import find, folders, format, lineage
 
 # Random float32 compresses by 7%, at 30 megabytes a second.
 _LEVEL = 0
@@ -39,7 +40,7 @@ def snapshot(loop, extra) -> dict[str, object]:
   )
   files = {'model.weights.npy.gz': _copy(weights)}
   if loop.configuration is not None:
-    files[storage.CONFIG] = loop.configuration
+    files[folders.CONFIG] = loop.configuration
   if not all(_is_finite(x) for x in files['model.weights.npy.gz']):
     raise finite.NotFiniteError(
       f'a weight after step {loop.step} is not finite, so no checkpoint of it '
@@ -58,7 +59,7 @@ def snapshot(loop, extra) -> dict[str, object]:
       'slots_per_task': _LEVEL,
       'input_signature': loop._batch_signature[: loop.model.n_in],
       'version_timestamp': 'Mar-10-2021',  # Of the format, as Trax calls it.
-      checkpoints.EXTRA: extra,
+      format.EXTRA: extra,
     }
   )
   return files
@@ -111,9 +112,9 @@ class Saver:
     if path is None or self._error or not metrics:
       return
     try:
-      if storage.read_manifest(path)['metrics'] != metrics:
-        storage.record_metrics(path, metrics)
-    except (storage.DamagedError, OSError) as error:
+      if folders.read_manifest(path)['metrics'] != metrics:
+        folders.record_metrics(path, metrics)
+    except (folders.DamagedError, OSError) as error:
       warn(f'{path}: cannot record its metrics ({error})')
 
   def link(self) -> None:
@@ -121,7 +122,7 @@ class Saver:
 
     A checkpoint that Trax wrote there stays until there is a newer one.
     """
-    is_of_trax = checkpoints.written_by_trax(self._directory)
+    is_of_trax = find.written_by_trax(self._directory)
     if self.path is not None and not is_of_trax:
       self._link()
 
@@ -153,7 +154,7 @@ class Saver:
     writers = {name: _writer(content) for name, content in files.items()}
     try:
       self._error = None
-      self.path = storage.write(self._directory, step, writers, **facts)
+      self.path = folders.write(self._directory, step, writers, **facts)
       self.step = step
       self._lineage.add(self.path)
       self._tidy(step)
@@ -171,7 +172,7 @@ class Saver:
     try:
       self._lineage.set_aside_others(step)
       self._link()
-      storage.prune(self._directory, *self._retention, written=self.path)
+      folders.prune(self._directory, *self._retention, written=self.path)
     except OSError as error:
       warn(
         f'the checkpoint of step {step} is written, but older ones cannot be '
@@ -181,12 +182,12 @@ class Saver:
   def _link(self):
     try:
       if self._has_links:
-        storage.link_latest(self._directory, self.path)
+        folders.link_latest(self._directory, self.path)
     except OSError as error:
       self._has_links = False
       warn(
         f'{self._directory}: no symbolic links there ({error.strerror}), so '
-        f'Trax finds checkpoints in {storage.FOLDER} alone'
+        f'Trax finds checkpoints in {folders.FOLDER} alone'
       )
 
 

@@ -10,11 +10,12 @@ from trax.supervised import training as trax_training
 
 from tests.training.small_loop import batches, small_loop, weights
 from trax_hourglass import load_checkpoint
-from trax_hourglass.training import find_checkpoint, storage
+from trax_hourglass.training import find_checkpoint
+from trax_hourglass.training.checkpoints import folders
 
 
 def _steps(directory):
-  return [one.step for one in storage.stored(str(directory))]
+  return [one.step for one in folders.stored(str(directory))]
 
 
 def _folder(directory, step):
@@ -152,7 +153,7 @@ def test_run_from_a_checkpoint_elsewhere(tmp_path, step, capsys):
   _assert_has(run, loaded)
   err = capsys.readouterr().err
   assert f'going on from step {step}' in err
-  for path in storage.stored(str(elsewhere)):
+  for path in folders.stored(str(elsewhere)):
     assert path.path not in err  # That directory is as it was.
   aside = [*run.glob('checkpoints/*/model.pkl.gz')]
   aside += run.glob('checkpoints/abandoned_1/*/model.pkl.gz')

@@ -10,7 +10,8 @@ import re
 
 import tensorflow as tf
 
-from trax_hourglass.training import checkpoints, storage
+from trax_hourglass.training.checkpoints import folders, format
+from trax_hourglass.training.checkpoints.find import find_run
 
 _LATER = re.compile(r'config_(\d+)\.gin')
 
@@ -25,13 +26,13 @@ def find(path: str) -> str | None:
     path: The checkpoint, a `*.pkl.gz` file.
   """
   for folder in map(os.path.dirname, (path, os.path.realpath(path))):
-    names = storage.CONFIG, storage.MANIFEST
+    names = folders.CONFIG, folders.MANIFEST
     own, manifest = (os.path.join(folder, name) for name in names)
     if os.path.exists(own) and os.path.exists(manifest):
       return own
-  for folder in (os.path.dirname(path), checkpoints.find_run(path)):
+  for folder in (os.path.dirname(path), find_run(path)):
     if len(_by_step(folder)) > 1:
-      found = in_force(folder, checkpoints.read_step(path))
+      found = in_force(folder, format.read_step(path))
     else:
       found = next(iter(_by_step(folder).values()), None)
     if found:
@@ -45,7 +46,7 @@ def in_force(directory: str, step: int) -> str | None:
   That is the one in the step's folder; else the last one in the output
   directory with which a run was started or resumed at that step or earlier.
   """
-  of_step = os.path.join(storage.step_folder(directory, step), storage.CONFIG)
+  of_step = os.path.join(folders.step_folder(directory, step), folders.CONFIG)
   if os.path.exists(of_step):
     return of_step
   paths = _by_step(directory)
@@ -57,6 +58,6 @@ def _by_step(directory) -> dict[int, str]:
   directory = directory or '.'
   names = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else ()
   steps = {int(m[1]): m[0] for m in filter(None, map(_LATER.fullmatch, names))}
-  if storage.CONFIG in names:
-    steps[0] = storage.CONFIG
+  if folders.CONFIG in names:
+    steps[0] = folders.CONFIG
   return {step: os.path.join(directory, name) for step, name in steps.items()}

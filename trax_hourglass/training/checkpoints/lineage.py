@@ -12,7 +12,7 @@ import re
 import tensorflow as tf
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import checkpoints, storage
+from trax_hourglass.training.checkpoints import find, folders, format
 
 
 class Lineage:
@@ -39,7 +39,7 @@ class Lineage:
     if os.path.exists(path):  # A path of a bucket does not exist here.
       path = os.path.realpath(path)
     folder = os.path.dirname(path)
-    is_step = os.path.exists(os.path.join(folder, storage.MANIFEST))
+    is_step = os.path.exists(os.path.join(folder, folders.MANIFEST))
     self.newest, self._own = _identity(folder if is_step else path), set()
     if self._directory is None:
       return
@@ -58,7 +58,7 @@ class Lineage:
     """Adds a checkpoint file that the loop has written in Trax's format."""
     self._own.add(_identity(path))
 
-  def stored(self) -> list[storage.Stored]:
+  def stored(self) -> list[folders.Stored]:
     """Returns the loop's checkpoints in step folders, the newest first."""
     return [one for one, name in self._step_folders() if name in self._own]
 
@@ -67,7 +67,7 @@ class Lineage:
     found = (x.path for x, name in self._step_folders() if name == self.newest)
     return next(found, None)
 
-  def others(self) -> list[storage.Stored]:
+  def others(self) -> list[folders.Stored]:
     """Returns checkpoints of other trajectories in the output directory.
 
     They are in the order of their steps. Those that Trax wrote are files, not
@@ -94,7 +94,7 @@ class Lineage:
       return
     paths = [path for one in others for path in _files(one.path)]
     configs = _configs_after(self._directory, step)
-    moved = storage.abandon(self._directory, [*configs, *paths])
+    moved = folders.abandon(self._directory, [*configs, *paths])
     steps = ', '.join(f'{one.step:,}' for one in others)
     warn(
       f'going on from step {step:,}: checkpoints of another trajectory, of '
@@ -105,26 +105,26 @@ class Lineage:
   def _identities(self):
     """Returns the identity of each checkpoint in the output directory."""
     identities = dict(self._step_folders())
-    if path := checkpoints.written_by_trax(self._directory):
+    if path := find.written_by_trax(self._directory):
       try:
-        step = checkpoints.read_step(path)
+        step = format.read_step(path)
       except UserError:  # A search for the newest checkpoint skips it, too.
         return identities
-      identities[storage.Stored(step, path)] = _identity(path)
+      identities[folders.Stored(step, path)] = _identity(path)
     return identities
 
   def _step_folders(self):
-    for one in storage.stored(self._directory):
+    for one in folders.stored(self._directory):
       try:
         yield one, _identity(one.path)
-      except storage.DamagedError:
+      except folders.DamagedError:
         continue  # Set aside by the next search for the newest checkpoint.
 
 
 def _identity(path):
   """Returns a hash that identifies a checkpoint's folder or file."""
   if os.path.isdir(path):
-    return storage.identity(storage.read_manifest(path))
+    return folders.identity(folders.read_manifest(path))
   with tf.io.gfile.GFile(path, 'rb') as file:
     return hashlib.sha256(file.read()).hexdigest()
 
@@ -133,7 +133,7 @@ def _files(path):
   """Returns the paths of a checkpoint, first the one by which it is found."""
   if os.path.isdir(path):
     return [path]
-  stem = glob.escape(path.removesuffix(checkpoints.SUFFIX))
+  stem = glob.escape(path.removesuffix(format.SUFFIX))
   arrays = glob.glob(f'{stem}.*.npy.gz')
   return [path, *(x for x in arrays if not os.path.islink(x))]
 

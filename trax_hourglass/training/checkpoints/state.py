@@ -10,7 +10,7 @@ from trax.supervised import history as trax_history
 from trax.supervised import training
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import checkpoints, pickles
+from trax_hourglass.training.checkpoints import format, load, pickles
 
 
 def check_counters(output_dir: str | None) -> None:
@@ -45,7 +45,7 @@ def restore(loop, path: str) -> dict | None:
   Raises:
     UserError: If it cannot be read, or is of another model or optimizer.
   """
-  content = checkpoints.load_checkpoint(path)
+  content = load.load_checkpoint(path)
   model, eval_model = loop.model, loop.eval_model
   flat = tl.flatten_weights_and_state(model.weights, model.state)
   slots = content.get('slots_per_task', [])
@@ -55,12 +55,12 @@ def restore(loop, path: str) -> dict | None:
       f"the run's {len(loop._trainer_per_task)}; use the configuration it was "
       'trained with, or another directory'
     )
-  checkpoints.check_arrays(path, 'weight', content['flat_weights'], flat[0])
-  checkpoints.check_arrays(path, 'state', content['flat_state'], flat[1])
+  format.check_arrays(path, 'weight', content['flat_weights'], flat[0])
+  format.check_arrays(path, 'state', content['flat_state'], flat[1])
   for trainer, arrays in zip(loop._trainer_per_task, slots, strict=True):
     arrays = training._flatten_and_remove_empty(arrays)
     expected = training._flatten_and_remove_empty(trainer.slots)
-    checkpoints.check_arrays(path, 'optimizer slot', arrays, expected)
+    format.check_arrays(path, 'optimizer slot', arrays, expected)
     trainer.slots, _ = fastmath.tree_unflatten(
       arrays, trainer.slots, copy_from_tree=[None, ()]
     )
@@ -71,7 +71,7 @@ def restore(loop, path: str) -> dict | None:
   eval_model.weights, eval_model.state = model.weights, model.state
   loop._step = content['step']
   loop._history = trax_history.History.from_dict(content['history'])
-  extra = content.get(checkpoints.EXTRA)
+  extra = content.get(format.EXTRA)
   if extra is not None:
     inputs.data_counters.clear()  # Of Trax: it would skip what `Batches` does.
   else:

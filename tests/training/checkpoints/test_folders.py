@@ -12,11 +12,11 @@ import pytest
 
 from tests.training.small_loop import assert_same, small_loop
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import saving, storage
+from trax_hourglass.training.checkpoints import folders, saver
 
 
 def _write(directory, step, content=b'content', permanent=False, **metrics):
-  return storage.write(
+  return folders.write(
     str(directory),
     step,
     {'a': lambda file: file.write(content)},
@@ -26,13 +26,13 @@ def _write(directory, step, content=b'content', permanent=False, **metrics):
 
 
 def _steps(directory):
-  return [one.step for one in storage.stored(str(directory))]
+  return [one.step for one in folders.stored(str(directory))]
 
 
 def test_writes_a_folder_with_a_manifest(tmp_path):
   path = _write(tmp_path, 7, loss=0.1)
   assert path == str(tmp_path / 'checkpoints/step_00000007')
-  manifest = storage.verify(path)
+  manifest = folders.verify(path)
   assert (manifest['step'], manifest['metrics']) == (7, {'loss': 0.1})
   assert os.listdir(tmp_path / 'checkpoints') == ['step_00000007']
 
@@ -50,22 +50,22 @@ def test_sees_damage(tmp_path, replacement, reason):
   os.remove(f'{path}/a')
   if replacement is not None:
     (tmp_path / 'checkpoints/step_00000001/a').write_bytes(replacement)
-  with pytest.raises(storage.DamagedError, match=reason):
-    storage.verify(path)
+  with pytest.raises(folders.DamagedError, match=reason):
+    folders.verify(path)
 
 
 def test_sees_every_damaged_byte_of_the_manifest(tmp_path):
   path = _write(tmp_path, 1, loss=float('nan'))
   manifest = tmp_path / 'checkpoints/step_00000001/manifest.json'
   content = manifest.read_bytes()
-  storage.verify(path)
+  folders.verify(path)
   for i in range(len(content)):
     for flipped in (1, 32):
       damaged = bytearray(content)
       damaged[i] ^= flipped
       manifest.write_bytes(damaged)
-      with pytest.raises(storage.DamagedError):
-        storage.verify(path)
+      with pytest.raises(folders.DamagedError):
+        folders.verify(path)
 
 
 def test_failed_write_leaves_nothing(tmp_path):
@@ -81,13 +81,13 @@ def test_failed_write_leaves_nothing(tmp_path):
     signal.signal(signal.SIGXFSZ, ignored)
   assert raised.value.errno == errno.EFBIG
   assert os.listdir(tmp_path / 'checkpoints') == ['step_00000001']
-  storage.verify(str(tmp_path / 'checkpoints/step_00000001'))
+  folders.verify(str(tmp_path / 'checkpoints/step_00000001'))
 
 
 def test_replaces_a_checkpoint_of_the_same_step(tmp_path):
   _write(tmp_path, 1, b'old')
   path = _write(tmp_path, 1, b'new')
-  storage.verify(path)
+  folders.verify(path)
   assert (tmp_path / 'checkpoints/step_00000001/a').read_bytes() == b'new'
 
 
@@ -95,9 +95,9 @@ def test_keeps_the_last_the_best_and_the_permanent(tmp_path):
   losses = [5.0, 1.0, 4.0, 3.0, 9.0, 2.0]
   for step, loss in enumerate(losses):
     _write(tmp_path, step, permanent=step == 0, loss=loss)
-    storage.prune(str(tmp_path), 2, 'loss', 'loss')
+    folders.prune(str(tmp_path), 2, 'loss', 'loss')
   assert _steps(tmp_path) == [5, 4, 1, 0]
-  storage.prune(str(tmp_path), 1, None, None)
+  folders.prune(str(tmp_path), 1, None, None)
   assert _steps(tmp_path) == [5, 0]
   assert sorted(os.listdir(tmp_path / 'checkpoints')) == [
     'step_00000000',
@@ -109,11 +109,11 @@ def test_evaluation_that_is_not_finite_is_no_best_one(tmp_path):
   directory = str(tmp_path)
   for step, loss in enumerate([float('nan'), 1.4, float('nan'), 1.5]):
     _write(tmp_path, step, loss=loss, accuracy=-loss)
-    storage.prune(directory, 1, 'loss', None)
+    folders.prune(directory, 1, 'loss', None)
   assert _steps(tmp_path) == [3, 1]
   _write(tmp_path, 4, loss=float('-inf'), accuracy=float('inf'))
   _write(tmp_path, 5, loss=float('nan'), accuracy=float('nan'))
-  storage.prune(directory, 1, 'loss', 'accuracy')
+  folders.prune(directory, 1, 'loss', 'accuracy')
   assert _steps(tmp_path) == [5, 1]
 
 
@@ -122,22 +122,22 @@ def test_cleans_what_a_killed_writer_left(tmp_path):
   left = tmp_path / 'checkpoints/.writing_step_00000002'
   shutil.copytree(path, left)
   assert _steps(tmp_path) == [1]
-  storage.clean(str(tmp_path))
+  folders.clean(str(tmp_path))
   assert not left.exists()
   assert _steps(tmp_path) == [1]
 
 
 def test_links_follow_the_newest_also_in_a_copy(tmp_path):
   first = tmp_path / 'first'
-  storage.link_latest(str(first), _write(first, 1, b'1'))
-  storage.link_latest(str(first), _write(first, 2, b'2'))
+  folders.link_latest(str(first), _write(first, 1, b'1'))
+  folders.link_latest(str(first), _write(first, 2, b'2'))
   (first / 'latest.new').symlink_to('what a killed run left')
-  storage.link_latest(str(first), _write(first, 2, b'2'))
+  folders.link_latest(str(first), _write(first, 2, b'2'))
   assert (first / 'a').read_bytes() == b'2'
   assert not (first / 'latest.new').is_symlink()
   assert not (first / 'manifest.json').exists()
   copy = shutil.copytree(first, tmp_path / 'copy')  # Of what links point to.
-  storage.link_latest(str(copy), _write(copy, 3, b'3'))
+  folders.link_latest(str(copy), _write(copy, 3, b'3'))
   assert (copy / 'a').read_bytes() == b'3'
   assert (first / 'a').read_bytes() == b'2'
 
@@ -178,29 +178,29 @@ def test_evaluations_beside_save_every_are_saved_where_the_best_is_kept(
 
 def test_metrics_are_recorded_at_once_or_not(tmp_path, monkeypatch):
   path = _write(tmp_path, 1, loss=2.0)
-  before = storage.verify(path)
-  storage.record_metrics(path, {'loss': 1.0})
-  after = storage.verify(path)
+  before = folders.verify(path)
+  folders.record_metrics(path, {'loss': 1.0})
+  after = folders.verify(path)
   assert after['metrics'] == {'loss': 1.0}
-  assert storage.identity(after) == storage.identity(before)
+  assert folders.identity(after) == folders.identity(before)
 
   def killed(*paths):
     raise KeyError('as if the process were killed')
 
   monkeypatch.setattr(os, 'replace', killed)
   with pytest.raises(KeyError):
-    storage.record_metrics(path, {'loss': 0.0})
-  assert storage.verify(path) == after
+    folders.record_metrics(path, {'loss': 0.0})
+  assert folders.verify(path) == after
   monkeypatch.undo()
-  storage.record_metrics(path, {'loss': 0.0})
-  storage.link_latest(str(tmp_path), path)
+  folders.record_metrics(path, {'loss': 0.0})
+  folders.link_latest(str(tmp_path), path)
   assert sorted(os.listdir(tmp_path)) == ['a', 'checkpoints', 'latest']
 
 
 def test_checkpoint_just_written_is_never_pruned(tmp_path):
   _write(tmp_path, 2)
   path = _write(tmp_path, 1)
-  storage.prune(str(tmp_path), 1, None, None, written=path)
+  folders.prune(str(tmp_path), 1, None, None, written=path)
   assert _steps(tmp_path) == [2, 1]
 
 
@@ -223,13 +223,13 @@ def test_what_is_set_aside_is_not_removed(tmp_path, capsys):
 
 
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
-  write, is_over = storage.write, threading.Event()
+  write, is_over = folders.write, threading.Event()
 
   def slow_write(directory, step, *args, **kwargs):
     assert is_over.wait(60)
     return write(directory, step, *args, **kwargs)
 
-  monkeypatch.setattr(storage, 'write', slow_write)
+  monkeypatch.setattr(folders, 'write', slow_write)
   loop = small_loop(tmp_path, n_steps_per_checkpoint=100)
   steps = []
 
@@ -254,14 +254,14 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
 
 
 def test_full_disk_stops_nothing_but_is_said(tmp_path, monkeypatch, capsys):
-  write_file, full = storage._write_file, []
+  write_file, full = folders._write_file, []
 
   def fails_when_full(path, write):
     if full:
       raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     return write_file(path, write)
 
-  monkeypatch.setattr(storage, '_write_file', fails_when_full)
+  monkeypatch.setattr(folders, '_write_file', fails_when_full)
   loop = small_loop(tmp_path, n_steps_per_checkpoint=2)
   loop.run(2)
   full.append(True)
@@ -309,14 +309,14 @@ def test_error_that_is_no_matter_of_the_disk_is_raised(tmp_path, monkeypatch):
   def bug(*args, **kwargs):
     raise KeyError('a bug')
 
-  monkeypatch.setattr(storage, 'prune', bug)
+  monkeypatch.setattr(folders, 'prune', bug)
   with pytest.raises(KeyError, match='a bug'):
     small_loop(tmp_path).run(3)
 
 
 def test_saver_copies(tmp_path):
   loop = small_loop(tmp_path)
-  files = saving.snapshot(loop, {})
+  files = saver.snapshot(loop, {})
   (first, *_) = files['model.weights.npy.gz']
   before = first.copy()
   loop.run(1)

@@ -17,7 +17,7 @@ from trax import shapes
 
 import trax_hourglass
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import pickles
+from trax_hourglass.training.checkpoints import pickles
 
 
 def _load(content, protocol=pickle.HIGHEST_PROTOCOL):

@@ -1,0 +1,119 @@
+"""Trax's format of checkpoints, read as data.
+
+A checkpoint is a gzipped pickle, `model.pkl.gz`. Its `flat_weights` are the
+weights, or, as newer versions of Trax write it, a number; the weights are then
+in `model.weights.npy.gz` beside it, and the optimizer's slots in
+`model.opt_slots0.npy.gz`.
+"""
+
+from collections.abc import Iterator, Sequence
+import gzip
+import itertools
+import zlib
+
+from jax import numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+from trax_hourglass.errors import UserError
+from trax_hourglass.training.checkpoints import pickles
+
+SUFFIX = '.pkl.gz'
+
+# The key in Trax's dictionary of what Trax has no place for.
+EXTRA = 'trax_hourglass'
+
+
+def read_pickle(path: str) -> dict:
+  """Returns Trax's dictionary, with numbers for what lies beside it.
+
+  Raises:
+    UserError: If the file cannot be read, or is no checkpoint.
+  """
+  try:
+    with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
+      content = pickles.load(f)
+  except pickles.ForbiddenError as error:
+    raise UserError(
+      f'{path}: names {error}, which is no part of a checkpoint and was not '
+      'run; use a checkpoint that Trax wrote'
+    ) from error
+  except Exception as error:  # Unpickling a damaged file may raise anything.
+    raise _unreadable(path, error) from error
+  weights = content.get('flat_weights') if isinstance(content, dict) else None
+  if not isinstance(weights, int | list | tuple):
+    raise UserError(
+      f'{path}: got another kind of file than a Trax checkpoint; give the '
+      f'model{SUFFIX} of a run'
+    )
+  return content
+
+
+def read_step(path: str) -> int:
+  """Returns the number of steps trained when a checkpoint was written."""
+  return read_pickle(path)['step']
+
+
+def read_weights(path: str) -> list[np.ndarray]:
+  """Returns the flat weights in a checkpoint.
+
+  Raises:
+    UserError: If it cannot be read.
+  """
+  weights = read_pickle(path)['flat_weights']
+  if isinstance(weights, int):
+    weights = _read_arrays(path.removesuffix(SUFFIX) + '.weights.npy.gz')
+  return weights
+
+
+def check_arrays(path: str, kind: str, got: Sequence, expected: Sequence):
+  """Raises `UserError` at the first difference in number or shape."""
+  advice = 'use the configuration it was trained with, or another directory'
+  if len(got) != len(expected):
+    raise UserError(
+      f'checkpoint {path}: got {len(got)} {kind} arrays, expected the '
+      f"model's {len(expected)}; {advice}"
+    )
+  for i, (x, y) in enumerate(zip(got, expected, strict=True)):
+    if np.shape(x) != np.shape(y):
+      raise UserError(
+        f'checkpoint {path}: {kind} array {i} has shape {np.shape(x)}, '
+        f"expected the model's {np.shape(y)}; {advice}"
+      )
+
+
+def read_slots(path: str) -> Iterator[list[np.ndarray]]:
+  """Yields each task's optimizer slots from the files beside a checkpoint."""
+  for i in itertools.count():
+    slots = path.removesuffix(SUFFIX) + f'.opt_slots{i}.npy.gz'
+    if not tf.io.gfile.exists(slots):
+      return
+    yield _read_arrays(slots)
+
+
+def _read_arrays(path):
+  """Returns the arrays in a file; Trax's own reader hides where it breaks."""
+  arrays = []
+  try:
+    with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
+      while f.peek(1):
+        array = np.lib.format.read_array(f, allow_pickle=False)
+        # NumPy has no bfloat16: Trax writes its bits.
+        is_bits = array.dtype == np.uint16
+        arrays.append(array.view(jnp.bfloat16) if is_bits else array)
+  except (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    tf.errors.OpError,
+  ) as error:
+    raise _unreadable(path, error) from error
+  return arrays
+
+
+def _unreadable(path, error):
+  return UserError(
+    f'{path}: cannot be read as a checkpoint ({error}); it may be truncated: '
+    'use another one, or delete it to start again'
+  )

@@ -1,0 +1,82 @@
+"""Checkpoints loaded: their whole content, or the weights of a model."""
+
+import jax
+from trax import layers as tl
+
+from trax_hourglass.training.checkpoints import find, format
+
+
+def load_checkpoint(path: str) -> dict:
+  """Returns the content of a checkpoint, as Trax has it in a dictionary.
+
+  Nothing that the file names is run: it is read as data, whatever it is.
+
+  Args:
+    path: What `find_checkpoint` takes.
+
+  Returns:
+    A dictionary with `step`, `history`, ..., and lists of arrays:
+    `flat_weights`, `flat_state` and, for each task, `slots_per_task`.
+
+  Raises:
+    UserError: If there is none, or it cannot be read.
+  """
+  path = find.find_checkpoint(path)
+  content = format.read_pickle(path)
+  content['flat_weights'] = format.read_weights(path)
+  if isinstance(content.get('slots_per_task'), int):
+    content['slots_per_task'] = list(format.read_slots(path))
+  elif 'slots' in content:  # Before Trax had several tasks.
+    content['slots_per_task'] = [content['slots']]
+  return content
+
+
+def load_weights(model, path: str, input_signature) -> None:
+  """Initialises a layer with the weights of a checkpoint.
+
+  Trax itself stops at the shorter of the two lists of weights and checks no
+  shape.
+
+  Args:
+    model: Trax layer.
+    path: A `*.pkl.gz` file.
+    input_signature: `ShapeDtype` of the layer's input.
+
+  Raises:
+    UserError: If the checkpoint cannot be read, or is of another architecture.
+  """
+  weights = _read_fitting_weights(model, path, input_signature)
+  model.init(input_signature)
+  signature = model.weights_and_state_signature(input_signature)
+  model.weights, _ = tl.unflatten_weights_and_state(
+    weights, (), signature, weights_only=True
+  )
+
+
+def set_weights(model, path: str, input_signature) -> None:
+  """Gives a layer the weights of a checkpoint, and no state.
+
+  That spares its initialisation, which takes seconds. Arguments and errors are
+  those of `load_weights`.
+  """
+  weights = _read_fitting_weights(model, path, input_signature)
+  signature = model.weights_and_state_signature(input_signature)
+  model.weights, _ = tl.unflatten_weights_and_state(
+    jax.device_put(weights), None, signature, weights_only=True
+  )
+
+
+def check_weights(model, path: str, input_signature) -> None:
+  """Raises `UserError` unless a checkpoint has the weights of a layer.
+
+  Arguments are those of `load_weights`.
+  """
+  _read_fitting_weights(model, path, input_signature)
+
+
+def _read_fitting_weights(model, path, input_signature):
+  signature = model.weights_and_state_signature(input_signature)
+  expected, _ = tl.flatten_weights_and_state(*signature)
+  weights = format.read_weights(path)
+  format.check_arrays(path, 'weight', weights, expected)
+  return weights
