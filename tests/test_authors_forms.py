@@ -19,8 +19,8 @@ from trax import shapes, trainer
 from tests import authors_forms
 from tests.commands import fails
 from trax_hourglass import evaluate, generate, memory, plot_schedule, train
-from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.configuration import bindings, command_line, reading, values
+from trax_hourglass.lab.benchmarks import device_memory
 from trax_hourglass.training.checkpoints import format
 
 FORMS = authors_forms.FORMS

@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from tests import bad_inputs, bad_places
-from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.lab.benchmarks import device_memory
 
 COMMANDS = tuple(bad_inputs.USUAL)
 ALL = [case for cases in bad_inputs.CASES.values() for case in cases]

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from trax_hourglass import benchmark
-from trax_hourglass.benchmarks import generation, pytorch, table1
+from trax_hourglass.lab.benchmarks import generation, pytorch, table1
 
 TINY = [
   '--length=8',

@@ -10,7 +10,7 @@ from tests import trax_tools
 from tests.models import predicting
 import trax_hourglass as th
 from trax_hourglass import generation
-from trax_hourglass.benchmarks import steps
+from trax_hourglass.lab.benchmarks import steps
 
 LENGTH = 24
 CONFIG = predicting.WIDTHS | {

@@ -6,7 +6,7 @@ import pytest
 
 from tests.commands import TINY
 from trax_hourglass import memory
-from trax_hourglass.benchmarks import device_memory
+from trax_hourglass.lab.benchmarks import device_memory
 
 _ARGUMENTS = ['memory', f'--config_file={TINY}']
 

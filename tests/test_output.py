@@ -137,8 +137,8 @@ def test_full_disk_costs_the_picture_alone(
     finally:
       disk()
 
-  plot = train.plotting.plot_learning_curve
-  monkeypatch.setattr(train.plotting, 'plot_learning_curve', plot_on_full_disk)
+  plot = train.learning_curves.plot
+  monkeypatch.setattr(train.learning_curves, 'plot', plot_on_full_disk)
   train.main(arguments(text, tmp_path))
   out, err = capsys.readouterr()
   path = tmp_path / 'learning_curve.png'

@@ -14,9 +14,9 @@ from trax.supervised import history as trax_history
 from tests.commands import TINY, fails
 from trax_hourglass import evaluate, evaluation, generate, reproduce, train
 from trax_hourglass.configuration import command_line, registration
+from trax_hourglass.lab.reproduction import costs, page, prepared
+from trax_hourglass.lab.reproduction.experiments import Commands, Experiment
 from trax_hourglass.layers import metrics
-from trax_hourglass.reproduction import costs, page, prepared
-from trax_hourglass.reproduction.experiments import Commands, Experiment
 from trax_hourglass.training.checkpoints import locking
 
 SMALL = (

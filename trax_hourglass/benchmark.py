@@ -30,25 +30,6 @@ import tqdm
 from trax import trainer_flags
 
 from trax_hourglass import hierarchy as hierarchy_lib
-from trax_hourglass.benchmarks import (
-  generation,
-  operations,
-  pytorch,
-  report,
-  table1,
-)
-from trax_hourglass.benchmarks.contenders import (
-  BASELINE,
-  OURS,
-  THEIRS,
-  contenders,
-)
-from trax_hourglass.benchmarks.steps import (
-  WORKS,
-  Program,
-  take_turns,
-  training_step,
-)
 from trax_hourglass.configuration import (
   command_line,
   directories,
@@ -58,6 +39,25 @@ from trax_hourglass.configuration import (
   values,
 )
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.lab.benchmarks import (
+  generation,
+  operations,
+  pytorch,
+  report,
+  table1,
+)
+from trax_hourglass.lab.benchmarks.contenders import (
+  BASELINE,
+  OURS,
+  THEIRS,
+  contenders,
+)
+from trax_hourglass.lab.benchmarks.steps import (
+  WORKS,
+  Program,
+  take_turns,
+  training_step,
+)
 from trax_hourglass.layers.checks import check_dropout, check_heads
 
 FLAGS = flags.FLAGS

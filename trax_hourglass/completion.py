@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+from matplotlib import figure
 import numpy as np
+import tensorflow as tf
 
 from trax_hourglass.errors import check_positive
 from trax_hourglass.generation import Sampler
@@ -59,3 +61,31 @@ def complete(
     n, n_completions, *images.shape[1:]
   )
   return Completions(images, completed, sample.bits.reshape(n, n_completions))
+
+
+def plot_completions(completed: Completions, title: str, path: str) -> None:
+  """Writes a PNG: a row for each image, as in the paper's Figure 8.
+
+  The image, its upper half, and what it was completed to, with the bits per dim
+  of the generated half.
+  """
+  n, n_completions = completed.bits.shape
+  prompts = completed.originals.copy()
+  prompts[:, completed.n_given :] = 128
+  picture = figure.Figure(
+    figsize=(1.3 * (2 + n_completions), 1.5 * n + 0.4), layout='constrained'
+  )
+  picture.suptitle(title, fontsize='small')
+  grid = picture.subplots(n, 2 + n_completions, squeeze=False)
+  for axes, image, prompt, completions, bits in zip(
+    grid, completed.originals, prompts, *completed[1:], strict=True
+  ):
+    captions = ['image', 'upper half', *(f'{x:.3f} bits per dim' for x in bits)]
+    for axis, pixels, caption in zip(
+      axes, [image, prompt, *completions], captions, strict=True
+    ):
+      axis.imshow(pixels, interpolation='nearest')
+      axis.set_title(caption, fontsize='x-small')
+      axis.set_axis_off()
+  with tf.io.gfile.GFile(path, 'wb') as f:
+    picture.savefig(f, format='png', dpi=150)

@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 from trax import shapes, trainer_flags
 
-from trax_hourglass import completion, plotting
+from trax_hourglass import completion
 from trax_hourglass.configuration import (
   bindings,
   command_line,
@@ -173,7 +173,7 @@ def _complete_images(origin):
       file,
       indent=1,
     )
-  plotting.plot_completions(completed, source, stem + '.png')
+  completion.plot_completions(completed, source, stem + '.png')
   for number, bits in zip(numbers, completed.bits, strict=True):
     figures = ' '.join(f'{x:.4f}' for x in bits)
     print(f'image {number}: {figures} bits per dim [{source}]')

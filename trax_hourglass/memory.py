@@ -13,7 +13,6 @@ import sys
 from absl import flags
 from trax import trainer_flags
 
-from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.configuration import (
   bindings,
   command_line,
@@ -23,6 +22,7 @@ from trax_hourglass.configuration import (
   values,
 )
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.lab.benchmarks import device_memory
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)

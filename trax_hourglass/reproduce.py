@@ -27,17 +27,17 @@ from trax_hourglass.configuration import (
   values,
 )
 from trax_hourglass.errors import UserError
-from trax_hourglass.reproduction import (
+from trax_hourglass.lab.reproduction import (
   costs,
   experiments,
   page,
   prepared,
   results,
 )
-from trax_hourglass.reproduction.claims import TEXT
-from trax_hourglass.reproduction.long_studies import GPU, TINY
-from trax_hourglass.reproduction.sections import Results
-from trax_hourglass.reproduction.studies import (
+from trax_hourglass.lab.reproduction.claims import TEXT
+from trax_hourglass.lab.reproduction.long_studies import GPU, TINY
+from trax_hourglass.lab.reproduction.sections import Results
+from trax_hourglass.lab.reproduction.studies import (
   CHUNKS,
   COMPLETIONS,
   LENGTHS,

@@ -29,7 +29,7 @@ from trax import jaxboard, shapes, trainer, trainer_flags
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from trax_hourglass import evaluation, plotting
+from trax_hourglass import evaluation
 from trax_hourglass.configuration import (
   bindings,
   command_line,
@@ -44,6 +44,7 @@ from trax_hourglass.configuration import (
 from trax_hourglass.data import trax_sets
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
+from trax_hourglass.training import learning_curves
 from trax_hourglass.training.checkpoints import (
   configs,
   find,
@@ -123,7 +124,7 @@ def run(argv: Sequence[str]) -> Run:
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
       with directories.expendable(picture) as part:
-        plotting.plot_learning_curve(loop.history, part, loop.measure)
+        learning_curves.plot(loop.history, part, loop.measure)
   with layer_errors.told():
     score = evaluate and evaluate(loop.eval_model)
   return Run(loop, seconds, score)
@@ -317,7 +318,7 @@ def _summary(finished):
     )
   lines = {'trained': trained}
   measure = loop.measure
-  for name, curve in plotting.learning_curves(loop.history, measure).items():
+  for name, curve in learning_curves.curves(loop.history, measure).items():
     step, bits = curve[-1]
     figure = f'{bits:.4f} {measure.unit} at step {step:,}'
     lines[name] = figure + measure.remarks

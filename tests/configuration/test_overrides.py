@@ -8,8 +8,8 @@ import pytest
 
 from tests.commands import TINY, fails
 from trax_hourglass import evaluate, generate, memory, plot_schedule, train
-from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.configuration import operative, selectors
+from trax_hourglass.lab.benchmarks import device_memory
 
 _PATH = 'trax_hourglass.text_file.path'
 _MACROS = """

@@ -8,7 +8,6 @@ from trax import shapes
 from tests import authors_forms
 from tests.commands import fails
 from trax_hourglass import memory, plot_schedule
-from trax_hourglass.benchmarks import device_memory
 from trax_hourglass.configuration import (
   bindings,
   command_line,
@@ -18,6 +17,7 @@ from trax_hourglass.configuration import (
   trax_bindings,
   values,
 )
+from trax_hourglass.lab.benchmarks import device_memory
 
 OURS = '--model=trax_hourglass.HourglassLM'
 LSH = 'trax_hourglass.LSHAttention'

@@ -7,8 +7,8 @@ import pytest
 from trax import shapes
 
 from trax_hourglass import HourglassLM
-from trax_hourglass.benchmarks import steps
 from trax_hourglass.kernels import blockwise
+from trax_hourglass.lab.benchmarks import steps
 
 BATCH = tuple(np.ones((3, 2, 7), np.int32))
 

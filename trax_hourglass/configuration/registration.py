@@ -21,7 +21,6 @@ from trax_hourglass.data import (
   text,
 )
 from trax_hourglass.layers import metrics
-from trax_hourglass.reproduction import costs, experiments
 from trax_hourglass.training import options, schedules
 
 MODULE = 'trax_hourglass'
@@ -42,7 +41,6 @@ for _configurable in (
   models.Hourglass,
   models.HourglassLM,
   chunks.random_chunks,
-  costs.level_operations,
   enwik8.enwik8,
   imagenet.imagenet32,
   imagenet.imagenet64,
@@ -66,9 +64,13 @@ for _configurable in (
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)
-gin.register('reproduce', module=MODULE)(experiments.Variants)
 
-selectors.install()
+# The library does not import the lab. A gin file that names these loads it.
+ON_DEMAND = {
+  'trax_hourglass.level_operations': 'trax_hourglass.lab.registration',
+  'trax_hourglass.reproduce': 'trax_hourglass.lab.registration',
+}
+selectors.install(ON_DEMAND)
 
 # An installed package carries the gin files, a clone has them beside it.
 _PACKAGE = pathlib.Path(__file__).parents[1]

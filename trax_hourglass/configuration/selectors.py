@@ -7,6 +7,9 @@ this package is imported; ours need the full selector, such as
 `trax_hourglass.HourglassLM`.
 """
 
+from collections.abc import Mapping
+import importlib
+
 import gin
 from gin import selector_map
 
@@ -18,31 +21,49 @@ PREFIX = 'trax_hourglass.'
 class SelectorMap(selector_map.SelectorMap):
   """A map of gin's that resolves a short name we share with Trax to Trax's.
 
+  It registers some names only when they are first looked up.
+
   Attributes:
     resolved: Full selectors by the short ones for which that has happened.
   """
 
-  def __init__(self):
+  def __init__(self, on_demand: Mapping[str, str] | None = None):
+    """Takes the names registered on demand; see `install`."""
     super().__init__()
     self.resolved: dict[str, str] = {}
+    self._on_demand = on_demand or {}
 
   def matching_selectors(self, partial_selector):
     found = super().matching_selectors(partial_selector)
+    if not found and (module := self._module_of(partial_selector)):
+      importlib.import_module(module).register()
+      found = super().matching_selectors(partial_selector)
     others = [name for name in found if not name.startswith(PREFIX)]
     if len(others) == 1 and len(found) > 1:
       self.resolved[partial_selector] = others[0]
     return others or found
 
+  def _module_of(self, partial_selector):
+    """Returns the module that registers a selector on demand, if one does."""
+    for selector, module in self._on_demand.items():
+      if f'.{selector}'.endswith(f'.{partial_selector}'):
+        return module
+    return None
 
-def install() -> None:
+
+def install(on_demand: Mapping[str, str]) -> None:
   """Replaces gin's registry by a `SelectorMap`.
 
   gin has no public way to choose between configurables of the same name.
+
+  Args:
+    on_demand: Full selectors, each with the module whose function `register`
+      registers it, and is called when the selector is first looked up.
   """
   registry = gin.config._REGISTRY
   if isinstance(registry, SelectorMap):
     return
-  preferring = SelectorMap()
+  preferring = SelectorMap(on_demand)
   for selector, configurable in registry.items():
     preferring[selector] = configurable
   gin.config._REGISTRY = preferring

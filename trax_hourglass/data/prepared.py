@@ -4,7 +4,6 @@ import functools
 import os
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from trax_hourglass.data import image_files, imagenet
 from trax_hourglass.data.images import Images
@@ -71,6 +70,9 @@ def _images(name, tfds_name, size, splits, data_dir, cache_dir):
 
 
 def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
+  # Here, for `import trax_hourglass` imports this module.
+  import tensorflow_datasets as tfds
+
   if data_dir is not None:
     data_dir = os.path.abspath(os.path.expanduser(data_dir))
   builder = tfds.builder(tfds_name, data_dir=data_dir)

@@ -1,0 +1,1 @@
+"""Benchmarks, and the reproduction of the paper: no part of the library."""

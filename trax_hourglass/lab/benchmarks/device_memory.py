@@ -1,0 +1,107 @@
+"""Memory that each of several devices needs for a training step.
+
+As XLA states it of the program that the training loop runs, compiled for
+simulated devices of a CPU: nothing is allocated, and nothing runs.
+"""
+
+import math
+
+import jax
+from jax.sharding import NamedSharding
+import numpy as np
+from trax import layers as tl
+from trax import shapes
+
+from trax_hourglass.distribution import devices
+from trax_hourglass.lab.benchmarks.report import MIB, aligned
+from trax_hourglass.training import accumulation, data_parallel
+
+
+def simulate(n_devices: int) -> None:
+  """Gives JAX so many devices; call it before JAX starts."""
+  jax.config.update('jax_platforms', 'cpu')
+  jax.config.update('jax_num_cpu_devices', n_devices)
+
+
+def measure(
+  model, optimizer, batch_size: int, length: int, device_batch_size=None
+) -> dict[str, int]:
+  """Returns bytes on each device, by what they hold.
+
+  Args:
+    model: Trax layer in mode 'train', from tokens to logits.
+    optimizer: A `trax.optimizers.Optimizer`.
+    batch_size: Sequences in a batch, over all devices.
+    length: Tokens in a sequence.
+    device_batch_size: As for `training.options.options`.
+
+  Raises:
+    UserError: If the batch does not split.
+  """
+  n_parts = accumulation.n_parts(
+    batch_size, jax.device_count(), device_batch_size
+  )
+  tokens = np.zeros((batch_size, length), np.int32)
+  batch = tokens, tokens, tokens.astype(np.float32)
+  model = tl.Serial(model, tl.WeightedCategoryCrossEntropy())
+  _ = model.rng  # Made when first read: not within a trace.
+  weights, state = model.weights_and_state_signature(shapes.signature(batch))
+  slots, opt_params = jax.eval_shape(
+    optimizer.tree_init, *_arrays_like((weights,), devices.WHOLE)
+  )
+  forward_and_backward = jax.value_and_grad(
+    model.pure_fn, argnums=1, has_aux=True
+  )
+  if n_parts > 1:
+    forward_and_backward = accumulation.accumulate(
+      forward_and_backward, n_parts, devices.AXIS
+    )
+  update = data_parallel.compiled_update(forward_and_backward, optimizer)
+  whole = (weights, slots), np.int32(0), opt_params, np.zeros(2, np.uint32)
+  arguments = (
+    *_arrays_like((*whole, state), devices.WHOLE),
+    _arrays_like(batch, devices.SHARED),
+  )
+  memory = update.lower(*arguments).compile().memory_analysis()
+  return {
+    'weights': _size(weights),
+    'slots': _size(slots),
+    'temporaries': memory.temp_size_in_bytes,
+    'total': memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    - memory.alias_size_in_bytes  # Outputs in the place of what was donated.
+    + memory.temp_size_in_bytes,
+  }
+
+
+def table(memory: dict[str, int], n_devices: int) -> str:
+  """Returns what `measure` has found, and what sharing the slots would save."""
+  rows = [
+    ('weights', memory['weights']),
+    ("the optimizer's slots", memory['slots']),
+    ('temporaries: activations, gradients', memory['temporaries']),
+    ('in all', memory['total']),
+    (
+      'in all, if devices shared the slots out',
+      memory['total'] - memory['slots'] * (n_devices - 1) // n_devices,
+    ),
+  ]
+  return aligned([(name, f'{size / MIB:,.0f} MiB') for name, size in rows])
+
+
+def _arrays_like(tree, spec):
+  """Returns a tree of descriptions of arrays that are spread over devices."""
+  sharding = NamedSharding(devices.mesh(), spec)
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(
+      np.shape(x), jax.dtypes.canonicalize_dtype(x.dtype), sharding=sharding
+    ),
+    tree,
+  )
+
+
+def _size(tree):
+  return sum(
+    math.prod(x.shape) * np.dtype(x.dtype).itemsize
+    for x in jax.tree.leaves(tree)
+  )

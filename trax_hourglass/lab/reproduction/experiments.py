@@ -1,0 +1,286 @@
+"""Gin files with many variants of one experiment, and the runs of them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import dataclasses
+import gc
+import math
+import os
+import re
+import shutil
+from typing import NamedTuple
+
+from absl.testing import flagsaver
+import jax
+
+from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.lab.reproduction import results
+from trax_hourglass.training import learning_curves
+from trax_hourglass.training.checkpoints import locking
+
+
+@dataclasses.dataclass(frozen=True)
+class Variants:
+  """What `trax_hourglass.reproduce` is bound to in a gin file.
+
+  Attributes:
+    variants: For each name the bindings that make the variant, on top of the
+      file's.
+    evaluations: For each name a variant whose models are scored once more, and
+      the bindings on top of its own with which they are.
+    seeds: How many runs of each variant, with seeds 0, 1, ....
+    groups: Pairs of variants and their number of seeds, in the order in which
+      the groups are trained. By default one group of all variants.
+    candidates: Alternative bindings by name. Those that end with the fewest
+      bits in a trial are added to all variants.
+    trial: Bindings with which the candidates are compared, with seed 0.
+    costs: For each name bindings with which the costs of steps are measured,
+      and of which variants.
+    repeats: How many steps of each are timed.
+
+  Raises:
+    UserError: If there are no variants, seeds or repeats, or the groups do not
+      have each variant once.
+  """
+
+  variants: Mapping[str, Sequence[str]]
+  evaluations: Mapping[str, tuple[str, Sequence[str]]] = dataclasses.field(
+    default_factory=dict
+  )
+  seeds: int = 3
+  costs: Mapping[str, tuple[Sequence[str], Sequence[str]]] = dataclasses.field(
+    default_factory=dict
+  )
+  repeats: int = 7
+  groups: Sequence[tuple[Sequence[str], int]] = ()
+  candidates: Mapping[str, Sequence[str]] = dataclasses.field(
+    default_factory=dict
+  )
+  trial: Sequence[str] = ()
+
+  def __post_init__(self):
+    check_positive(seeds=self.seeds, repeats=self.repeats)
+    if not self.variants:
+      raise UserError(
+        'trax_hourglass.reproduce.variants: got none, expected names with '
+        'lists of bindings'
+      )
+    grouped = [name for names, _ in self.groups for name in names]
+    if self.groups and sorted(grouped) != sorted(self.variants):
+      raise UserError(
+        f'trax_hourglass.reproduce.groups: got {", ".join(grouped)}, expected '
+        f'each variant once: {", ".join(self.variants)}'
+      )
+
+  def runs(self, names: Iterable[str]) -> list[tuple[int, int, str]]:
+    """Returns group, seed and variant of each run, in the order of training.
+
+    Args:
+      names: The variants to train.
+    """
+    trained = list(dict.fromkeys(map(self.trained, names)))
+    groups = self.groups or [(trained, self.seeds)]
+    return [
+      (i, seed, name)
+      for i, (group, seeds) in enumerate(groups)
+      for seed in range(seeds)
+      for name in group
+      if name in trained
+    ]
+
+  def trained(self, name: str) -> str:
+    """Returns the variant that is trained for what is called so."""
+    return self.evaluations[name][0] if name in self.evaluations else name
+
+
+# Of the validation split, patches of different photographs.
+_COMPLETED = (5, 90, 170, 250, 330)
+
+
+class Commands(NamedTuple):
+  """The functions `run` of the commands that are called so."""
+
+  train: Callable
+  evaluate: Callable
+  generate: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A gin file of `gin/reproduction` and where its results are.
+
+  Attributes:
+    name: That of the file, and of the results.
+    directory: Where the results are.
+    config: Bindings on top of all others.
+  """
+
+  name: str
+  directory: str
+  config: tuple[str, ...] = ()
+
+  @property
+  def file(self) -> str:
+    return f'reproduction/{self.name}.gin'
+
+  def path(self, what: str = '') -> str:
+    """Returns where results are: of runs, or of what is called so."""
+    suffix = f'_{what}' if what else ''
+    return os.path.join(self.directory, f'{self.name}{suffix}.json')
+
+  def flags(self, bindings: Sequence[str]) -> list[str]:
+    """Returns the flags by which any command takes a variant."""
+    bindings = (*bindings, *self.config)
+    return [
+      f'--config_file={self.file}',
+      *(f'--config={binding}' for binding in bindings),
+    ]
+
+  def records(self, what: str = '') -> list[dict]:
+    """Returns what is there: of each run, or of what is called so.
+
+    Raises:
+      UserError: If it is of another configuration.
+    """
+    return results.read(self.path(what), self._settings())
+
+  def add(self, records: Sequence[dict], what: str = '') -> None:
+    """Adds records to those of the runs, or of what is called so."""
+    results.add(self.path(what), self._settings(), records)
+
+  def run(
+    self, commands: Commands, variants: Variants, name: str, seed: int
+  ) -> list[dict]:
+    """Trains a variant and adds what came of it to the results.
+
+    Args:
+      commands: What trains and scores.
+      variants: Those of the experiment.
+      name: Of one of them, or of a candidate.
+      seed: Of data and model.
+
+    Returns:
+      The new records; none if they are there, or another process is at it.
+    """
+    if self.is_there(name, seed):
+      return []
+    slug = re.sub(r'[^0-9a-zA-Z@]+', '_', name)
+    with self._at_work(f'{slug}_seed{seed}') as output_dir:
+      if output_dir is None or self.is_there(name, seed):
+        return []
+      records = self._train(commands, variants, name, seed, output_dir)
+      self.add(records)
+      shutil.rmtree(output_dir)
+      return records
+
+  def chosen(self, variants: Variants) -> str | None:
+    """Returns the best candidate; `None` until all have been tried."""
+    trials = [results.find(self.records(), c, 0) for c in variants.candidates]
+    if not trials or None in trials:
+      return None
+    return min(trials, key=lambda record: record['bits'])['variant']
+
+  def is_ready(self, variants: Variants) -> bool:
+    """Returns whether the variants can be trained: candidates come first."""
+    return not variants.candidates or self.chosen(variants) is not None
+
+  def is_there(self, name: str, seed: int) -> bool:
+    """Returns whether a run's record is there."""
+    return results.find(self.records(), name, seed) is not None
+
+  def _train(self, commands, variants, name, seed, output_dir):
+    bindings = [*self._bindings(variants, name), f'SEED = {seed}']
+    to_output_dir = f'--output_dir={output_dir}'
+    with flagsaver.flagsaver():
+      run = commands.train(['train', *self.flags(bindings), to_output_dir])
+    accuracy = run.loop.history.get('eval', 'metrics/accuracy')
+    curves = learning_curves.curves(run.loop.history, run.loop.measure)
+    of_run = {
+      'seed': seed,
+      'weights': sum(w.size for w in jax.tree.leaves(run.loop.model.weights)),
+      'steps': run.loop.step,
+      'scored_on': run.score.source,
+      'accuracy': float(accuracy[-1][1]),
+      'curve': [[step, round(x, 4)] for step, x in curves['validation']],
+    }
+    if variants.candidates and name not in variants.candidates:
+      of_run['chosen'] = self.chosen(variants)
+    records = [{'variant': name, **_of_score(run.score), **of_run}]
+    for other, (of, more) in variants.evaluations.items():
+      if of == name:
+        with flagsaver.flagsaver():
+          score = commands.evaluate(
+            ['evaluate', *self.flags([*bindings, *more]), to_output_dir]
+          )
+        records.append({'variant': other, **_of_score(score), **of_run})
+    del run
+    jax.clear_caches()
+    gc.collect()  # Layers are in cycles, and with them weights.
+    return records
+
+  def _bindings(self, variants, name):
+    if name in variants.candidates:
+      return [*variants.trial, *variants.candidates[name]]
+    chosen = variants.candidates.get(self.chosen(variants), ())
+    return [*variants.variants[name], *chosen]
+
+  def complete(self, commands: Commands, picture: str) -> None:
+    """Trains a model of images, and lets it complete some.
+
+    Args:
+      commands: What trains and generates.
+      picture: Where to write them.
+    """
+    if self.records():
+      return
+    with self._at_work('model') as output_dir:
+      if output_dir is not None and not self.records():
+        self._complete(commands, picture, output_dir)
+
+  def _complete(self, commands, picture, output_dir):
+    flags = [*self.flags([]), f'--output_dir={output_dir}']
+    with flagsaver.flagsaver():
+      run = commands.train(['train', *flags])
+    numbers = ','.join(map(str, _COMPLETED))
+    with flagsaver.flagsaver():
+      commands.generate(['generate', *flags, f'--images={numbers}'])
+    completed = results.load(os.path.join(output_dir, 'completions.json'))
+    shutil.copy(os.path.join(output_dir, 'completions.png'), picture)
+    names = ('source', 'temperature', 'images', 'bits_per_dim')
+    self.add(
+      [
+        {
+          'variant': self.name,
+          'setting': '',
+          'steps': run.loop.step,
+          **_of_score(run.score),
+          **{name: completed[name] for name in names},
+        }
+      ]
+    )
+
+  @contextlib.contextmanager
+  def _at_work(self, name):
+    """Yields where a run goes on; `None` if another process is at it."""
+    output_dir = os.path.join(self.directory, 'runs', self.name, name)
+    os.makedirs(output_dir, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+      try:
+        stack.enter_context(locking.locked(output_dir))
+      except UserError as error:
+        # The other process removes the directory when it is done.
+        is_gone = not os.path.isdir(output_dir)
+        if not (is_gone or isinstance(error, locking.InUseError)):
+          raise
+        output_dir = None
+      yield output_dir
+
+  def _settings(self):
+    return {'file': f'gin/{self.file}', 'config': list(self.config)}
+
+
+def _of_score(score):
+  error = score.standard_error
+  # JSON has no nan.
+  error = None if math.isnan(error) else error
+  return {'bits': score.bits, 'standard_error': error}

@@ -1,0 +1,223 @@
+"""Sections on models that are trained for long: when an Hourglass pays.
+
+Each public function is called like `sections.comparison`.
+"""
+
+from collections.abc import Mapping, Sequence
+import statistics
+
+from trax_hourglass.lab.reproduction import (
+  analysis,
+  curves,
+  figures,
+  long_tables,
+  pictures,
+  results,
+  sections,
+)
+from trax_hourglass.lab.reproduction.claims import TEXT, TRANSFORMER_XL, Claim
+from trax_hourglass.lab.reproduction.long_studies import TINY
+from trax_hourglass.lab.reproduction.sections import Results
+from trax_hourglass.lab.reproduction.studies import STUDIES
+
+_OPERATIONS, _SECONDS = long_tables.OPERATIONS, long_tables.SECONDS
+_FIGURE_1 = STUDIES['figure1']
+
+
+def figure_1(name, study, found):
+  """Compares bits and costs at the end of training (Figure 1)."""
+  rows, costs = study.rows[TINY], _costs(found)
+  parts = [
+    long_tables.progress(found),
+    sections.bits_table(TINY, rows, found),
+    long_tables.trials(found),
+  ]
+  parts.append(long_tables.costs_of_steps(costs, [row.variant for row in rows]))
+  at_end = {
+    (claim, kind): gaps[-1]
+    for claim in study.claims
+    for kind in costs
+    if (gaps := _gaps(found, claim, costs[kind]))
+  }
+  parts += [long_tables.ends(at_end, costs), study.note]
+  families = _families(rows, costs[_OPERATIONS], found)
+  path = None
+  if families:
+    path = found.picture(name)
+    of_steps = {f'{kind} of a step': costs[kind] for kind in costs}
+    pictures.cost_against_quality(found.records[TINY], families, of_steps, path)
+  verdict = '; '.join(
+    f'`{claim.better}` at equal {kind}: {_at_end(gap)}'
+    for (claim, kind), gap in at_end.items()
+  )
+  return sections.Section(
+    verdict or analysis.NOT_RUN, '\n\n'.join(filter(None, parts)), path
+  )
+
+
+def when_it_pays(name, study, found):
+  """Compares the pair of models at equal cost, at each evaluation."""
+  costs = _costs(found)
+  pair, longer = study.claims
+  of_kind = {kind: _gaps(found, pair, costs[kind]) for kind in costs}
+  of_kind = {kind: gaps for kind, gaps in of_kind.items() if gaps}
+  if not of_kind:
+    return sections.Section(analysis.NOT_RUN, long_tables.progress(found))
+  per_step = _bytes_per_step(found, TINY)
+  series = {f'at equal {kind}': gaps for kind, gaps in of_kind.items()}
+  parts = [long_tables.progress(found)]
+  parts += [
+    f'At equal {kind}:\n\n{long_tables.gaps_over_bytes(gaps, per_step)}'
+    for kind, gaps in of_kind.items()
+  ]
+  more = _gaps(found, longer, costs[_OPERATIONS])
+  if more:
+    series[f'{more[-1].step:,} steps, not corrected'] = more
+    ratio = costs[_OPERATIONS][pair.better] / costs[_OPERATIONS][pair.worse]
+    parts.append(
+      f'{more[-1].step:,} steps, where the Hourglass does {ratio:.2f} times '
+      'the operations, without correction:\n\n'
+      + long_tables.gaps_over_bytes(more, per_step)
+    )
+  parts.append(
+    f'`{pair.better}` against `{pair.worse}`, whose bits are moved to the cost '
+    'of the Hourglass along those of the other Transformer-XLs. If the gap is '
+    'positive, the Hourglass takes fewer bits. The learning rate falls over '
+    'the whole run, so a run that ends at some point has fewer bits there than '
+    'one that goes on.'
+  )
+  early = _early(found)
+  if early:
+    parts.append(
+      'At the left end of the picture: the models of '
+      f'[Figure 1 early in training](#{sections.anchor(_FIGURE_1.title)}), '
+      'which are wider (d_model 64), at equal operations.'
+    )
+  path = found.picture(name)
+  pictures.gaps(series, per_step, early, path)
+  answers = [
+    f'at equal {kind} {_answer(gaps, per_step)}'
+    for kind, gaps in of_kind.items()
+  ]
+  if _SECONDS not in of_kind:
+    answers.append('at equal seconds not measured yet')
+  return sections.Section('; '.join(answers), '\n\n'.join(parts), path)
+
+
+def answer(pays: str, on_gpu: str, found: Results) -> str:
+  """Returns a summary of the results, for the top of the page.
+
+  Args:
+    pays: The verdict of `when_it_pays`.
+    on_gpu: The verdict of the study for a GPU.
+    found: All results.
+  """
+  pair = STUDIES['when_it_pays'].claims[0]
+  sentences = [
+    f'**Does an Hourglass pay?** `{pair.better}` against a {TRANSFORMER_XL} '
+    f'(`{pair.worse}`), tiny and trained for long: {pays}.'
+  ]
+  early = _early(found)
+  if early:
+    n_bytes, gaps = early
+    word = analysis.judge(statistics.fmean(gaps), max(gaps) - min(gaps))
+    doubt = f', which is {word}' if word == analysis.NOT_RESOLVED else ''
+    sentences.append(
+      f'Early in training, at {n_bytes / long_tables.MILLION:.1f} million '
+      'bytes, with d_model 64 and at equal operations: '
+      f'{_lead(statistics.fmean(gaps))}'
+      f'{doubt}.'
+    )
+  return ' '.join([*sentences, f'On a GPU: {on_gpu}.'])
+
+
+def _costs(found: Results) -> dict[str, dict[str, float]]:
+  """Returns what a step of each variant costs, by kind of cost."""
+  costs = {
+    _OPERATIONS: {r['variant']: r['operations'] for r in found.steps[TINY]}
+  }
+  timed = sections.costs_of(STUDIES['tiny'], TINY, found)
+  if timed:
+    costs[_SECONDS] = {
+      variant: statistics.median(cost['seconds'])
+      for variant, cost in timed.items()
+    }
+  return costs
+
+
+def _gaps(found, claim: Claim, costs: Mapping[str, float]):
+  """Returns the gaps of a claim, from runs with the same number of steps."""
+  steps = long_tables.steps(claim.better)
+  family = [
+    row.variant
+    for row in STUDIES['tiny'].rows[TINY]
+    if row.family == TRANSFORMER_XL and long_tables.steps(row.variant) == steps
+  ]
+  known = {
+    name: costs[name] for name in (*family, claim.better) if name in costs
+  }
+  return curves.gaps(found.records[TINY], claim.better, claim.worse, known)
+
+
+def _bytes_per_step(found, experiment):
+  one = found.steps[experiment][0]
+  return one['length'] * one['batch_size']
+
+
+def _early(found) -> tuple[float, list[float]] | None:
+  """Returns bytes and gaps of the models early in training, by seed."""
+  gaps = figures.gaps_at_equal_operations(_FIGURE_1, found)
+  if not gaps or not found.steps[TEXT]:
+    return None
+  steps = found.records[TEXT][0]['steps']
+  return steps * _bytes_per_step(found, TEXT), gaps
+
+
+def _families(rows, costs, found):
+  """Returns rows that have bits and a cost, by family."""
+  families = {}
+  for row in rows:
+    there = results.values(found.records[TINY], row.variant)
+    if there and row.variant in costs and not long_tables.steps(row.variant):
+      families.setdefault(row.family, []).append(row)
+  return families
+
+
+def _lead(bits: float) -> str:
+  """Returns which of the two takes fewer bits, and how many."""
+  ahead = 'Hourglass' if bits > 0 else TRANSFORMER_XL
+  return f'the {ahead} takes {abs(bits):.3f} bits per byte fewer'
+
+
+def _at_end(gap):
+  return f'{long_tables.word(gap)} ({gap.mean:+.3f} bits)'
+
+
+def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
+  """Returns a sentence on after how many bytes an Hourglass pays."""
+  last = gaps[-1]
+
+  def seen(gap):
+    return f'{gap.step * per_step / long_tables.MILLION:.0f} million bytes'
+
+  if last.word == analysis.HOLDS:
+    first = curves.since(gaps, [analysis.HOLDS])
+    return (
+      f'the Hourglass is ahead from {seen(first)} seen on; at {seen(last)} '
+      f'{_lead(last.mean)}'
+    )
+  if last.word == analysis.FAILS:
+    most = min(gaps, key=lambda gap: gap.mean)
+    return (
+      f'not within {seen(last)}: there {_lead(last.mean)}, after a lead of '
+      f'{-most.mean:.3f} at {seen(most)}'
+    )
+  if last.shift is None or len(last.of_seeds) < analysis.SEEDS:
+    return (
+      f'{long_tables.word(last)}; so far, at {seen(last)}, {_lead(last.mean)}'
+    )
+  first = curves.since(gaps, [analysis.HOLDS, analysis.NOT_RESOLVED])
+  return (
+    f'the Hourglass catches up at {seen(first)}; at {seen(last)} '
+    f'{_lead(last.mean)}, which is {analysis.NOT_RESOLVED}'
+  )

@@ -1,0 +1,156 @@
+"""The tables of models that are trained for long."""
+
+from collections.abc import Mapping, Sequence
+
+from trax_hourglass.lab.reproduction import analysis, curves, sections
+from trax_hourglass.lab.reproduction.claims import TRANSFORMER_XL, Claim
+from trax_hourglass.lab.reproduction.long_studies import TINY
+from trax_hourglass.lab.reproduction.sections import Results
+
+MILLION = 1e6
+OPERATIONS, SECONDS = 'operations', 'seconds'
+_SHOWN = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 48, 64, 80, 96)  # Million bytes.
+_WORDS = {
+  analysis.HOLDS: 'Hourglass ahead',
+  analysis.FAILS: f'{TRANSFORMER_XL} ahead',
+}
+
+
+def progress(found: Results) -> str:
+  """Returns a note on how many runs are finished, '' if all are."""
+  n, wanted = len(found.records[TINY]), found.wanted[TINY]
+  if n >= wanted:
+    return ''
+  return (
+    f'**Not complete:** {n} of {wanted} runs are finished; only these are '
+    'shown.'
+  )
+
+
+def trials(found: Results) -> str:
+  """Returns a table of the results of each candidate learning rate."""
+  records = found.records[TINY]
+  there = [r for r in records if r['variant'].startswith('peak ')]
+  if not there:
+    return ''
+  chosen = {r['chosen'] for r in records if 'chosen' in r}
+  return sections.table(
+    ('peak of the learning rate', 'steps', '`6@1`, bits per byte', ''),
+    [
+      (
+        r['variant'].removeprefix('peak '),
+        f'{r["steps"]:,}',
+        f'{r["bits"]:.3f}',
+        'chosen for all' if r['variant'] in chosen else '',
+      )
+      for r in there
+    ],
+  )
+
+
+def costs_of_steps(
+  costs: Mapping[str, Mapping[str, float]], variants: Sequence[str]
+) -> str:
+  """Returns a table of the costs of a step of each variant.
+
+  Args:
+    costs: For each kind of cost, the cost of each variant.
+    variants: The variants, in the order of the table.
+  """
+  if not costs[OPERATIONS]:
+    return ''
+  seconds = costs.get(SECONDS, {})
+  return sections.table(
+    ('', 'operations of a step', 'seconds of a step'),
+    [
+      (
+        f'`{variant}`',
+        f'{costs[OPERATIONS][variant] / 1e9:.2f} G',
+        f'{seconds[variant]:.3g}' if variant in seconds else 'not measured',
+      )
+      for variant in variants
+      if variant in costs[OPERATIONS] and not steps(variant)
+    ],
+  )
+
+
+def ends(
+  at_end: Mapping[tuple[Claim, str], curves.Gap],
+  costs: Mapping[str, Mapping[str, float]],
+) -> str:
+  """Returns a table of the gap of each Hourglass at the end of training.
+
+  Args:
+    at_end: The gap for each claim and kind of cost.
+    costs: As for `costs_of_steps`.
+  """
+  if not at_end:
+    return ''
+  return sections.table(
+    (
+      'Hourglass',
+      'at equal',
+      'cost, `6@1` = 1',
+      'bits fewer than a Transformer-XL',
+      'each seed',
+      'largest range',
+      '',
+    ),
+    [
+      (
+        f'`{claim.better}`',
+        kind,
+        f'{costs[kind][claim.better] / costs[kind][claim.worse]:.2f}',
+        f'{gap.mean:+.3f}',
+        ', '.join(f'{x:+.3f}' for x in gap.of_seeds),
+        f'{gap.largest:.3f}' if len(gap.of_seeds) > 1 else '-',
+        word(gap),
+      )
+      for (claim, kind), gap in at_end.items()
+    ],
+  )
+
+
+def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
+  """Returns a table of gaps at some of the evaluations and at the last one.
+
+  Args:
+    gaps: The gaps at all evaluations.
+    per_step: Bytes seen in a step.
+  """
+  by_place = {}
+  for gap in gaps:
+    for place in _SHOWN:
+      # The first evaluation from there on, unless it is much later.
+      if place <= gap.step * per_step / MILLION < 1.3 * place:
+        by_place.setdefault(place, gap)
+  shown = [*by_place.values()]
+  shown += [] if gaps[-1] in shown else [gaps[-1]]
+  return sections.table(
+    ('million bytes seen', 'gap', 'each seed', 'largest range', ''),
+    [
+      (
+        f'{gap.step * per_step / MILLION:.1f}',
+        f'{gap.mean:+.3f}',
+        ', '.join(f'{x:+.3f}' for x in gap.of_seeds),
+        f'{gap.largest:.3f}' if len(gap.of_seeds) > 1 else '-',
+        word(gap),
+      )
+      for gap in shown
+    ],
+  )
+
+
+def word(gap: curves.Gap) -> str:
+  """Returns the verdict on a gap, with the reason if it cannot be resolved."""
+  n = len(gap.of_seeds)
+  if n < analysis.SEEDS:
+    return f'{analysis.NOT_RESOLVED}: {n} of {analysis.SEEDS} seeds'
+  if gap.shift is None:
+    return f'{analysis.NOT_RESOLVED}: not at equal cost'
+  return _WORDS.get(gap.word, gap.word)
+
+
+def steps(variant: str) -> str:
+  """Returns the number of steps in a variant's name, mostly ''."""
+  return variant.partition(', ')[2]
