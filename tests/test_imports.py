@@ -24,7 +24,7 @@ ROOMS = (
   ('layers',),
   ('models',),
   ('data', 'distribution'),
-  ('completion', 'evaluation', 'generation', 'sampling', 'training'),
+  ('evaluation', 'generation', 'training'),
   ('configuration',),
   ('lab',),
   DOORS,

@@ -25,7 +25,6 @@ import numpy as np
 import tensorflow as tf
 from trax import shapes, trainer_flags
 
-from trax_hourglass import completion
 from trax_hourglass.configuration import (
   bindings,
   command_line,
@@ -38,7 +37,7 @@ from trax_hourglass.configuration import (
 from trax_hourglass.data import archives
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.errors import UserError
-from trax_hourglass.generation import Sampler, check_draw
+from trax_hourglass.generation import Sampler, check_draw, completion
 from trax_hourglass.layers.metrics import nats_to_bits
 from trax_hourglass.training.checkpoints import find, load
 

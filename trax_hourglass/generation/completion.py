@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trax_hourglass.errors import check_positive
-from trax_hourglass.generation import Sampler
+from trax_hourglass.generation.sampler import Sampler
 
 
 class Completions(NamedTuple):

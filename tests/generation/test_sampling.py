@@ -7,7 +7,7 @@ from jax import numpy as jnp
 import numpy as np
 import pytest
 
-from trax_hourglass import sampling
+from trax_hourglass.generation import sampling
 
 INF = np.inf
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], np.float32))

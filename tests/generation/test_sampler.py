@@ -9,7 +9,8 @@ from trax.supervised import decoding
 from tests import trax_tools
 from tests.models import predicting
 import trax_hourglass as th
-from trax_hourglass import generation
+from trax_hourglass.generation import sampler as sampler_lib
+from trax_hourglass.generation import sampling
 from trax_hourglass.lab.benchmarks import steps
 
 LENGTH = 24
@@ -51,7 +52,7 @@ def sampler(model):
 @pytest.fixture
 def in_passes(monkeypatch):
   """Prompts of at least 5 tokens go through the model in one pass."""
-  monkeypatch.setattr(generation, 'ONE_PASS', 5)
+  monkeypatch.setattr(sampler_lib, 'ONE_PASS', 5)
 
 
 @pytest.fixture(scope='module')
@@ -127,7 +128,7 @@ def test_a_seed_counts_with_all_its_bits(sampler):
   samples = {s: sampler.sample(length=20, seed=s).tokens for s in seeds}
   assert len({tokens.tobytes() for tokens in samples.values()}) == len(seeds)
   for seed, words in ((5, [0, 5]), (2**32 - 1, [0, 2**32 - 1])):
-    key = generation.sampling.key(seed)
+    key = sampling.key(seed)
     assert key.dtype == jax.random.key(seed).dtype
     np.testing.assert_array_equal(jax.random.key_data(key), words)
     np.testing.assert_array_equal(

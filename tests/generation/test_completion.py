@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from trax_hourglass import completion
-from trax_hourglass.generation import Sample
+from trax_hourglass.generation import Sample, completion
 
 
 class Counting:

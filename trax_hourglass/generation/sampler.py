@@ -12,9 +12,9 @@ from trax import layers as tl
 from trax import shapes
 from trax.layers import base
 
-from trax_hourglass import sampling
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.generation import sampling
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits
 from trax_hourglass.models.cached import Limit

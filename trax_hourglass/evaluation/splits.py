@@ -1,0 +1,119 @@
+"""Evaluations of a split: of a text, or of a set of images."""
+
+from collections.abc import Callable
+import dataclasses
+
+import tqdm
+from trax.layers import base
+
+from trax_hourglass.data import images as images_lib
+from trax_hourglass.data import text as text_lib
+from trax_hourglass.distribution import hosts
+from trax_hourglass.errors import check_positive
+from trax_hourglass.evaluation.bits import Score, score, score_images
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """What to score models on: call it with one.
+
+  Attributes:
+    score: Function from a model to its `Score`.
+    batch_shape: Of the tokens that the model gets, `(batch, length)`. Ours
+      takes any other one too, Trax's may have to be initialised with it.
+  """
+
+  score: Callable[[base.Layer], Score]
+  batch_shape: tuple[int, int]
+
+  def __call__(self, model) -> Score:
+    return self.score(model)
+
+
+def evaluator(
+  text: text_lib.Text,
+  split: str = 'test',
+  length: int = 2048,
+  step: int | None = None,
+  batch_size: int = 8,
+  n_bytes: int | None = None,
+) -> Evaluation:
+  """Returns what scores models on a text, with a progress bar.
+
+  In gin files it is `trax_hourglass.evaluate`.
+
+  Args:
+    text: The text with its splits.
+    split: Which of them to score.
+    length: As for `score`, like everything below.
+    step: Bytes scored in a window.
+    batch_size: Windows in a batch.
+    n_bytes: How many bytes to score, the first ones; by default all.
+
+  Raises:
+    UserError: If there is no such split or the sizes don't fit together.
+  """
+  text_lib.check_text(text)
+  tokens = _first(text.split(split), n_bytes=n_bytes)
+  step = length if step is None else step
+  text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks them.
+
+  source = f'{text.name}, {split} split'
+
+  def score_text(model):
+    with _bar(f'{text.name}, {split}', len(tokens), 'B') as bar:
+      scored = score(model, tokens, length, step, batch_size, bar)
+    return dataclasses.replace(scored, source=source)
+
+  return Evaluation(score_text, (batch_size, length))
+
+
+def image_evaluator(
+  images: images_lib.Images,
+  split: str = 'validation',
+  batch_size: int = 8,
+  n_images: int | None = None,
+) -> Evaluation:
+  """Returns what scores models on all images of a split, with a progress bar.
+
+  In gin files it is `trax_hourglass.evaluate_images`.
+
+  Args:
+    images: The images with their splits.
+    split: Which of them to score.
+    batch_size: Images in a batch.
+    n_images: How many images to score, the first ones; by default all.
+
+  Raises:
+    UserError: If there is no such split, or a size is not positive.
+  """
+  images_lib.check_images(images)
+  chosen = _first(images.split(split), n_images=n_images)
+  check_positive(batch_size=batch_size)
+  name = f'{images.name}, {split} split'
+
+  def score_split(model):
+    with _bar(name, len(chosen), ' images') as bar:
+      scored = score_images(model, chosen, batch_size, name, bar)
+    return dataclasses.replace(scored, source=name)
+
+  return Evaluation(score_split, (batch_size, chosen[0].size))
+
+
+def _first(array, **size):
+  """Returns the first so many rows, all for `None`."""
+  [n] = size.values()
+  if n is not None:
+    check_positive(**size)
+  return array[:n]
+
+
+def _bar(name, total, unit):
+  """Returns a progress bar; it stays away where stderr is no terminal."""
+  return tqdm.tqdm(
+    total=total,
+    desc=name,
+    unit=unit,
+    unit_scale=True,
+    disable=None if hosts.is_first() else True,
+  )
