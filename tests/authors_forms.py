@@ -218,7 +218,7 @@ HourglassLM.attention_upsampling_fn = @LinearUpsampling
 """,
 }
 
-# What makes each small enough for a test, in the words of the file.
+# Bindings that make each model small enough for a test.
 TOY = (
   'HourglassLM.d_model = 8',
   'HourglassLM.d_ff = 10',

@@ -198,7 +198,7 @@ def _write_start(data, name, path):
 def test_both_models_train_alike(runs, name):
   _, (theirs, ours) = runs(name)
   assert len(theirs) == 2
-  assert abs(theirs[0] - np.log(256)) > 0.01  # What no model gives.
+  assert abs(theirs[0] - np.log(256)) > 0.01  # Not the loss of a uniform guess.
   np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
@@ -249,7 +249,7 @@ def test_generates_with_our_model(runs, name, capsysbinary, tmp_path):
   assert len(out) == 5 if name in TEXTS else b'image 1: ' in out
 
 
-# What is gone says so, and what takes its place; so does what is not there.
+# Words of the error for each data set that is gone or not prepared.
 MISSING = {
   'enwik8': (
     't2t_enwik8_l2k: got a data set of Tensor2Tensor',
@@ -291,7 +291,7 @@ def test_data_that_is_not_there_is_one_line(
   line = fails(capsys, ['train', *argv, f'--output_dir={tmp_path}/run'])
   for words in MISSING[name]:
     assert words in line
-  # What is gone for good is not asked for.
+  # No host is asked for a data set that is gone for good.
   assert bool(offline) == (name in ('cifar10', 'wiki40b'))
 
 

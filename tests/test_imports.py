@@ -30,7 +30,7 @@ ROOMS = (
   DOORS,
 )
 PLACED = [room for line in ROOMS for room in line]
-# What a room must not import, beside that.
+# Packages that a room must not import.
 FORBIDDEN = {
   'errors': {'jax', 'trax', 'tensorflow'},
   'hierarchy': {'jax', 'trax', 'tensorflow', 'numpy'},

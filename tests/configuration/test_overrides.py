@@ -35,7 +35,7 @@ def places(tmp_path_factory):
   macros = root / 'macros.gin'
   macros.write_text(_MACROS.format(tiny=TINY, text=root / 'old'))
   train.main(['train', f'--config_file={macros}', f'--output_dir={root}/run'])
-  # What earlier versions left there, which is what gin writes.
+  # As earlier versions wrote it: the text that gin makes.
   (root / 'earlier.gin').write_text(gin.operative_config_str())
   return root
 

@@ -1,4 +1,4 @@
-"""What is bound to Trax's Hourglass, on ours; and which of two is meant."""
+"""Tests of taking Trax's bindings over, and of ambiguous short names."""
 
 import gin
 import numpy as np

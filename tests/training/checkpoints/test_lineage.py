@@ -89,7 +89,7 @@ def test_what_does_not_lead_to_a_run_is_set_aside(run, trained, capsys):
   assert resumed.step == 4
   steps = [step for step, _ in resumed.history.get('eval', 'metrics/loss')]
   assert steps == [1, 2, 4]
-  # What was left is there, and a loop may go back to it.
+  # The abandoned checkpoint is still there, and a loop may go back to it.
   abandoned = run / 'checkpoints/abandoned_1/step_00000010'
   _assert_has(abandoned, trained[1])
   resumed.load_checkpoint(str(abandoned))
