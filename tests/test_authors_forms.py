@@ -270,7 +270,7 @@ MISSING = {
 
 @pytest.fixture
 def offline(monkeypatch):
-  """What was asked for, where no set is prepared and no host answers."""
+  """Records requests to hosts, none of which answers; no set is prepared."""
   asked = []
 
   def head(url, timeout):

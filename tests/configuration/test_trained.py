@@ -35,7 +35,7 @@ def run(text, tmp_path_factory):
 
 
 def _scored(capsys, *argv):
-  """Returns what is printed: the bytes scored, and the configuration."""
+  """Returns the number of bytes scored and the configuration, as printed."""
   evaluate.main(['evaluate', *map(str, argv)])
   out, err = capsys.readouterr()
   (config,) = (x for x in err.splitlines() if x.startswith('configuration '))

@@ -1,1 +1,1 @@
-"""What the commands share: flags, gin files, errors, output directories."""
+"""Shared by the commands: flags, gin files, errors, output directories."""

@@ -109,7 +109,7 @@ def evaluator():
 
 
 def measure() -> metrics.Measure:
-  """Returns what the bits of the training data are counted over."""
+  """Returns the unit of the training data's bits, and its source."""
   if values.selector('train.inputs') == 'trax_hourglass.image_inputs':
     images = values.argument('train.inputs', 'images')
     return metrics.Measure('bits per dim', source=images.name)

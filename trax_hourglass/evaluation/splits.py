@@ -15,7 +15,7 @@ from trax_hourglass.evaluation.bits import Score, score, score_images
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """What to score models on: call it with one.
+  """A text or images to score models on: call it with a model.
 
   Attributes:
     score: Function from a model to its `Score`.
@@ -38,7 +38,7 @@ def evaluator(
   batch_size: int = 8,
   n_bytes: int | None = None,
 ) -> Evaluation:
-  """Returns what scores models on a text, with a progress bar.
+  """Returns an `Evaluation` of a text, with a progress bar.
 
   In gin files it is `trax_hourglass.evaluate`.
 
@@ -74,7 +74,7 @@ def image_evaluator(
   batch_size: int = 8,
   n_images: int | None = None,
 ) -> Evaluation:
-  """Returns what scores models on all images of a split, with a progress bar.
+  """Returns an `Evaluation` of all images of a split, with a progress bar.
 
   In gin files it is `trax_hourglass.evaluate_images`.
 
