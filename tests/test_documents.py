@@ -1,0 +1,106 @@
+"""The README and the pages in docs/ show what works."""
+
+import contextlib
+import importlib.util
+import io
+import pathlib
+import re
+
+import gin
+import pytest
+
+from trax_hourglass.configuration import command_line, reading, registration
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = {
+  str(path.relative_to(ROOT)): path.read_text()
+  for path in [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+}
+
+
+def found(pattern, flags=0):
+  """Yields (page, match) for each match in any page, each match once."""
+  seen = set()
+  for page, text in PAGES.items():
+    for match in re.findall(pattern, text, flags):
+      if match not in seen:
+        seen.add(match)
+        yield page, match
+
+
+BINDINGS = list(found(r"--config='([^']+)'"))
+EXAMPLES = list(found(r'```python\n(.*?)```', re.DOTALL))
+MODULES = list(found(r'\| `(trax_hourglass[\w.]*)`'))
+LINKS = [
+  (page, link)
+  for page, text in PAGES.items()
+  for link in re.findall(r'(?:\]\(|src=")(?!http)([^)"\s]+)[)"]', text)
+]
+
+
+@pytest.mark.parametrize(('page', 'code'), EXAMPLES)
+def test_python_examples_print_what_they_say(page, code):
+  expected = re.findall(r'^print.*  # ([^:\n]*)', code, re.MULTILINE)
+  assert expected
+  out = io.StringIO()
+  with contextlib.redirect_stdout(out):
+    exec(code, {})
+  printed = [line for line in out.getvalue().splitlines() if line]
+  assert printed[-len(expected) :] == expected
+
+
+@pytest.mark.parametrize(('page', 'binding'), BINDINGS)
+def test_bindings_are_of_parameters_that_exist(page, binding):
+  gin.clear_config()
+  command_line.start(
+    ['train', '--config_file=quickstart.gin', '--config=' + binding]
+  )
+  reading.configure()
+  gin.clear_config()
+
+
+@pytest.mark.parametrize(('page', 'module'), MODULES)
+def test_modules_exist(page, module):
+  assert importlib.util.find_spec(module)
+
+
+def test_no_placeholder_is_left():
+  for page, text in PAGES.items():
+    assert not re.search(r'[A-Z]+_(LINE|ROWS|HERE)', text), page
+
+
+def test_finds_what_it_tests():
+  assert len(BINDINGS) >= 8
+  assert len(EXAMPLES) >= 4
+  assert len(MODULES) >= 8
+  assert len(LINKS) >= 20
+
+
+def test_gin_files_exist():
+  names = {name for _, name in found(r'--config_file=(\S+\.gin)')}
+  assert names
+  # Those in Trax's repository are in none of its packages.
+  for name in (name for name in names if not name.startswith('trax/')):
+    assert (registration.GIN_DIRECTORY / name).exists()
+
+
+def anchors(path):
+  """Returns the anchors of a page's headings, as GitHub forms them."""
+  headings = re.findall(r'^#+ (.*)$', path.read_text(), re.MULTILINE)
+  return {
+    re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
+    for heading in headings
+  }
+
+
+def test_links_lead_somewhere():
+  for page, link in LINKS:
+    name, _, anchor = link.partition('#')
+    target = (ROOT / page).parent / name if name else ROOT / page
+    assert target.exists(), (page, link)
+    if anchor:
+      assert anchor in anchors(target), (page, link)
+
+
+def test_readme_is_one_screen():
+  assert len(PAGES['README.md'].splitlines()) <= 160
