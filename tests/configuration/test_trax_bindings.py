@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from trax import shapes
 
-from tests import authors_forms
 from tests.commands import fails
+from tests.configuration import authors_files
 from trax_hourglass import memory, plot_schedule
 from trax_hourglass.configuration import (
   bindings,
@@ -42,7 +42,7 @@ def configure(tmp_path):
 
 def _arguments(folder, name, *config, argv=(OURS,)):
   path = folder / f'{name}.gin'
-  path.write_text(authors_forms.FORMS[name])
+  path.write_text(authors_files.FORMS[name])
   config = [f'--config={binding}' for binding in config]
   return ['train', f'--config_file={path}', *config, *argv]
 
@@ -51,7 +51,7 @@ def _bound(name):
   return values.bound(f'trax_hourglass.HourglassLM.{name}')
 
 
-@pytest.mark.parametrize('name', authors_forms.FORMS)
+@pytest.mark.parametrize('name', authors_files.FORMS)
 def test_every_binding_of_the_model_is_taken_over(configure, name):
   configure(name)
   theirs = gin.get_bindings('trax.models.HourglassLM', resolve_references=False)
@@ -211,7 +211,7 @@ def test_data_of_ours_needs_a_length_that_nothing_binds(configure):
 
 
 def test_a_short_selector_means_traxs_where_ours_is_imported():
-  gin.parse_config(authors_forms.FORMS['cifar10'])
+  gin.parse_config(authors_files.FORMS['cifar10'])
   assert gin.query_parameter('trax.models.HourglassLM.hierarchy') == '8@3'
   reference = gin.query_parameter('HourglassLM.attention_downsampling_fn')
   assert reference.configurable.selector == 'trax.layers.LinearPooling'
@@ -236,7 +236,7 @@ def test_a_chunk_that_does_not_divide_the_length(
   """Trax's model says so in one line, that names its layer; ours takes it."""
   monkeypatch.setattr(device_memory, 'simulate', lambda n: None)
   toy = (
-    *authors_forms.TOY,
+    *authors_files.TOY,
     "HourglassLM.hierarchy = '1@3'",
     'PureLSHSelfAttention.chunk_len = 8',
   )

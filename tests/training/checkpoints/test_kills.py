@@ -1,4 +1,4 @@
-"""A run that is killed at any moment goes on from its last checkpoint."""
+"""A run killed at any moment resumes from its last checkpoint."""
 
 import multiprocessing
 import random
@@ -20,7 +20,7 @@ _SAVING_EACH_STEP = (
 @pytest.mark.parametrize(
   'n_kills', [5, pytest.param(50, marks=pytest.mark.slow)]
 )
-def test_kills(n_kills, tmp_path):
+def test_a_killed_run_resumes_exactly(n_kills, tmp_path):
   text = tmp_path / 'text'
   text.write_bytes(np.random.default_rng(0).bytes(2000))
   killed = tmp_path / 'killed'

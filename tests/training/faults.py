@@ -1,4 +1,4 @@
-"""A run with a fault in it, in a process of its own: see test_faults.py."""
+"""A run with a fault, in its own process: see test_random_faults.py."""
 
 import itertools
 import os

@@ -1,6 +1,6 @@
 """The authors' gin files run as they are, on Trax's model and on ours.
 
-The files here are of the same form, see `authors_forms`.
+The files here are of the same form, see `authors_files`.
 """
 
 import functools
@@ -16,14 +16,14 @@ import requests
 import tensorflow_datasets as tfds
 from trax import shapes, trainer
 
-from tests import authors_forms
 from tests.commands import fails
+from tests.configuration import authors_files
 from trax_hourglass import evaluate, generate, memory, plot_schedule, train
 from trax_hourglass.configuration import bindings, command_line, reading, values
 from trax_hourglass.lab.benchmarks import device_memory
 from trax_hourglass.training.checkpoints import format
 
-FORMS = authors_forms.FORMS
+FORMS = authors_files.FORMS
 OURS = '--model=trax_hourglass.HourglassLM'
 MODELS = {'trax': (), 'ours': (OURS,)}
 TEXTS = ('enwik8', 'wiki40b')
@@ -72,7 +72,7 @@ def flags(data, name, model='trax', *config, has_data=True):
   elif has_data:
     dataset = '--dataset=trax_hourglass.image_folder'
     config = (f"trax_hourglass.image_folder.path = '{data}/images'", *config)
-  toy = (*authors_forms.TOY, *authors_forms.TOY_OF[name], *config)
+  toy = (*authors_files.TOY, *authors_files.TOY_OF[name], *config)
   return [
     f'--config_file={data}/{name}.gin',
     *(f'--config={binding}' for binding in toy),

@@ -1,6 +1,8 @@
-"""A run that is put through all faults at random ends as one that was not.
+"""A run that suffers every fault, in random order, ends as one without faults.
 
-`FAULTS_SECONDS=60 python -m pytest tests/test_faults.py` tries it for a minute.
+To try it for a minute:
+
+  FAULTS_SECONDS=60 python -m pytest tests/training/test_random_faults.py
 """
 
 import collections
@@ -15,8 +17,8 @@ import time
 import numpy as np
 import pytest
 
-from tests import faults
 from tests.commands import arguments
+from tests.training import faults
 from trax_hourglass import load_checkpoint
 from trax_hourglass.training.checkpoints import folders
 
@@ -74,7 +76,7 @@ class _Run:
     # Its processes are forked by one that has all imported, and no threads.
     self._context = multiprocessing.get_context('forkserver')
     self._context.set_forkserver_preload(
-      ['trax_hourglass.train', 'tests.faults']
+      ['trax_hourglass.train', 'tests.training.faults']
     )
 
   def argv(self, directory, n_steps):
@@ -169,7 +171,7 @@ class _Run:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures('default_signals')
-def test_faults(tmp_path):
+def test_a_run_with_random_faults_ends_as_one_without(tmp_path):
   rng = random.Random(os.environ.get('FAULTS_SEED', '0'))
   run, n_moves = _Run(tmp_path, rng), collections.Counter()
   end = time.monotonic() + _SECONDS
