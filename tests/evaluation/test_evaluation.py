@@ -4,6 +4,7 @@ import pytest
 import tqdm
 from trax import fastmath, shapes
 from trax import layers as tl
+from trax.layers.research import efficient_attention
 
 import trax_hourglass
 from trax_hourglass import evaluation
@@ -32,7 +33,7 @@ def _model():
   return model
 
 
-def _bits_of_plain_loop(model, text, length, step):
+def _plain_loop_bits(model, text, length, step):
   """One window at a time, its own length, in float64 from the logits on."""
   bits = []
   for first in range(0, len(text), step):
@@ -56,7 +57,7 @@ def test_equals_a_plain_loop_on_an_hourglass():
   text = TEXT[:23]
   score = evaluation.score(model, text, 13, 5, batch_size=2)
   jitted = jax.jit(lambda x: model.pure_fn(x, model.weights, model.state, None))
-  expected = _bits_of_plain_loop(
+  expected = _plain_loop_bits(
     lambda x: jitted(np.pad(x, [(0, 0), (0, 13 - x.shape[1])]))[0], text, 13, 5
   )
   assert score.bits == pytest.approx(expected, abs=1e-5)
@@ -73,7 +74,7 @@ def test_equals_a_plain_loop_on_an_hourglass():
 )
 def test_equals_a_plain_unbatched_loop(model, length, step, batch_size):
   score = evaluation.score(model, TEXT, length, step, batch_size=batch_size)
-  expected = _bits_of_plain_loop(model, TEXT, length, step or length)
+  expected = _plain_loop_bits(model, TEXT, length, step or length)
   assert score.bits == pytest.approx(expected, abs=1e-5)
   assert score.n == len(TEXT)
 
@@ -214,9 +215,7 @@ IMAGES = np.random.default_rng(1).integers(
 def test_images_are_scored_once(model, batch_size):
   """Also where the last batch is not full."""
   score = evaluation.score_images(model, IMAGES, batch_size)
-  rows = [
-    _bits_of_plain_loop(model, image.reshape(-1), 6, 6) for image in IMAGES
-  ]
+  rows = [_plain_loop_bits(model, image.reshape(-1), 6, 6) for image in IMAGES]
   assert score.bits == pytest.approx(np.mean(rows), abs=1e-5)
   expected = np.std(rows, ddof=1) / np.sqrt(5)
   assert score.standard_error == pytest.approx(expected, abs=1e-5)
@@ -268,25 +267,34 @@ def test_image_evaluator_errors_before_there_is_a_model(changes, message):
     evaluation.image_evaluator(**{'images': images} | changes)
 
 
-class _LSHLayer(tl.base.Layer):
-  """Stands for attention that sorts."""
+class _SortingLayer(efficient_attention.PureLSHSelfAttention):
+  """Maps x to itself in the place of attention that sorts."""
+
+  def __init__(self):
+    tl.base.Layer.__init__(self)
+
+  def init_weights_and_state(self, input_signature):
+    pass
 
   def forward(self, x):
     return x
 
 
 def test_caveat_goes_beside_each_figure_from_lsh():
-  memoryless = _memoryless_model()
-  assert evaluation.caveat(memoryless) is None
-  within = tl.Serial(tl.Residual(_LSHLayer()), tl.Dense(4))
-  within.init(shapes.ShapeDtype((1, 2, 3), np.float32))
-  assert 'not strictly autoregressive' in evaluation.caveat(within)
-  assert evaluation.caveat(tl.Serial(tl.Relu(), name='LSHAttention'))
+  within = tl.Serial(tl.Residual(_SortingLayer()), tl.Dense(4))
   embedded = tl.Serial(tl.Embedding(251, 3), within)
   embedded.init(shapes.ShapeDtype((1, 2), np.int32))
+  assert 'not strictly autoregressive' in evaluation.caveat(embedded)
   images = np.zeros_like(IMAGES)
   for score in (
     evaluation.score(embedded, images.reshape(-1), length=6),
     evaluation.score_images(embedded, images),
   ):
-    assert score.note == evaluation.caveat(within)
+    assert score.note == evaluation.caveat(embedded)
+
+
+def test_caveat_is_about_layers_not_names():
+  assert evaluation.caveat(_memoryless_model()) is None
+  assert evaluation.caveat(tl.Serial(tl.Relu(), name='WithoutLSH')) is None
+  assert evaluation.caveat(trax_hourglass.LSHAttention(4))
+  assert evaluation.caveat(tl.LSHSelfAttention())

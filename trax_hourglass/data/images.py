@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import importlib.resources
 import os
+from typing import ClassVar
 
 import numpy as np
 from trax.data import inputs as trax_inputs
@@ -28,7 +29,10 @@ class Images:
     name: Which set it is, for a bits per dim says nothing without.
     loaders: For each split a function to its images, an array of uint8,
       `(n, height, width, 3)`, which may be memory-mapped.
+    unit: What a model's cross-entropy is reported in.
   """
+
+  unit: ClassVar[str] = 'bits per dim'
 
   name: str
   loaders: Mapping[str, Callable[[], np.ndarray]]

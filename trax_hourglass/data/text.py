@@ -8,6 +8,7 @@ import dataclasses
 import importlib.resources
 import lzma
 import os
+from typing import ClassVar
 
 import numpy as np
 from trax.data import inputs as trax_inputs
@@ -20,7 +21,13 @@ _SAMPLE_BYTES = 5_000_000
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Text:
-  """A text in three parts, each a 1-D array of uint8."""
+  """A text in three parts, each a 1-D array of uint8.
+
+  Attributes:
+    unit: What a model's cross-entropy is reported in.
+  """
+
+  unit: ClassVar[str] = 'bits per byte'
 
   name: str
   train: np.ndarray
@@ -114,21 +121,22 @@ def strided_windows(
 
 
 def scoring_windows(
-  text: np.ndarray, length: int, step: int, batch_size: int
+  text: np.ndarray, length: int, step: int | None, batch_size: int
 ) -> Iterator[streams.Batch]:
   """Returns batches in which each byte of the text has weight 1 exactly once.
 
   Window `i` ends before byte `(i + 1) * step` and has weight on its last
-  `step` bytes, so each of these is seen with at least `length - step` before
-  it, or with all there are. `step == length` gives whole chunks without
-  context. All batches have the same shape: a window that would start before
-  the text starts with it, and is padded on the right, as is the last one; the
-  last batch is filled up with windows of weight 0.
+  `step` bytes, so each of these is predicted from at least `length - step`
+  bytes before it, or from all there are. All batches have the same shape: a
+  window that would begin before the text begins with it and is padded on the
+  right, as is the last one; the last batch is filled up with windows of weight
+  0.
 
   Args:
     text: Array of uint8.
     length: Bytes in a window.
-    step: Bytes scored in a window, at most `length`.
+    step: Bytes scored in a window, at most `length`. `None` stands for
+      `length`: consecutive chunks without context.
     batch_size: Windows in a batch.
 
   Raises:
@@ -139,6 +147,7 @@ def scoring_windows(
     Section 3.3 of arXiv:2110.13711: length 4096, step 128.
   """
   check_positive(length=length, batch_size=batch_size)
+  step = length if step is None else step
   _check_at_most_length('step', step, length)
   if not len(text):
     raise UserError('text: got 0 bytes, expected at least 1 to score')

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from trax import fastmath
+from trax.layers.research import efficient_attention as trax_attention
 
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams
@@ -19,6 +20,13 @@ from trax_hourglass.layers.checks import check_tokens
 
 _BLOCK_BYTES = 4096
 
+# Ours is a `PureLSHSelfAttention`.
+_LSH_LAYERS = (
+  trax_attention.LSHFF,
+  trax_attention.LSHSelfAttention,
+  trax_attention.MixedLSHSelfAttention,
+  trax_attention.PureLSHSelfAttention,
+)
 _LSH_CAVEAT = (
   'LSH attention is not strictly autoregressive: its sorting lets later tokens '
   'in'
@@ -32,10 +40,10 @@ class Score:
   Attributes:
     bits: Mean over the tokens of -log2 of the predicted probability.
     standard_error: Of `bits`; nan, printed as n/a, if fewer than two blocks of
-      bytes or two images were scored.
-    n: How many bytes or images were scored.
+      4096 bytes or two images were scored.
+    n: Number of bytes or images scored.
     unit: 'bits per byte' or 'bits per dim'.
-    of: What was counted, images with the name of their set.
+    of: What `n` counts: 'bytes', or 'images' with the name of their set.
     note: A reservation about the model.
     source: The name of the text or images, and of the split.
   """
@@ -43,7 +51,7 @@ class Score:
   bits: float
   standard_error: float
   n: int
-  unit: str = 'bits per byte'
+  unit: str = text_lib.Text.unit
   of: str = 'bytes'
   note: str | None = None
   source: str | None = None
@@ -58,14 +66,11 @@ class Score:
 
 
 def caveat(model) -> str | None:
-  """Returns what has to stand beside each figure of a model; mostly nothing.
+  """Returns a note on the model's figures if it has LSH layers, else `None`.
 
-  Args:
-    model: Trax layer. With LSH attention anywhere in it, what it predicts for a
-      token depends on later tokens too.
+  The probability that such a model gives a token depends on later tokens too.
   """
-  names = (model.name, type(model).__name__)
-  if any('LSH' in name for name in names):
+  if isinstance(model, _LSH_LAYERS):
     return _LSH_CAVEAT
   return next(filter(None, map(caveat, model.sublayers)), None)
 
@@ -85,26 +90,19 @@ def score(
       tokens to `(batch, length, vocab_size)` logits of the same tokens.
     text: Array of uint8.
     length: Bytes in a window.
-    step: Bytes scored in a window, the last ones: see
-      `data.text.scoring_windows`. By default all: chunks without context.
+    step: Bytes scored at the end of each window, as for `scoring_windows`.
     batch_size: Windows in a batch.
-    progress: A tqdm bar or the like: `progress.update(n)` is called for every
-      `n` bytes scored.
+    progress: A tqdm bar or the like: `progress.update(n)` is called after every
+      `n` bytes.
 
   Raises:
-    UserError: If the sizes don't fit together, or the text has bytes that the
-      model has no logits for.
+    UserError: If the sizes don't fit together, or the text has bytes outside
+      the model's vocabulary.
   """
-  step = length if step is None else step
   batches = text_lib.scoring_windows(text, length, step, batch_size)
-  nats = []
-  for batch_nats in _token_nats(model, batches, 'text', int(text.max())):
-    nats.append(batch_nats)
-    if progress is not None:
-      progress.update(len(batch_nats))
-  bits = metrics.nats_to_bits(np.concatenate(nats).astype(np.float64))
-  mean, standard_error = _of_blocks(bits)
-  return Score(mean, standard_error, len(bits), note=caveat(model))
+  nats = _token_nats(model, batches, 'text', int(text.max()))
+  mean, standard_error, n = _bits(nats, _BLOCK_BYTES, progress)
+  return Score(mean, standard_error, n, note=caveat(model))
 
 
 def score_images(
@@ -117,33 +115,28 @@ def score_images(
   """Returns the bits per dim of a model on images, each scored once.
 
   Args:
-    model: As for `score`, on sequences of sub-pixels.
+    model: As for `score`, of sub-pixels.
     images: Array of uint8, `(n, height, width, 3)`.
     batch_size: Images in a batch.
-    name: Which set of images it is.
-    progress: As for `score`, updated for every `n` images.
+    name: The name of the set of images.
+    progress: As for `score`, in images.
 
   Raises:
-    UserError: If the batch size is not positive, or the images have values that
-      the model has no logits for.
+    UserError: If the batch size is not positive, or the images have values
+      outside the model's vocabulary.
   """
   check_positive(batch_size=batch_size)
   batches = images_lib.scoring_batches(images, batch_size)
-  n_dims = images[0].size
-  nats = []
-  for batch_nats in _token_nats(model, batches, 'images', int(images.max())):
-    nats.append(batch_nats.reshape(-1, n_dims).mean(axis=1, dtype=np.float64))
-    if progress is not None:
-      progress.update(len(nats[-1]))
-  bits = metrics.nats_to_bits(np.concatenate(nats))
-  standard_error = np.nan
-  if len(bits) > 1:
-    standard_error = bits.std(ddof=1) / np.sqrt(len(bits))
+  nats = (
+    batch.reshape(-1, images[0].size).mean(axis=1, dtype=np.float64)
+    for batch in _token_nats(model, batches, 'images', int(images.max()))
+  )
+  mean, standard_error, n = _bits(nats, 1, progress)
   return Score(
-    float(bits.mean()),
-    float(standard_error),
-    len(bits),
-    unit='bits per dim',
+    mean,
+    standard_error,
+    n,
+    unit=images_lib.Images.unit,
     of=f'images of {name}' if name else 'images',
     note=caveat(model),
   )
@@ -152,10 +145,10 @@ def score_images(
 def _token_nats(
   model, batches: Iterable[streams.Batch], what: str, highest_token: int
 ) -> Iterator[np.ndarray]:
-  """Yields the float32 cross-entropies of each batch's tokens that count."""
+  """Yields the float32 cross-entropies of the tokens with weight, by batch."""
   rng = fastmath.random.get_prng(0)
-  # Trax makes a layer's own key when it is first read. If that were within the
-  # trace, the key would stay in the model and break its next call.
+  # Trax makes a layer's key when it is first read. Made while tracing, it would
+  # stay in the model as a tracer and break the next call.
   _ = model.rng
 
   def token_nats(weights, state, tokens):
@@ -175,19 +168,26 @@ def _token_nats(
     yield np.asarray(nats)[: len(tokens)][loss_weights > 0]
 
 
-def _of_blocks(bits: np.ndarray) -> tuple[float, float]:
-  """Returns the mean of `bits`, in the order of the text, and its error.
+def _bits(
+  batches: Iterable[np.ndarray], block: int, progress
+) -> tuple[float, float, int]:
+  """Returns the mean of all nats in bits, its standard error, and their number.
 
-  Neighbouring bytes are not independent, so the standard error is that of the
-  means of long blocks (a ratio estimate, as blocks differ by a byte).
+  Neighbouring bytes are not independent, so the error is estimated from the
+  means of blocks, as a ratio, since their lengths may differ by one.
   """
-  n_bytes = len(bits)
+  nats = []
+  for batch in batches:
+    nats.append(batch)
+    if progress is not None:
+      progress.update(len(batch))
+  bits = metrics.nats_to_bits(np.concatenate(nats).astype(np.float64))
   mean = bits.mean()
-  n_blocks = n_bytes // _BLOCK_BYTES
+  n_blocks = len(bits) // block
   standard_error = np.nan
   if n_blocks > 1:
-    edges = np.arange(n_blocks + 1) * n_bytes // n_blocks
-    deviations = np.add.reduceat(bits - mean, edges[:-1])
+    starts = np.arange(n_blocks) * len(bits) // n_blocks
+    deviations = np.add.reduceat(bits - mean, starts)
     variance = np.sum(deviations**2) * n_blocks / (n_blocks - 1)
-    standard_error = np.sqrt(variance) / n_bytes
-  return float(mean), float(standard_error)
+    standard_error = np.sqrt(variance) / len(bits)
+  return float(mean), float(standard_error), len(bits)

@@ -1,4 +1,4 @@
-"""Evaluations of a split: of a text, or of a set of images."""
+"""Evaluations of one split of a text or of a set of images."""
 
 from collections.abc import Callable
 import dataclasses
@@ -15,12 +15,12 @@ from trax_hourglass.evaluation.bits import Score, score, score_images
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """A text or images to score models on: call it with a model.
+  """A text or images to score models on, by calling it with a model.
 
   Attributes:
     score: Function from a model to its `Score`.
-    batch_shape: Of the tokens that the model gets, `(batch, length)`. Ours
-      takes any other one too, Trax's may have to be initialised with it.
+    batch_shape: Shape of a batch of tokens, `(batch, length)`. Models of Trax
+      may have to be initialised with it; ours take any.
   """
 
   score: Callable[[base.Layer], Score]
@@ -45,27 +45,25 @@ def evaluator(
   Args:
     text: The text with its splits.
     split: Which of them to score.
-    length: As for `score`, like everything below.
-    step: Bytes scored in a window.
+    length: Bytes in a window.
+    step: Bytes scored at the end of each window, as for `score`.
     batch_size: Windows in a batch.
-    n_bytes: How many bytes to score, the first ones; by default all.
+    n_bytes: Number of bytes to score from the start; by default all.
 
   Raises:
     UserError: If there is no such split or the sizes don't fit together.
   """
   text_lib.check_text(text)
   tokens = _first(text.split(split), n_bytes=n_bytes)
-  step = length if step is None else step
-  text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks them.
-
+  text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks sizes.
   source = f'{text.name}, {split} split'
 
-  def score_text(model):
-    with _bar(f'{text.name}, {split}', len(tokens), 'B') as bar:
+  def score_split(model):
+    with _bar(source, len(tokens), 'B') as bar:
       scored = score(model, tokens, length, step, batch_size, bar)
     return dataclasses.replace(scored, source=source)
 
-  return Evaluation(score_text, (batch_size, length))
+  return Evaluation(score_split, (batch_size, length))
 
 
 def image_evaluator(
@@ -82,7 +80,7 @@ def image_evaluator(
     images: The images with their splits.
     split: Which of them to score.
     batch_size: Images in a batch.
-    n_images: How many images to score, the first ones; by default all.
+    n_images: Number of images to score from the start; by default all.
 
   Raises:
     UserError: If there is no such split, or a size is not positive.
@@ -90,18 +88,18 @@ def image_evaluator(
   images_lib.check_images(images)
   chosen = _first(images.split(split), n_images=n_images)
   check_positive(batch_size=batch_size)
-  name = f'{images.name}, {split} split'
+  source = f'{images.name}, {split} split'
 
   def score_split(model):
-    with _bar(name, len(chosen), ' images') as bar:
-      scored = score_images(model, chosen, batch_size, name, bar)
-    return dataclasses.replace(scored, source=name)
+    with _bar(source, len(chosen), ' images') as bar:
+      scored = score_images(model, chosen, batch_size, source, bar)
+    return dataclasses.replace(scored, source=source)
 
   return Evaluation(score_split, (batch_size, chosen[0].size))
 
 
 def _first(array, **size):
-  """Returns the first so many rows, all for `None`."""
+  """Returns the first rows of an array, by a size with its name or `None`."""
   [n] = size.values()
   if n is not None:
     check_positive(**size)
@@ -109,7 +107,7 @@ def _first(array, **size):
 
 
 def _bar(name, total, unit):
-  """Returns a progress bar; it stays away where stderr is no terminal."""
+  """Returns a progress bar, hidden unless stderr is a terminal."""
   return tqdm.tqdm(
     total=total,
     desc=name,
