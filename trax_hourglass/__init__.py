@@ -7,7 +7,14 @@ runtime.apply()
 
 from trax_hourglass.configuration import registration as _configurables
 from trax_hourglass.errors import UserError
-from trax_hourglass.evaluation import Score, score, score_images
+from trax_hourglass.evaluation import (
+  Likelihood,
+  Score,
+  log_likelihood,
+  log_probs,
+  score,
+  score_images,
+)
 from trax_hourglass.generation import Sample, Sampler
 from trax_hourglass.kernels.derivatives import forward_mode
 from trax_hourglass.layers import (
@@ -34,6 +41,7 @@ __all__ = [
   'Hourglass',
   'HourglassLM',
   'LSHAttention',
+  'Likelihood',
   'LinearPooling',
   'LinearUpsampling',
   'LocalAttention',
@@ -48,6 +56,8 @@ __all__ = [
   'check_tokens',
   'forward_mode',
   'load_checkpoint',
+  'log_likelihood',
+  'log_probs',
   'published',
   'score',
   'score_images',

@@ -3,11 +3,26 @@
 import dataclasses
 import math
 
+import jax
+from jax import numpy as jnp
 from trax import layers as tl
 
 
 def nats_to_bits(nats):
   return nats / math.log(2)
+
+
+def token_log_probs(logits, tokens):
+  """Returns float32 natural logarithms of the probabilities of tokens.
+
+  Args:
+    logits: `(..., vocab_size)`.
+    tokens: Integers, `(...)`, like what is returned.
+  """
+  logits = logits.astype(jnp.float32)
+  # Not `log_softmax`, which is another array of the size of the logits.
+  chosen = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
+  return chosen - jax.nn.logsumexp(logits, axis=-1)
 
 
 def BitsPerByte():

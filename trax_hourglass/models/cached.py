@@ -195,3 +195,11 @@ class Limit(base.Layer):
       )
     self.state += length
     return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)
+
+
+def layers_of(layer, kind):
+  """Yields the layers of a kind in a layer, from the first one on."""
+  if isinstance(layer, kind):
+    yield layer
+  for sublayer in layer.sublayers:
+    yield from layers_of(sublayer, kind)
