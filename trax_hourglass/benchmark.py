@@ -34,6 +34,7 @@ from trax_hourglass.configuration import (
   command_line,
   directories,
   exits,
+  explain,
   length_flag,
   reading,
   values,
@@ -288,7 +289,7 @@ def _table1(peak):
     model = _bound('train.model')
     length = _bound('trax_hourglass.text_inputs.length')
     lengths.add(length)
-    with exits.config_errors():
+    with explain.config_errors():
       return Program(
         training_step,
         lambda mode: model(mode=mode),
@@ -322,7 +323,7 @@ def _configure(hierarchy):
 def _generation(peak):
   places = generation.Places.of(FLAGS.length, FLAGS.repeats)
   sizes = {'d_model': FLAGS.d_model, 'n_heads': FLAGS.n_heads}
-  with exits.config_errors():
+  with explain.config_errors():
     seconds = generation.measure(
       hierarchy=FLAGS.hierarchy,
       baseline=FLAGS.baseline,

@@ -17,7 +17,13 @@ from absl import flags
 import numpy as np
 from trax import shapes, trainer_flags
 
-from trax_hourglass.configuration import bindings, command_line, exits, trained
+from trax_hourglass.configuration import (
+  bindings,
+  command_line,
+  exits,
+  explain,
+  trained,
+)
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.evaluation import Score
@@ -52,7 +58,7 @@ def _read(argv):
   """Returns the evaluation, the model, and the source of the model."""
   command_line.start(argv, on_hosts=True)
   source = trained.configure()
-  with exits.config_errors():
+  with explain.config_errors():
     evaluate = bindings.evaluator()
     if evaluate is None:
       raise UserError(

@@ -30,6 +30,7 @@ from trax_hourglass.configuration import (
   command_line,
   directories,
   exits,
+  explain,
   length_flag,
   trained,
   values,
@@ -142,7 +143,7 @@ def _writer():
 
 def _complete_images(origin):
   path = origin.checkpoint
-  with exits.config_errors():
+  with explain.config_errors():
     images = values.argument('train.inputs', 'images')
     split = values.argument('train.inputs', 'eval_split') or 'validation'
     images_lib.check_images(images)
@@ -211,7 +212,7 @@ def _sampler(path) -> Sampler:
       "trax.models.HourglassLM has no mode 'predict'; give "
       '--model=trax_hourglass.HourglassLM, which takes its weights'
     )
-  with exits.config_errors():
+  with explain.config_errors():
     model = bindings.model('predict')
     load.set_weights(model, path, shapes.ShapeDtype((1, 1), np.int32))
   sampler = Sampler(model)

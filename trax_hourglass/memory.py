@@ -17,6 +17,7 @@ from trax_hourglass.configuration import (
   bindings,
   command_line,
   exits,
+  explain,
   reading,
   trax_inputs,
   values,
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
   check_positive(**{'--devices': FLAGS.devices})
   device_memory.simulate(FLAGS.devices)
   overrides = reading.configure()
-  with exits.config_errors():
+  with explain.config_errors():
     sizes = _sizes()
     batch_size, length = sizes.batch_size, _length(sizes)
     check_positive(**{f'{trax_inputs.selector()}.batch_size': batch_size})

@@ -18,6 +18,7 @@ from trax_hourglass.configuration import (
   bindings,
   command_line,
   exits,
+  explain,
   reading,
   values,
 )
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
   command_line.start(argv)
   command_line.check_used(*command_line.CONFIGURATION_FLAGS, 'log_level')
   overrides = reading.configure()
-  with exits.config_errors():
+  with explain.config_errors():
     name = bindings.function('train.lr_schedule_fn').__name__
     schedule, steps = bindings.schedule(), _steps()
     curve = learning_rates(schedule, steps)

@@ -22,6 +22,7 @@ from trax_hourglass.configuration import (
   command_line,
   directories,
   exits,
+  explain,
   reading,
   registration,
   values,
@@ -203,7 +204,7 @@ def _count_steps(study, experiment):
     counted = {record['variant'] for record in of.records(_STEPS)}
     missing = [name for name in variants.variants if name not in counted]
     for name, model in _models(of, variants, missing, []):
-      with exits.config_errors():
+      with explain.config_errors():
         record = {
           'length': model.length,
           'batch_size': model.batch_size,
@@ -251,7 +252,7 @@ def _count_trainings(directory):
     record = {'variant': row.files, 'setting': '', 'operations': 0}
     for file in files:
       _configure(str(file))
-      with exits.config_errors():
+      with explain.config_errors():
         record['operations'] += costs.training_operations(
           _bound_model(row.tokens), _bound('train.steps')
         )
@@ -287,7 +288,7 @@ def _n_runs(variants):
 
 def _variants(experiment):
   _parse(experiment, [])
-  with exits.config_errors():
+  with explain.config_errors():
     return gin.get_configurable('trax_hourglass.reproduce')()
 
 

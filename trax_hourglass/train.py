@@ -35,7 +35,7 @@ from trax_hourglass.configuration import (
   command_line,
   directories,
   exits,
-  layer_errors,
+  explain,
   operative,
   reading,
   trax_bindings,
@@ -102,7 +102,7 @@ def run(argv: Sequence[str]) -> Run:
   overrides = reading.configure()
   output_dir = _output_dir()
   with contextlib.ExitStack() as stack:
-    with _new_directory(output_dir), exits.config_errors():
+    with _new_directory(output_dir), explain.config_errors():
       if hosts.is_first():
         _check_folders(output_dir)
         stack.enter_context(locking.locked(output_dir))
@@ -118,14 +118,14 @@ def run(argv: Sequence[str]) -> Run:
         loop.configuration = _configuration(argv, seed)
         _save_config(output_dir, loop.step, loop.configuration)
     start_time = time.time()
-    with layer_errors.told():
+    with explain.layer_errors():
       loop.start()
     seconds = time.time() - start_time
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
       with directories.expendable(picture) as part:
         learning_curves.plot(loop.history, part, loop.measure)
-  with layer_errors.told():
+  with explain.layer_errors():
     score = evaluate and evaluate(loop.eval_model)
   return Run(loop, seconds, score)
 

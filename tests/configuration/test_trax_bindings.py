@@ -12,6 +12,7 @@ from trax_hourglass.configuration import (
   bindings,
   command_line,
   exits,
+  explain,
   reading,
   selectors,
   trax_bindings,
@@ -285,5 +286,5 @@ def test_mistakes_that_show_when_traxs_model_is_built(tmp_path, capsys):
 def _build(argv):
   command_line.start(argv)
   reading.configure()
-  with exits.config_errors():
+  with explain.config_errors():
     bindings.model('eval')

@@ -112,7 +112,7 @@ if len(sys.argv) > 1:
 else:
   hosts.join()
 import jax
-rows = devices.share_out(np.arange(8))
+rows = devices.shard(np.arange(8))
 print('rows', [shard.data.tolist() for shard in rows.addressable_shards])
 print('seed', hosts.common_seed())
 try:

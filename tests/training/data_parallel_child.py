@@ -214,7 +214,7 @@ def collectives():
 def sources_after_donation():
   """Returns arrays whose copies on all devices have been given away."""
   sources = [np.arange(5.0, dtype=np.float32), jax.numpy.arange(5.0)]
-  add = devices.on_each(lambda x: x + 1, (devices.WHOLE,), (0,))
+  add = devices.on_each(lambda x: x + 1, (devices.REPLICATED,), (0,))
   for source in sources:
     jax.block_until_ready(add(devices.replicate(source)))
   return [np.asarray(source) for source in sources]

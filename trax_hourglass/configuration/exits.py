@@ -4,10 +4,6 @@ import contextlib
 import os
 import sys
 
-from absl import logging
-import tensorflow as tf
-
-from trax_hourglass.configuration import gin_errors, layer_errors
 from trax_hourglass.errors import UserError, reason
 from trax_hourglass.training import interruption
 
@@ -70,30 +66,3 @@ def _fail(message, error):
 def _print_error(line):
   with contextlib.suppress(OSError):  # stderr may be on a full disk, too.
     print(line, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def config_errors():
-  """Raises a `UserError` for whatever a configuration can do wrong.
-
-  That is, for a ValueError or OSError, for arguments that gin found no binding
-  for, for a TypeError where gin called, and for errors in Trax's layers that
-  `layer_errors` explains. Anything else is a bug of ours, and keeps its
-  traceback.
-  """
-  try:
-    yield
-  except Exception as error:
-    cause = layer_errors.cause(error)
-    if gin_errors.is_unbound(cause):
-      message = gin_errors.explained(cause)
-    elif message := layer_errors.one_line(error):
-      pass
-    elif isinstance(cause, (ValueError, OSError, tf.errors.OpError)):
-      message = gin_errors.one_line(cause)
-    else:
-      message = gin_errors.wrong_type(error)
-    if message is None:
-      raise
-    logging.debug('While building', exc_info=error)
-    raise UserError(message) from error

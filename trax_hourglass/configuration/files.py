@@ -14,11 +14,9 @@ import os
 
 import gin
 
-from trax_hourglass.configuration import operative
+from trax_hourglass.configuration import gin_internals, operative
+from trax_hourglass.configuration.gin_internals import Key
 from trax_hourglass.errors import UserError
-
-# Scope, selector and parameter.
-Key = tuple[str, str, str]
 
 
 class Reader:
@@ -71,7 +69,7 @@ class Reader:
 
   def _find(self, name):
     path = os.path.expanduser(name)
-    places = [] if os.path.isabs(path) else gin.config._LOCATION_PREFIXES
+    places = [] if os.path.isabs(path) else gin_internals.search_path()
     candidates = [os.path.join(place, path) for place in places] or [path]
     if not self._open:
       found = next(filter(os.path.isfile, candidates), None)

@@ -14,8 +14,9 @@ import collections
 import io
 import re
 
-import gin
 from gin import config_parser
+
+from trax_hourglass.configuration import gin_internals
 
 # The comment with which gin introduces a function that was called in a scope.
 _CALLED_IN_SCOPE = re.compile(r'^# Parameters for (\S+)/([^\s/]+):$', re.M)
@@ -27,18 +28,17 @@ def text() -> str:
   The same bindings then override the written file and the original one.
   Defaults, which no scope binds, are written without a scope.
   """
-  with gin.config._OPERATIVE_CONFIG_LOCK:
-    called = {}
-    for (scope, selector), values in gin.config._OPERATIVE_CONFIG.items():
-      # gin keeps a macro's name as its scope.
-      is_of_gin = selector.startswith('gin.')
-      called.setdefault((scope if is_of_gin else '', selector), {})
-      for name, value in values.items():
-        place = scope
-        if not is_of_gin:
-          place = supplier(gin.config._CONFIG, scope, selector, name) or ''
-        called.setdefault((place, selector), {})[name] = value
-  return gin.config._config_str(called)
+  called = {}
+  for (scope, selector), values in gin_internals.calls().items():
+    # gin keeps a macro's name as its scope.
+    is_of_gin = selector.startswith('gin.')
+    called.setdefault((scope if is_of_gin else '', selector), {})
+    for name, value in values.items():
+      place = scope
+      if not is_of_gin:
+        place = supplier(gin_internals.bindings(), scope, selector, name) or ''
+      called.setdefault((place, selector), {})[name] = value
+  return gin_internals.format_calls(called)
 
 
 def enclosing(scope: str) -> list[str]:

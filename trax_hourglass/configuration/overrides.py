@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import gin
 
-from trax_hourglass.configuration import operative
-from trax_hourglass.configuration.files import Key
+from trax_hourglass.configuration import gin_internals, operative
+from trax_hourglass.configuration.gin_internals import Key
 from trax_hourglass.configuration.values import without_macros
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
@@ -61,7 +61,7 @@ class Overrides:
     Raises:
       UserError: If a binding of --config is overridden in every call.
     """
-    config = gin.config._CONFIG
+    config = gin_internals.bindings()
     if _has_foreign(config):
       return
     reachable = _reachable_calls(config)
@@ -81,10 +81,10 @@ class Overrides:
     Raises:
       UserError: If a binding of --config was overridden in every call.
     """
-    called = gin.config._OPERATIVE_CONFIG
+    called = gin_internals.calls()
     named = {
       reference.configurable.selector
-      for reference in gin.config.iterate_references(gin.config._CONFIG)
+      for reference in gin.config.iterate_references(gin_internals.bindings())
     }
     for key in self._bound:
       scope, selector, name = key
@@ -104,7 +104,7 @@ class Overrides:
     without_effect = dict(self._without_effect)
     for key in self._bound:
       scope, selector, _ = key
-      calls = _calls_within(gin.config._OPERATIVE_CONFIG, scope, selector)
+      calls = _calls_within(gin_internals.calls(), scope, selector)
       if others := self._overriding(key, calls):
         without_effect[key] = f'overridden by {others} in every call made here'
     if hosts.is_first():
@@ -124,7 +124,7 @@ class Overrides:
   def _overriding(self, key, calls) -> str | None:
     """Names the bindings that override one in each of `calls`, if some do."""
     scope, selector, name = key
-    config = gin.config._CONFIG
+    config = gin_internals.bindings()
     winners = {
       operative.supplier(config, call, selector, name) for call in calls
     }
@@ -182,7 +182,7 @@ def _calls_within(calls, scope, selector) -> list[str]:
 
 def _has_foreign(config):
   """Returns whether user functions are named, which may call any others."""
-  functions = [gin.config._REGISTRY[selector] for _, selector in config]
+  functions = [gin_internals.registry()[selector] for _, selector in config]
   functions += [x.configurable for x in gin.config.iterate_references(config)]
   return any(
     function.wrapped.__module__.partition('.')[0] not in _PACKAGES
@@ -196,5 +196,5 @@ def _binding(key):
   if selector == _MACRO:
     return scope
   if not selector.startswith(_OURS):
-    selector = gin.config._REGISTRY.minimal_selector(selector)
+    selector = gin_internals.registry().minimal_selector(selector)
   return f'{scope}/{selector}.{name}' if scope else f'{selector}.{name}'

@@ -7,8 +7,8 @@ import gin
 from trax import trainer
 
 from trax_hourglass.configuration import (
+  explain,
   files,
-  gin_errors,
   overrides,
   safety,
   selectors,
@@ -44,8 +44,8 @@ def configure() -> overrides.Overrides:
     configured = _read_configuration()
   except UserError:
     raise
-  except gin_errors.ERRORS as error:
-    raise UserError(gin_errors.explained(error)) from error
+  except explain.GIN_ERRORS as error:
+    raise UserError(explain.gin_error(error)) from error
   for name in ('dataset', 'data_dir'):  # Trax binds its data_streams to them.
     inputs = values.selector('train.inputs')
     if FLAGS[name].value and inputs.startswith(selectors.PREFIX):

@@ -1,8 +1,8 @@
 """gin files from elsewhere: code, unless no more is admitted than bindings."""
 
-import gin
 from gin import config_parser
 
+from trax_hourglass.configuration import gin_internals
 from trax_hourglass.errors import UserError
 
 # Of these are the functions that a file may name, and what it may import.
@@ -52,7 +52,7 @@ class _Delegate(config_parser.ParserDelegate):
 
 
 def _check_known(path, selector):
-  for configurable in gin.config._REGISTRY.get_all_matches(selector):
+  for configurable in gin_internals.registry().get_all_matches(selector):
     module = configurable.wrapped.__module__
     is_of_gin = module == 'gin.config'  # Macros, constants, singletons.
     if not is_of_gin and module.partition('.')[0] not in _PACKAGES:

@@ -10,9 +10,9 @@ this package is imported; ours need the full selector, such as
 from collections.abc import Mapping
 import importlib
 
-import gin
 from gin import selector_map
 
+from trax_hourglass.configuration import gin_internals
 from trax_hourglass.errors import UserError
 
 PREFIX = 'trax_hourglass.'
@@ -60,18 +60,18 @@ def install(on_demand: Mapping[str, str]) -> None:
     on_demand: Full selectors, each with the module whose function `register`
       registers it, and is called when the selector is first looked up.
   """
-  registry = gin.config._REGISTRY
+  registry = gin_internals.registry()
   if isinstance(registry, SelectorMap):
     return
   preferring = SelectorMap(on_demand)
   for selector, configurable in registry.items():
     preferring[selector] = configurable
-  gin.config._REGISTRY = preferring
+  gin_internals.replace_registry(preferring)
 
 
 def forget_short() -> None:
   """Forgets which short selectors have been read."""
-  gin.config._REGISTRY.resolved.clear()
+  gin_internals.registry().resolved.clear()
 
 
 def check_none_short() -> None:
@@ -79,7 +79,7 @@ def check_none_short() -> None:
 
   In a configuration that names our model, the user may well have meant ours.
   """
-  for short, full in gin.config._REGISTRY.resolved.items():
+  for short, full in gin_internals.registry().resolved.items():
     ours = PREFIX + full.rpartition('.')[2]
     raise UserError(
       f'gin: Ambiguous selector {short!r}; write one of {full}, {ours}, or '

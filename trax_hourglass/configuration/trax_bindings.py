@@ -11,6 +11,7 @@ import re
 
 import gin
 
+from trax_hourglass.configuration import gin_internals
 from trax_hourglass.configuration.selectors import PREFIX
 from trax_hourglass.configuration.values import (
   bound,
@@ -134,13 +135,13 @@ def _bindings_of(selector):
   """Returns pairs of a scope and a dictionary of its bindings by parameter."""
   return [
     (scope, dict(parameters))
-    for (scope, of), parameters in gin.config._CONFIG.items()
+    for (scope, of), parameters in gin_internals.bindings().items()
     if of == selector
   ]
 
 
 def _is_bound(scope, selector, name):
-  return name in gin.config._CONFIG.get((scope, selector), {})
+  return name in gin_internals.bindings().get((scope, selector), {})
 
 
 def _reference(selector, scopes):
@@ -214,7 +215,7 @@ def _effective(selector, scopes):
   bindings = {}
   for n in range(len(scopes) + 1):
     key = '/'.join(scopes[:n]), selector
-    bindings.update(gin.config._CONFIG.get(key, {}))
+    bindings.update(gin_internals.bindings().get(key, {}))
   return bindings
 
 

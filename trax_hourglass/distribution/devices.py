@@ -15,8 +15,8 @@ import numpy as np
 # token counts the same on whichever device it is.
 AXIS = 'batch'
 
-WHOLE = PartitionSpec()
-SHARED = PartitionSpec(AXIS)
+REPLICATED = PartitionSpec()
+SHARDED = PartitionSpec(AXIS)
 
 
 def mesh() -> Mesh:
@@ -30,7 +30,7 @@ def replicate(tree):
     tree: Of arrays, equal on all hosts. They stay valid when what is returned
       is donated, but for those that are already on every device.
   """
-  sharding = NamedSharding(mesh(), WHOLE)
+  sharding = NamedSharding(mesh(), REPLICATED)
 
   def put(x):
     if isinstance(x, jax.Array) and x.sharding == sharding:
@@ -47,7 +47,7 @@ def replicate(tree):
   return jax.tree.map(put, tree)
 
 
-def share_out(batch):
+def shard(batch):
   """Returns a tree of arrays of which every device holds its rows.
 
   Args:
@@ -55,7 +55,7 @@ def share_out(batch):
       divides. Of a batch that is not the same on all hosts, each host's rows
       count where its own devices stand in the row.
   """
-  sharding = NamedSharding(mesh(), SHARED)
+  sharding = NamedSharding(mesh(), SHARDED)
 
   def put(x):
     return jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
@@ -81,12 +81,16 @@ def on_each(
   Args:
     function: What each device computes. It may sum over `AXIS`, and returns a
       tree that is the same on all devices.
-    in_specs: For each argument `WHOLE` or `SHARED`.
+    in_specs: For each argument `REPLICATED` or `SHARDED`.
     donate_argnums: As for `jax.jit`.
   """
   devices = mesh()
   mapped = jax.shard_map(
-    function, mesh=devices, in_specs=in_specs, out_specs=WHOLE, check_vma=False
+    function,
+    mesh=devices,
+    in_specs=in_specs,
+    out_specs=REPLICATED,
+    check_vma=False,
   )
   return jax.jit(
     mapped,
@@ -95,12 +99,12 @@ def on_each(
   )
 
 
-def own_key(rng):
+def device_key(rng):
   """Returns a random key of this device's own, within `on_each`."""
   return jax.random.fold_in(rng, jax.lax.axis_index(AXIS))
 
 
-def of_first(tree):
+def from_first(tree):
   """Returns the first device's tree of arrays, within `on_each`."""
   is_first = jax.lax.axis_index(AXIS) == 0
 

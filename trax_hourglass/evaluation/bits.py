@@ -158,13 +158,13 @@ def _token_nats(
     nats = -jnp.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
     return devices.gather(nats)
 
-  whole, shared = devices.WHOLE, devices.SHARED
+  whole, shared = devices.REPLICATED, devices.SHARDED
   token_nats = devices.on_each(token_nats, (whole, whole, shared))
   weights, state = devices.replicate((model.weights, model.state))
   for tokens, _, loss_weights in batches:
     n_missing = -len(tokens) % jax.device_count()
     filled = np.pad(tokens, [(0, n_missing), (0, 0)])
-    nats = token_nats(weights, state, devices.share_out(filled))
+    nats = token_nats(weights, state, devices.shard(filled))
     yield np.asarray(nats)[: len(tokens)][loss_weights > 0]
 
 

@@ -230,7 +230,7 @@ def update_fn(
     if own_signal is not None:
       shared.append(np.full(jax.device_count(), own_signal(), np.int32))
     weights_and_slots, state, stats = update(
-      *devices.replicate(whole), *map(devices.share_out, shared)
+      *devices.replicate(whole), *map(devices.shard, shared)
     )
     return weights_and_slots, state, devices.local(stats)
 
@@ -249,14 +249,14 @@ def compiled_update(
   def update(weights_and_slots, step, opt_params, rng, state, batch, *signals):
     weights, slots = weights_and_slots
     (loss, new_state), gradients = forward_and_backward(
-      batch, weights, state, devices.own_key(rng)
+      batch, weights, state, devices.device_key(rng)
     )
     loss, gradients = jax.lax.pmean((loss, gradients), devices.AXIS)
     weights, slots, stats = optimizer.tree_update(
       step, gradients, weights, slots, opt_params, store_slots=False
     )
     stats['loss'] = loss
-    new = [(weights, slots), devices.of_first(new_state)]
+    new = [(weights, slots), devices.from_first(new_state)]
     if skips_nonfinite:
       new, stats = finite.keep_unless_finite(
         [weights_and_slots, state], new, stats
@@ -268,7 +268,7 @@ def compiled_update(
   n_shared = 2 if has_signals else 1  # The batch, the signals.
   return devices.on_each(
     update,
-    (devices.WHOLE,) * 5 + (devices.SHARED,) * n_shared,
+    (devices.REPLICATED,) * 5 + (devices.SHARDED,) * n_shared,
     donate_argnums=(0,),
   )
 
@@ -284,15 +284,15 @@ def metrics_fn(pure_fn):
   """
 
   def metrics(batch, weights, state, rng):
-    values, _ = pure_fn(batch, weights, state, devices.own_key(rng))
+    values, _ = pure_fn(batch, weights, state, devices.device_key(rng))
     return jax.lax.pmean(values, devices.AXIS)
 
-  whole, shared = devices.WHOLE, devices.SHARED
+  whole, shared = devices.REPLICATED, devices.SHARDED
   metrics = devices.on_each(metrics, (shared, whole, whole, whole))
 
   def replicated_metrics(batch, weights, state, rng):
     values = metrics(
-      devices.share_out(tuple(batch)), *devices.replicate((weights, state, rng))
+      devices.shard(tuple(batch)), *devices.replicate((weights, state, rng))
     )
     return devices.local(values), state
 

@@ -47,7 +47,7 @@ def measure(
   _ = model.rng  # Made when first read: not within a trace.
   weights, state = model.weights_and_state_signature(shapes.signature(batch))
   slots, opt_params = jax.eval_shape(
-    optimizer.tree_init, *_arrays_like((weights,), devices.WHOLE)
+    optimizer.tree_init, *_arrays_like((weights,), devices.REPLICATED)
   )
   forward_and_backward = jax.value_and_grad(
     model.pure_fn, argnums=1, has_aux=True
@@ -59,8 +59,8 @@ def measure(
   update = data_parallel.compiled_update(forward_and_backward, optimizer)
   whole = (weights, slots), np.int32(0), opt_params, np.zeros(2, np.uint32)
   arguments = (
-    *_arrays_like((*whole, state), devices.WHOLE),
-    _arrays_like(batch, devices.SHARED),
+    *_arrays_like((*whole, state), devices.REPLICATED),
+    _arrays_like(batch, devices.SHARDED),
   )
   memory = update.lower(*arguments).compile().memory_analysis()
   return {

@@ -1,4 +1,4 @@
-"""Tests of how a command ends."""
+"""Errors of a configuration, in one line."""
 
 import gin
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from trax import layers as tl
 from trax import shapes
 
-from trax_hourglass.configuration import exits
+from trax_hourglass.configuration import explain
 from trax_hourglass.errors import UserError
 
 
@@ -21,14 +21,14 @@ def test_config_errors_unpacks_what_a_layer_raised():
   layer = _layer_that_raises(ValueError('got 3,\n expected 2'))
   with (
     pytest.raises(UserError, match='^got 3, expected 2$'),
-    exits.config_errors(),
+    explain.config_errors(),
   ):
     layer.init(shapes.ShapeDtype((1, 2), np.int32))
 
 
 def test_config_errors_keeps_bugs():
   layer = _layer_that_raises(ZeroDivisionError())
-  with pytest.raises(tl.base.LayerError), exits.config_errors():
+  with pytest.raises(tl.base.LayerError), explain.config_errors():
     layer.init(shapes.ShapeDtype((1, 2), np.int32))
 
 
@@ -39,6 +39,6 @@ def test_config_errors_names_what_is_not_bound(selector):
   gin.clear_config()
   with (
     pytest.raises(UserError, match="'(path|name)'"),
-    exits.config_errors(),
+    explain.config_errors(),
   ):
     gin.get_configurable(selector)()
