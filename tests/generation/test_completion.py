@@ -1,4 +1,4 @@
-"""Completed images keep their upper half, and say what the rest costs."""
+"""Completed images keep their upper halves, and have bits per dim."""
 
 import numpy as np
 

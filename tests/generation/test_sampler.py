@@ -1,4 +1,4 @@
-"""Our sampler gives what the model says, however it is called."""
+"""The sampler agrees with the model, however it is called."""
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ CONFIG = predicting.WIDTHS | {
 
 
 @pytest.fixture(scope='module')
-def logits_of():
+def eval_logits():
   """Function from tokens, `(3, LENGTH)`, to the logits of mode 'eval'."""
   return trax_tools.Jitted(
     th.HourglassLM(**CONFIG, mode='eval'),
@@ -31,8 +31,8 @@ def logits_of():
 
 
 @pytest.fixture(scope='module')
-def weights(logits_of):
-  return logits_of.random_weights()
+def weights(eval_logits):
+  return eval_logits.random_weights()
 
 
 @pytest.fixture(scope='module')
@@ -56,36 +56,34 @@ def in_passes(monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def expected(logits_of, weights):
+def expected(eval_logits, weights):
   """Function from tokens to the log-probabilities of mode 'eval'."""
 
   def log_probs(tokens):
     missing = LENGTH - tokens.shape[1]
-    logits = logits_of(weights, np.pad(tokens, ((0, 0), (0, missing))))
+    logits = eval_logits(weights, np.pad(tokens, ((0, 0), (0, missing))))
     return jax.nn.log_softmax(logits)[:, : tokens.shape[1]]
 
   return log_probs
 
 
 @pytest.mark.parametrize('n_prompt', [0, 1, 4, 7])
-@pytest.mark.parametrize('how', [{'temperature': 0}, {'top_k': 1}, {}])
-def test_log_probs_are_those_of_eval(
-  sampler, expected, in_passes, n_prompt, how
-):
-  """And the likeliest token is drawn where no other may be."""
+@pytest.mark.parametrize('options', [{'temperature': 0}, {'top_k': 1}, {}])
+def test_log_probs_equal_eval(sampler, expected, in_passes, n_prompt, options):
+  """And greedy options draw the likeliest token."""
   prompt = predicting.tokens(n_prompt, 3)
-  found = sampler.sample(prompt, LENGTH - n_prompt, **how)
+  found = sampler.sample(prompt, LENGTH - n_prompt, **options)
   log_probs = expected(np.concatenate([prompt, found.tokens], 1))[:, n_prompt:]
   np.testing.assert_allclose(
     found.log_probs,
     np.take_along_axis(log_probs, found.tokens[..., None], -1)[..., 0],
     atol=1e-4,
   )
-  if how:
+  if options:
     np.testing.assert_array_equal(found.tokens, log_probs.argmax(-1))
 
 
-def test_is_what_trax_samples(model, sampler):
+def test_equals_sampling_by_trax(model, sampler):
   start = model.state
   prompt = predicting.tokens(5)
   expected = decoding.autoregressive_sample(
@@ -96,12 +94,12 @@ def test_is_what_trax_samples(model, sampler):
   np.testing.assert_array_equal(found.tokens, expected)
 
 
-def test_is_the_same_however_it_is_streamed(sampler, in_passes):
+def test_chunks_add_up_to_the_sample(sampler, in_passes):
   prompt = predicting.tokens(4)
-  how = {'n_samples': 3, 'temperature': 0.9, 'top_p': 0.9, 'seed': 5}
-  whole = sampler.sample(prompt, 11, **how)
+  options = {'n_samples': 3, 'temperature': 0.9, 'top_p': 0.9, 'seed': 5}
+  whole = sampler.sample(prompt, 11, **options)
   for chunk in (1, 4, 20):
-    parts = list(sampler.stream(prompt, 11, chunk=chunk, **how))
+    parts = list(sampler.stream(prompt, 11, chunk=chunk, **options))
     assert [part.tokens.shape[1] for part in parts][:-1] == [chunk] * (
       10 // chunk
     )
@@ -109,7 +107,7 @@ def test_is_the_same_however_it_is_streamed(sampler, in_passes):
       np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
 
 
-def test_rows_depend_on_seed_number_and_prompt_alone(sampler):
+def test_rows_depend_only_on_seed_number_and_prompt(sampler):
   prompts = predicting.tokens(4, 2)
   many = sampler.sample(prompts, 11, n_samples=2, seed=1)
   assert many.tokens.shape == many.log_probs.shape == (4, 11)
@@ -122,8 +120,8 @@ def test_rows_depend_on_seed_number_and_prompt_alone(sampler):
   np.testing.assert_array_equal(one.tokens, many.tokens[:1])
 
 
-def test_a_seed_counts_with_all_its_bits(sampler):
-  """Those of one word give the keys that `jax.random.key` gives."""
+def test_all_bits_of_a_seed_count(sampler):
+  """Seeds below 2**32 give the same keys as `jax.random.key`."""
   seeds = (5, 2**32 - 1, 2**32 + 5, 2**33 + 5, 2**63 - 1)
   samples = {s: sampler.sample(length=20, seed=s).tokens for s in seeds}
   assert len({tokens.tobytes() for tokens in samples.values()}) == len(seeds)
@@ -136,7 +134,7 @@ def test_a_seed_counts_with_all_its_bits(sampler):
     )
 
 
-def test_compiles_once_for_all_lengths(model):
+def test_one_program_for_all_lengths(model):
   sampler = th.Sampler(model)
   sampler.sample(length=1)
   with steps.compilations() as compiled:
@@ -149,7 +147,7 @@ def test_compiles_once_for_all_lengths(model):
   assert compiled
 
 
-def test_leaves_the_model_alone_and_takes_its_new_weights(model):
+def test_leaves_the_model_alone_and_reads_its_new_weights(model):
   sampler = th.Sampler(model)
   before = jax.tree.leaves((model.weights, model.state))
   sampler.sample(length=9, temperature=0)
@@ -166,8 +164,7 @@ def test_leaves_the_model_alone_and_takes_its_new_weights(model):
     model.weights = weights
 
 
-def test_a_top_k_of_any_size_keeps_all(sampler):
-  """Of more than 32 bits, too."""
+def test_top_k_beyond_32_bits_keeps_all(sampler):
   found = sampler.sample(length=5, top_k=3_000_000_000)
   expected = sampler.sample(length=5)
   np.testing.assert_array_equal(found.tokens, expected.tokens)
@@ -203,20 +200,20 @@ def test_bytes_and_bits():
     ({'seed': -1}, 'seed: got -1'),
   ],
 )
-def test_names_what_is_wrong(sampler, arguments, message):
+def test_errors(sampler, arguments, message):
   with pytest.raises(th.UserError) as error:
     sampler.sample(**{'length': 2, **arguments})
   assert message in str(error.value)
 
 
-def test_all_room_may_be_used(sampler):
+def test_prompt_and_sample_may_fill_the_limit(sampler):
   for n_prompt in (0, LENGTH - 1):
     sample = sampler.sample(predicting.tokens(n_prompt), LENGTH - n_prompt)
     assert np.isfinite(sample.log_probs).all()
 
 
 @pytest.mark.slow
-def test_samples_from_models_of_trax():
+def test_samples_from_trax_models():
   model = trax_models.TransformerLM(
     13, d_model=8, d_ff=8, n_layers=1, n_heads=2, max_len=32, mode='predict'
   )

@@ -1,4 +1,4 @@
-"""Drawing a token, against literal arrays."""
+"""Drawing of tokens against literal arrays."""
 
 import functools
 
@@ -66,14 +66,14 @@ def test_top_p_keeps_the_fewest(p, kept):
 
 
 def test_top_p_of_1_keeps_the_least_likely():
-  """However the sum of the others is rounded."""
+  """Even if the sum of the others is rounded to 1."""
   logits = np.zeros((1, 1000), np.float32)
   logits[0, -1] = -40
   assert np.isfinite(sampling.keep_top_p(logits, 1.0)).all()
 
 
 @pytest.mark.parametrize(
-  ('how', 'probabilities'),
+  ('options', 'probabilities'),
   [
     ({}, [0.1, 0.4, 0.2, 0.3]),
     ({'temperature': 0.5}, np.array([1, 16, 4, 9]) / 30),
@@ -81,15 +81,17 @@ def test_top_p_of_1_keeps_the_least_likely():
     ({'temperature': 0.0, 'top_k': 2, 'top_p': 0.5}, [0, 1, 0, 0]),
     ({'top_k': 2}, [0, 4 / 7, 0, 3 / 7]),
     ({'top_p': 0.8}, [0, 4 / 9, 2 / 9, 3 / 9]),
-    # Top-p keeps fewer of what the temperature has sharpened ...
+    # Top-p keeps fewer tokens after the temperature has sharpened logits ...
     ({'temperature': 0.5, 'top_p': 0.8}, [0, 16 / 25, 0, 9 / 25]),
-    # ... and of what top-k has left.
+    # ... and after top-k.
     ({'top_k': 3, 'top_p': 0.75}, [0, 4 / 7, 0, 3 / 7]),
   ],
 )
-def test_adjustments_add_up(how, probabilities):
+def test_adjustments_combine(options, probabilities):
   np.testing.assert_allclose(
-    jax.nn.softmax(sampling.adjusted(LOGITS, **how)), probabilities, atol=1e-6
+    jax.nn.softmax(sampling.adjusted(LOGITS, **options)),
+    probabilities,
+    atol=1e-6,
   )
 
 
@@ -112,8 +114,9 @@ def test_draws_are_distributed_like_the_softmax():
     )
 
 
-def test_of_equal_ones_the_likeliest_is_the_first():
+def test_first_of_equal_logits_is_the_likeliest():
   keys = jax.random.split(jax.random.key(0), 5)
   logits = jnp.broadcast_to(jnp.array([1.0, 2.0, 2.0]), (5, 3))
-  for how in ({'temperature': 0.0}, {'temperature': 3.0, 'top_k': 1}):
-    np.testing.assert_array_equal(sampling.draw(logits, keys, **how), [1] * 5)
+  for options in ({'temperature': 0.0}, {'temperature': 3.0, 'top_k': 1}):
+    tokens = sampling.draw(logits, keys, **options)
+    np.testing.assert_array_equal(tokens, [1] * 5)

@@ -1,4 +1,4 @@
-"""Lower halves of images, generated after the upper halves (Figure 8)."""
+"""Images completed from their upper halves, as in the paper's Figure 8."""
 
 from typing import NamedTuple
 
@@ -11,13 +11,13 @@ from trax_hourglass.generation.sampler import Sampler
 
 
 class Completions(NamedTuple):
-  """Images, and what a model makes of their upper halves.
+  """Images, and a model's completions of their upper halves.
 
   Attributes:
     originals: uint8, `(n, height, width, 3)`.
     completed: uint8, `(n, n_completions, height, width, 3)`.
-    bits: Bits per dim of each generated half, `(n, n_completions)`, under the
-      model itself, as in `generation.Sample`.
+    bits: Bits per dim of each generated half, `(n, n_completions)`, as in
+      `generation.Sample`.
   """
 
   originals: np.ndarray
@@ -26,34 +26,30 @@ class Completions(NamedTuple):
 
   @property
   def n_given(self) -> int:
-    """How many rows of an image the model was given."""
-    return given_rows(self.originals)
-
-
-def given_rows(images: np.ndarray) -> int:
-  """Returns how many rows make the upper half, of an odd number the fewer."""
-  return images.shape[1] // 2
+    """Rows in the upper halves, rounded down."""
+    return self.originals.shape[1] // 2
 
 
 def complete(
-  sampler: Sampler, images: np.ndarray, n_completions: int, **how
+  sampler: Sampler, images: np.ndarray, n_completions: int, **options
 ) -> Completions:
-  """Returns images with several lower halves for each upper half.
+  """Generates lower halves of images.
 
   Args:
-    sampler: Of a model of sub-pixels, with room for an image.
+    sampler: Sampler of a model of sub-pixels, with room for an image.
     images: uint8, `(n, height, width, 3)`.
-    n_completions: How many halves for each.
-    **how: Temperature, top_k, top_p and seed, as for `Sampler.sample`.
+    n_completions: Completions of each image.
+    **options: Temperature, top_k, top_p and seed, as for `Sampler.sample`.
 
   Raises:
-    UserError: If an argument is out of its range, or an image finds no room.
+    UserError: If an argument is out of range, or the model has no room for an
+      image.
   """
   check_positive(completions=n_completions)
-  n = len(images)
-  upper = images[:, : given_rows(images)].reshape(n, -1)
+  n, height = images.shape[:2]
+  upper = images[:, : height // 2].reshape(n, -1)
   length = images[0].size - upper.shape[1]
-  sample = sampler.sample(upper, length, n_samples=n_completions, **how)
+  sample = sampler.sample(upper, length, n_samples=n_completions, **options)
   tokens = np.concatenate(
     [np.repeat(upper, n_completions, axis=0), sample.tokens], axis=1
   )
@@ -64,10 +60,10 @@ def complete(
 
 
 def plot_completions(completed: Completions, title: str, path: str) -> None:
-  """Writes a PNG: a row for each image, as in the paper's Figure 8.
+  """Writes a PNG with a row for each image, as in the paper's Figure 8.
 
-  The image, its upper half, and what it was completed to, with the bits per dim
-  of the generated half.
+  A row shows the image, its upper half, and its completions with the bits per
+  dim of their lower halves.
   """
   n, n_completions = completed.bits.shape
   prompts = completed.originals.copy()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 import functools
-import numbers
 from typing import NamedTuple
 
 import jax
@@ -19,23 +18,21 @@ from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits
 from trax_hourglass.models.cached import Limit
 
-UNKNOWN = -1  # A token that is to be drawn.
+UNKNOWN = -1  # Marks a token that is to be drawn.
 START = 0  # The token that precedes every sequence, as in Trax.
-_MOST = 2**31 - 1  # More than any vocabulary has tokens; JAX counts in int32.
-# A prompt of at least so many tokens is worth a program of its own.
+# Longer prompts are worth a compiled program of their own.
 ONE_PASS = 64
 
 Prompt = np.ndarray | bytes | None
 
 
 class Sample(NamedTuple):
-  """What was generated, without the prompt.
+  """Generated tokens, without the prompt.
 
   Attributes:
     tokens: int32, `(batch, length)`.
-    log_probs: float32, `(batch, length)`: natural logarithm of the probability
-      that the model itself gives to each token, which is that before
-      temperature, top-k and top-p.
+    log_probs: float32, `(batch, length)`: natural logarithm of each token's
+      probability under the model, before temperature, top-k and top-p.
   """
 
   tokens: np.ndarray
@@ -47,27 +44,25 @@ class Sample(NamedTuple):
     return nats_to_bits(-self.log_probs.mean(axis=1, dtype=np.float64))
 
   def texts(self) -> list[bytes]:
-    """Returns each sequence as bytes; tokens have to be below 256."""
+    """Returns each sequence as bytes; tokens must be below 256."""
     return [row.astype(np.uint8).tobytes() for row in self.tokens]
 
 
 class Sampler:
   """Generates tokens with a model, whose weights and state it leaves alone.
 
-  One program is compiled for the loop of tokens, whatever the length of a
-  sample and however it is streamed, and kept for later calls with as many rows.
-  A prompt goes through the model in one pass, for which a program is compiled
-  for each length; a short one goes through the loop, which is there anyway.
+  The loop over tokens is compiled once for each number of rows, whatever the
+  length of a sample and however it is streamed. A prompt of more than
+  `ONE_PASS` tokens goes through the model in one pass, compiled for each
+  length; a shorter one goes through the loop.
+
+  Args:
+    model: Initialised Trax layer in mode `'predict'`, such as an `HourglassLM`,
+      that maps tokens, `(batch, length)`, to logits, `(batch, length,
+      vocab_size)`. Its weights may change between calls.
   """
 
   def __init__(self, model: base.Layer):
-    """Takes a model.
-
-    Args:
-      model: Initialised Trax layer in mode `'predict'`, such as an
-        `HourglassLM`, that maps tokens, `(batch, length)`, to logits, `(batch,
-        length, vocab_size)`. Its weights may change between calls.
-    """
     self._model = model
     self._rng = jax.random.PRNGKey(0)  # Nothing is drawn in this mode.
     _ = model.rng  # Made when first read: not within a trace.
@@ -77,13 +72,13 @@ class Sampler:
 
   @property
   def limit(self) -> int | None:
-    """How many tokens there is room for with a prompt; `None` if not known."""
+    """Most tokens of prompt and sample together; `None` if not known."""
     limits = _layers(self._model, Limit)
     return min((limit.n for limit in limits), default=None)
 
   @property
   def vocab_size(self) -> int | None:
-    """How many tokens the model's first embedding knows."""
+    """Tokens in the model's first embedding; `None` if it has none."""
     for embedding in _layers(self._model, tl.Embedding):
       return len(embedding.weights)
     return None
@@ -99,25 +94,25 @@ class Sampler:
     top_p: float | None = None,
     seed: int = 0,
   ) -> Sample:
-    """Returns what follows a prompt.
+    """Returns continuations of a prompt.
 
-    A row depends on the seed, its number and its prompt alone.
+    A row depends only on the seed, its number and its prompt.
 
     Args:
       prompt: Bytes, or tokens, `(prompt length,)` or `(n_prompts, prompt
         length)`. By default none.
-      length: How many tokens to generate.
-      n_samples: How many samples for each prompt, in rows that follow one
-        another: there are n_prompts * n_samples rows.
-      temperature: Logits are divided by it; 0 takes the likeliest token.
-      top_k: Draw from that many of the likeliest tokens; by default from all.
-      top_p: Draw from the fewest likeliest tokens of that probability, in (0,
-        1]; by default from all.
-      seed: What the draws follow from, at least 0 and below 2**63.
+      length: Number of tokens to generate.
+      n_samples: Samples of each prompt, in consecutive rows: there are
+        n_prompts * n_samples rows.
+      temperature: Divisor of the logits; 0 takes the likeliest token.
+      top_k: Draw from this many of the likeliest tokens; by default from all.
+      top_p: Draw from the fewest of the likeliest tokens that reach this
+        probability, in (0, 1]; by default from all.
+      seed: Seed of the draws, at least 0 and below 2**63.
 
     Raises:
-      UserError: If an argument is out of its range, or there is no room for
-        the prompt or the sample.
+      UserError: If an argument is out of range, or prompt and sample exceed
+        `limit`.
     """
     [whole] = self.stream(
       prompt,
@@ -143,23 +138,23 @@ class Sampler:
     top_p: float | None = None,
     seed: int = 0,
   ) -> Iterator[Sample]:
-    """Returns an iterator over the same in parts of `chunk` tokens.
+    """Yields what `sample` returns, in chunks of `chunk` tokens.
 
-    The last part may be shorter. Arguments and errors are those of `sample`.
+    The last one may be shorter. Arguments are checked when this is called.
     """
     check_positive(length=length, chunk=chunk, n_samples=n_samples)
     streams.check_seed(seed)
-    check_draw(temperature, top_k, top_p)
-    fed = self._fed(prompt, length, n_samples)
-    how = {
+    sampling.check_draw(temperature, top_k, top_p)
+    context = self._context(prompt, length, n_samples)
+    options = {
       'temperature': float(temperature),
-      'top_k': None if top_k is None else min(top_k, _MOST),
+      'top_k': None if top_k is None else min(top_k, np.iinfo(np.int32).max),
       'top_p': None if top_p is None else float(top_p),
     }
-    return self._chunks(fed, length, chunk, sampling.key(seed), how)
+    return self._chunks(context, length, chunk, sampling.key(seed), options)
 
-  def _fed(self, prompt, length, n_samples):
-    """Returns the tokens to begin with, `(batch, 1 + prompt length)`."""
+  def _context(self, prompt, length, n_samples):
+    """Returns the start token and prompt, `(batch, 1 + prompt length)`."""
     if isinstance(prompt, bytes):
       prompt = np.frombuffer(prompt, np.uint8)
     prompt = np.zeros((0,), np.int32) if prompt is None else np.asarray(prompt)
@@ -174,10 +169,10 @@ class Sampler:
     if self.vocab_size is not None:
       check_tokens(prompt, self.vocab_size, 'prompt')
     self._check_room(prompt.shape[1], length)
-    fed = np.pad(
+    context = np.pad(
       prompt.astype(np.int32), ((0, 0), (1, 0)), constant_values=START
     )
-    return np.repeat(fed, n_samples, axis=0)
+    return np.repeat(context, n_samples, axis=0)
 
   def _check_room(self, prompt_length, length):
     limit = self.limit
@@ -195,24 +190,26 @@ class Sampler:
         f'max_inference_length, {limit}, or generate less'
       )
 
-  def _chunks(self, fed, length, chunk, key, how):
-    batch, n_fed = fed.shape
+  def _chunks(self, context, length, chunk, key, options):
+    batch, n_context = context.shape
     weights = self._model.weights
     state = self._empty(batch)
     room = self.limit or max(length, ONE_PASS)
     unknown = np.full((batch, room), UNKNOWN, np.int32)
-    generate = functools.partial(self._generate, weights, how=how, key=key)
-    if n_fed > ONE_PASS:
-      _, state = self._read(weights, state, fed[:, :-1])
-    elif n_fed > 1:
+    generate = functools.partial(
+      self._generate, weights, options=options, key=key
+    )
+    if n_context > ONE_PASS:
+      _, state = self._read(weights, state, context[:, :-1])
+    elif n_context > 1:
       known = unknown.copy()
-      known[:, : n_fed - 1] = fed[:, 1:]
-      state, *_ = generate(state, fed[:, 0], known, 0, n_fed - 1)
-    token = fed[:, -1]
+      known[:, : n_context - 1] = context[:, 1:]
+      state, *_ = generate(state, context[:, 0], known, 0, n_context - 1)
+    token = context[:, -1]
     for first in range(0, length, chunk):
       n = min(chunk, length - first)
-      state, *found = generate(state, token, unknown, first, n)
-      part = Sample(*(np.asarray(x)[:, :n] for x in found))
+      state, *generated = generate(state, token, unknown, first, n)
+      part = Sample(*(np.asarray(x)[:, :n] for x in generated))
       token = part.tokens[:, -1]
       yield part
 
@@ -232,27 +229,27 @@ class Sampler:
     structure = jax.tree.structure(state)
     return logits, jax.tree.unflatten(structure, jax.tree.leaves(new))
 
-  def _loop(self, weights, state, token, tokens, first, n, how, key):
+  def _loop(self, weights, state, token, tokens, first, n, options, key):
     """Returns the state, tokens and log-probabilities, `(batch, room)`.
 
     Args:
-      weights: The model's.
-      state: The model's.
-      token: The one before, `(batch,)`.
-      tokens: Those that are known, `(batch, room)`; `UNKNOWN` ones are drawn.
-      first: Which token of a sample the first one is.
-      n: How many tokens to draw, at most `room`, known only when it runs.
-      how: Arguments of `sampling.draw`.
+      weights: The model's weights.
+      state: The model's state.
+      token: The previous token of each row, `(batch,)`.
+      tokens: `(batch, room)`; those that are `UNKNOWN` are drawn.
+      first: Index in the sample of the first of `tokens`.
+      n: Number of tokens to process, at most `room`; traced.
+      options: Keyword arguments of `sampling.draw`.
       key: Random key of the sample.
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(token)))
-    keys_of_token = jax.vmap(jax.random.fold_in, (0, None))
+    keys_at = jax.vmap(jax.random.fold_in, (0, None))
 
     def step(i, carry):
       state, token, tokens, log_probs = carry
       logits, state = self._call(weights, state, token[:, None])
       logits = logits[:, 0].astype(jnp.float32)
-      drawn = sampling.draw(logits, keys_of_token(keys, first + i), **how)
+      drawn = sampling.draw(logits, keys_at(keys, first + i), **options)
       token = jnp.where(tokens[:, i] == UNKNOWN, drawn, tokens[:, i])
       log_prob = jnp.take_along_axis(
         jax.nn.log_softmax(logits), token[:, None], axis=1
@@ -266,26 +263,12 @@ class Sampler:
 
     log_probs = jnp.zeros(tokens.shape, jnp.float32)
     carry = state, token, tokens, log_probs
-    state, _, *found = jax.lax.fori_loop(0, n, step, carry)
-    return state, *found
-
-
-def check_draw(temperature, top_k=None, top_p=None) -> None:
-  """Raises `UserError` unless `sampling.draw` can be called so."""
-  if not (isinstance(temperature, numbers.Real) and 0 <= temperature < np.inf):
-    raise UserError(
-      f'temperature: got {temperature!r}, expected a number of at least 0'
-    )
-  if top_k is not None:
-    check_positive(top_k=top_k)
-  if top_p is not None and not (
-    isinstance(top_p, numbers.Real) and 0 < top_p <= 1
-  ):
-    raise UserError(f'top_p: got {top_p!r}, expected a number in (0, 1]')
+    state, _, *generated = jax.lax.fori_loop(0, n, step, carry)
+    return state, *generated
 
 
 def _layers(layer, kind):
-  """Yields the layers of a kind in a layer, from the first one on."""
+  """Yields the layers of a class within a layer, itself included, in order."""
   if isinstance(layer, kind):
     yield layer
   for sublayer in layer.sublayers:
