@@ -44,6 +44,14 @@ def test_pairs(name):
   )
 
 
+@pytest.mark.parametrize(
+  ('steps', 'expected'), [((1, 1, 3), 4), ((2, 1, 3), 4), ((1, 2, 3), 2)]
+)
+def test_cache_holds_the_keys_of_all_tokens(steps, expected):
+  """Ten tokens: 4 vectors of 3 tokens, and 2 of 6 on the coarser side."""
+  assert Alignment(*steps).cache_length(10) == expected
+
+
 def test_within_level():
   assert Alignment().is_within_level
   assert not align(2, 4).is_within_level

@@ -20,7 +20,7 @@ import typing
 
 from jax import numpy as jnp
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 
 
 class Alignment(typing.NamedTuple):
@@ -71,6 +71,19 @@ class Alignment(typing.NamedTuple):
   def sees(self, query, key):
     """Returns whether a query sees a key."""
     return key < self.n_seen(self.group(query))
+
+  def cache_length(self, max_inference_length):
+    """Returns the number of keys that belong to so many tokens of the model.
+
+    Raises:
+      UserError: If that or `total_pooling` is not a whole number above 0.
+    """
+    check_positive(
+      max_inference_length=max_inference_length,
+      total_pooling=self.total_pooling,
+    )
+    group = self.total_pooling * self.query_step * self.key_step
+    return -(-max_inference_length // group) * self.query_step
 
 
 def align(n_queries, n_keys, total_pooling=1):

@@ -1,8 +1,8 @@
-"""The parts of an Hourglass in mode `'predict'`.
+"""The layers of an Hourglass that mode `'predict'` replaces.
 
-A valley is what Algorithm 1 of arXiv:2110.13711 has between its vanilla layers:
-ShiftRight(k - 1), Shortening, the shorter level and Upsampling. Here it runs
-when a group is complete.
+A valley stands between the vanilla layers of Algorithm 1 in arXiv:2110.13711:
+ShiftRight(k - 1), Shortening, the shorter level and Upsampling. In this mode it
+runs once per k vectors, when a group is complete.
 """
 
 import jax
@@ -20,29 +20,29 @@ class CachedValley(base.Layer):
 
   Maps x, `(batch, length, d)`, to y of the same shape; (x, x) to (y, x) if the
   upsampling takes x too. In training a shift by k - 1 precedes the shortening,
-  so that group j ends with vector j * k: it is complete when that arrives, and
-  the outputs from there to the next group's end are what it is upsampled to.
+  so group j ends with vector j * k. It is complete when that vector arrives,
+  and is upsampled to the outputs from there up to the end of the next group.
 
   Args:
     shorten_factor: k.
-    shorten: Layer of whole groups, x to x'.
+    shorten: Layer that maps whole groups x to x'.
     inner: Layer or layers of x', in mode `'predict'`.
     upsample: Layer from x' to k vectors for each, or an `AttentionUpsampling`.
-    norm: Layer that follows the upsampling.
+    norm: Layer after the upsampling.
 
   Raises:
-    UserError: If `upsample` takes (x', x) but is no `AttentionUpsampling`.
+    UserError: If `upsample` takes (x', x) but is not an `AttentionUpsampling`.
   """
 
   def __init__(self, shorten_factor, shorten, inner, upsample, norm):
     super().__init__(upsample.n_in, upsample.n_out, name='Valley')
     self._k = shorten_factor
     self._window = Window(shorten_factor)
-    # As in training, with the window for the shift: weights fit either.
+    # With the window in place of the shift, weights are those of training.
     in_training = tl.Serial(self._window, shorten, inner, upsample, norm)
     self._sublayers = in_training.sublayers
     self._weights = self._state = (None,) * len(self._sublayers)
-    # The same layers by when they run.
+    # The same layers, grouped by when they run.
     if isinstance(upsample, AttentionUpsampling):
       self._per_group = tl.Serial(shorten, inner, upsample.per_group)
       self._per_vector = tl.Serial(upsample.per_vector, norm)
@@ -65,7 +65,7 @@ class CachedValley(base.Layer):
     )
 
   def _forward_abstract(self, input_signature):
-    # Spares a model's initialisation to trace what would tell the same.
+    # Saves the initialisation of a model a trace of `forward`.
     return input_signature, base.nested_map(base.signature, self.state)
 
   def forward(self, inputs):
@@ -73,7 +73,7 @@ class CachedValley(base.Layer):
     k, length = self._k, x.shape[1]
     window, last, position = self._window.state
     seen = jnp.concatenate([window, x], axis=1)
-    # Where in `seen` the first group starts that is complete by now.
+    # The start, in `seen`, of the first group that this call completes.
     start = -position % k
     rows = [last]
     n_whole = length // k
@@ -86,7 +86,7 @@ class CachedValley(base.Layer):
       group = _rows(seen, start + n_whole * k, k)
       last = self._complete_if(is_more, group, last)
       rows.append(last)
-    # The rows of the last group before this call begin k before `start`.
+    # The last group before this call was upsampled to the k rows up to `start`.
     rows = _rows(jnp.concatenate(rows, axis=1), k - start, length)
     self._window.state = seen[:, length:], last, position + length
     if self.n_in == 1:
@@ -95,7 +95,7 @@ class CachedValley(base.Layer):
     return self._run(self._per_vector, (rows, nothing, x))
 
   def _complete(self, groups):
-    """Returns the rows that groups are upsampled to, `(batch, n * k, d)`."""
+    """Returns the upsampled rows of n groups, `(batch, n * k, d)`."""
     outputs = self._run(self._per_group, groups)
     if self.n_in == 1:
       return outputs.astype(groups.dtype)
@@ -111,8 +111,8 @@ class CachedValley(base.Layer):
       self._set_states(state)
       return self._complete(group), self._states()
 
-    # Not a condition, for which XLA would copy all state: that of a loop is
-    # changed in place.
+    # XLA would copy all state for a condition; a loop's carry is updated in
+    # place.
     n_times = condition.astype(jnp.int32)
     last, state = jax.lax.fori_loop(
       0, n_times, complete, (last, self._states())
@@ -127,7 +127,7 @@ class CachedValley(base.Layer):
     self._per_group.state, self._per_vector.state = states
 
   def _run(self, layer, inputs):
-    """Returns a layer's outputs, its state changed to what follows."""
+    """Runs a layer, whose state it updates."""
     structure = jax.tree.structure(layer.state)
     outputs, state = layer.pure_fn(
       inputs, layer.weights, layer.state, self.rng, use_cache=True
@@ -138,10 +138,10 @@ class CachedValley(base.Layer):
 
 
 class Window(base.Layer):
-  """Maps an array to itself, and keeps a valley's state.
+  """Maps an array to itself, and holds the state of a valley.
 
-  That is the last k - 1 vectors, `(batch, k - 1, d)`, the rows that the last
-  group was upsampled to, `(batch, k, d)`, and the number of vectors so far.
+  The state is the last k - 1 vectors, `(batch, k - 1, d)`, the upsampled rows
+  of the last group, `(batch, k, d)`, and the number of vectors so far.
   """
 
   def __init__(self, shorten_factor):
@@ -150,7 +150,7 @@ class Window(base.Layer):
 
   def init_weights_and_state(self, input_signature):
     batch, _, d = input_signature.shape
-    # A tree without leaves: that of the shift which stands here in training.
+    # A tree without leaves, like that of the shift in training.
     self.weights, _ = tl.ShiftRight().init(input_signature)
     self.state = (
       jnp.zeros((batch, self._k - 1, d), input_signature.dtype),
@@ -167,11 +167,11 @@ def _rows(x, start, n):
 
 
 class Limit(base.Layer):
-  """Maps (y, x) to y, `(batch, length, d)`, where calls have room for `n`.
+  """Maps (y, x) to y, `(batch, length, d)`, for up to `n` vectors in all calls.
 
-  All outputs of a call that exceeds `n` are NaN: attention types whose cache is
-  full would silently go on, and attend to wrong keys even for the call's first
-  vectors, for which there is room.
+  All outputs of a call that exceeds `n` are NaN: an attention type whose cache
+  is full would silently attend to wrong keys, even for the first vectors of the
+  call, which still have room.
   """
 
   def __init__(self, n):

@@ -31,12 +31,9 @@ def test_one_query_meets_each_key_at_its_distance(alignment, monkeypatch):
   monkeypatch.setattr(cached_distances, 'BLOCK', 4)
   located = _random(BATCH, HEADS, 1, D_HEAD, seed=1)
   query = 7
-  distances = [
-    alignment.unit * (alignment.key_step * key - alignment.query_step * query)
-    for key in range(N_KEYS)
-  ]
+  distances = alignment.distance(query, np.arange(N_KEYS))
   expected = np.einsum('bhid,nhd->bhn', located, _listed(distances))
-  found = cached_distances.logits_of_one(
+  found = cached_distances.one_query_logits(
     located, KERNEL, jnp.int32(query), N_KEYS, alignment
   )
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
@@ -47,13 +44,10 @@ def test_projected_are_those_from_each_query(alignment):
   found = cached_distances.projected(KERNEL, alignment, N_KEYS)
   assert found.shape == (alignment.key_step, HEADS, D_HEAD, N_KEYS)
   group = 2
-  n_seen = alignment.query_step * (group + 1)
+  keys = np.arange(alignment.n_seen(group))[-N_KEYS:]
   for phase in range(alignment.key_step):
     query = alignment.key_step * group + phase
-    distances = [
-      alignment.unit * (alignment.key_step * key - alignment.query_step * query)
-      for key in range(n_seen)[-N_KEYS:]
-    ]
+    distances = alignment.distance(query, keys)
     np.testing.assert_allclose(
       found[phase, :, :, -len(distances) :],
       _listed(distances).transpose(1, 2, 0),

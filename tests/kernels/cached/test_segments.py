@@ -22,11 +22,11 @@ def test_sizes_double(length, multiple, expected):
 
 
 def test_writes_into_one_segment():
-  empty = tuple(jnp.zeros((2, 1, 3, size)) for size in (2, 2, 3))
+  empty = tuple(jnp.zeros((1, 1, 3, size)) for size in (2, 2, 3))
   vectors = jnp.array([[[[1.0, 2, 3], [4, 5, 6]]]])  # Two.
-  written = jax.jit(segments.write)(empty, vectors, 5, 1)
-  expected = np.zeros((2, 1, 3, 7))
-  expected[1, 0, :, 5:] = [[1, 4], [2, 5], [3, 6]]
+  written = jax.jit(segments.write)(empty, vectors, 5)
+  expected = np.zeros((1, 1, 3, 7))
+  expected[0, 0, :, 5:] = [[1, 4], [2, 5], [3, 6]]
   np.testing.assert_array_equal(segments.joined(written), expected)
 
 

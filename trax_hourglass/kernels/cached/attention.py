@@ -14,7 +14,7 @@ import typing
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.errors import UserError
 from trax_hourglass.kernels.cached import many_queries, one_query, segments
 
 
@@ -22,10 +22,10 @@ class Cache(typing.NamedTuple):
   """The state that a layer keeps between calls.
 
   Attributes:
-    keys: Segments, `(batch, heads, d_head, size)`.
-    values: The same.
-    distances: Segments, `(1, heads, d_head, size)`, the farthest first, or an
-      empty tuple.
+    keys: Segments, `(batch, heads, d_head, size)`, see `segments`.
+    values: Like `keys`.
+    distances: Segments, `(1, heads, d_head, size)`, the farthest first; empty
+      where none are kept.
     n_keys: The number of keys in the cache.
     n_queries: The number of queries so far.
   """
@@ -42,33 +42,14 @@ class Cache(typing.NamedTuple):
     return sum(segment.shape[-1] for segment in self.keys)
 
 
-def cache_length(max_inference_length, total_pooling, query_step=1, key_step=1):
-  """Returns the number of keys for at most so many tokens of the whole model.
-
-  Args:
-    max_inference_length: Number of tokens.
-    total_pooling: As for `Alignment`, like the two steps.
-    query_step: Positions from one query to the next.
-    key_step: Positions from one key to the next.
-
-  Raises:
-    UserError: If either is not a whole number of at least 1.
-  """
-  check_positive(
-    max_inference_length=max_inference_length, total_pooling=total_pooling
-  )
-  group = total_pooling * query_step * key_step
-  return -(-max_inference_length // group) * query_step
-
-
 def empty(keys, alignment, length, with_distances):
-  """Returns an empty `Cache`.
+  """Returns an empty `Cache` for `length` keys.
 
   Args:
-    keys: Signature of keys, `(batch, heads, any, d_head)`.
-    alignment: `Alignment`.
-    length: How many keys there should be room for.
-    with_distances: Whether distances are kept.
+    keys: Signature of the keys of a call, `(batch, heads, k, d_head)`.
+    alignment: `Alignment` of queries and keys.
+    length: Number of keys.
+    with_distances: Whether the cache keeps distances too.
   """
   batch, heads, _, d_head = keys.shape
   sizes = segments.sizes(length, alignment.query_step)
@@ -89,14 +70,15 @@ class Call(typing.NamedTuple):
   """The inputs of a call.
 
   Attributes:
-    queries: Those that meet keys, scaled, `(batch, heads, q, d_head)`.
+    queries: Scaled queries that meet keys, `(batch, heads, q, d_head)`.
     keys: `(batch, heads, k, d_head)`.
-    values: The same.
-    located: Those that meet distances, scaled, like `queries`, or `None` where
-      logits depend on none.
-    distances: `(heads, q, d_head)`, the nearest first, or `None`.
-    kernel: Across two levels in place of distances: what projects them,
-      `(heads, d_model, d_head)`.
+    values: Like `keys`.
+    located: Scaled queries that meet distances, like `queries`; `None` where
+      logits do not depend on distance.
+    distances: Within a level, the projected distances of the new queries to
+      the first key, `(heads, q, d_head)`, the nearest first; else `None`.
+    kernel: Across two levels, the kernel that projects distances,
+      `(heads, d_model, d_head)`; else `None`.
   """
 
   queries: jax.Array
@@ -114,8 +96,8 @@ def attend(cache, call, alignment, excludes_self=False):
 
   Args:
     cache: `Cache`.
-    call: `Call`, of any number of queries and keys, or none.
-    alignment: `Alignment`.
+    call: `Call`, of any number of queries and of keys, 0 included.
+    alignment: `Alignment` of queries and keys.
     excludes_self: Whether a query sees its own key only if there is no other.
 
   Raises:

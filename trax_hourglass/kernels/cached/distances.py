@@ -1,10 +1,11 @@
-"""Distances across two levels in mode `'predict'`, of which none are kept.
+"""Logits by distance across two levels in mode `'predict'`.
 
 A key meets several queries there, or a query several new keys, at as many
-distances as the finer level has vectors. For many queries those are projected
-anew. A single query is projected itself, to meet sinusoids: q (W r) = (q W) r
-is `n_heads` times the work, but on what a processor holds nearby. The bias of
-the projection is left out: it adds as much to all logits of a query.
+distances as the finer level has vectors, so none are cached. Many queries
+project the distances anew. A single query is itself projected, to meet
+sinusoids: q (W r) = (q W) r takes `n_heads` times the operations, but on arrays
+that fit a processor's cache. The projection's bias is left out, since it adds
+the same to all logits of a query.
 """
 
 from jax import numpy as jnp
@@ -12,21 +13,21 @@ from jax import numpy as jnp
 from trax_hourglass.kernels import sinusoids
 from trax_hourglass.kernels.row_blocks import product
 
-BLOCK = 256  # Keys to which a query is turned at once, at most.
+BLOCK = 256  # Most keys that share one turn of the query.
 
 
 def projected(kernel, alignment, length):
-  """Returns `(phases, heads, d_head, length)`, the farthest first.
+  """Returns projected distances, `(phases, heads, d_head, length)`.
 
-  Column `length - 1 - j` is the distance of a query to the j-th before the last
-  of the keys that it sees.
+  The farthest come first: column `length - 1 - j` is the distance of a query to
+  the j-th before the last of the keys that it sees.
 
   Args:
     kernel: `(heads, d_model, d_head)`.
-    alignment: `Alignment`.
-    length: How many for each phase.
+    alignment: `Alignment` of queries and keys.
+    length: Number of distances of each phase.
   """
-  # Those of the first group, and of any other.
+  # Computed for the first group: all groups have the same distances.
   phase = jnp.arange(alignment.key_step)[:, None]
   key = alignment.n_seen(0) - 1 - jnp.arange(length)[::-1]
   distances = alignment.distance(phase, key)
@@ -35,15 +36,15 @@ def projected(kernel, alignment, length):
   return y.astype(kernel.dtype)
 
 
-def logits_of_one(located, kernel, query, n_keys, alignment):
-  """Returns `(batch, heads, n_keys)`: of one query to the first keys.
+def one_query_logits(located, kernel, query, n_keys, alignment):
+  """Returns the logits of one query and the first keys, `(batch, heads, keys)`.
 
   Args:
-    located: `(batch, heads, 1, d_head)`.
+    located: The query, `(batch, heads, 1, d_head)`.
     kernel: `(heads, d_model, d_head)`.
-    query: Its number.
-    n_keys: How many.
-    alignment: `Alignment`.
+    query: Number of the query.
+    n_keys: Number of keys.
+    alignment: `Alignment` of queries and keys.
   """
   block = min(BLOCK, n_keys)
   first_keys = jnp.arange(0, n_keys, block)

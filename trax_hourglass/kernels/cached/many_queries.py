@@ -1,9 +1,9 @@
-"""Many queries at once that attend to a cache, such as those of a prompt.
+"""Attention of many queries to a cache, such as those of a prompt.
 
-Here a cache is put together to whole arrays and taken apart again, which costs
-a prompt little. Rows of queries meet keys in blocks, as many as the last row
-sees, so that the work grows with what has been filled. Names and shapes are
-those of `attention`.
+The segments of a cache are joined to whole arrays and split again, which costs
+a prompt little. A block of rows meets only as many blocks of keys as its last
+row sees, so the work grows with the filled part of the cache. Names and shapes
+are those of `attention`.
 """
 
 import jax
@@ -13,13 +13,13 @@ from trax_hourglass.kernels.cached import distances as cached_distances
 from trax_hourglass.kernels.cached import segments
 from trax_hourglass.kernels.row_blocks import MASKED, distance_to_key, product
 
-QUERIES = 256  # Queries in a block, at most, or those of one row.
-KEYS = 256  # Keys in a block, at most.
-SELF = -1e5  # What the Reformer adds to the logit of a vector with itself.
+QUERIES = 256  # Most queries in a block of more than one row.
+KEYS = 256  # Most keys in a block.
+SELF = -1e5  # Added to the logit of a vector with itself, as in the Reformer.
 
 
 def append(cache, call):
-  """Returns the cache with all that a call brings."""
+  """Returns the cache with the keys, values and distances of a call."""
   n_queries, n_keys = call.queries.shape[2], call.keys.shape[2]
 
   def written(old, vectors, start):
@@ -45,7 +45,7 @@ def append(cache, call):
 
 
 def attend(cache, call, alignment, excludes_self):
-  """Returns what the queries find, `(batch, heads, q, d_head)`."""
+  """Returns attention outputs, `(batch, heads, q, d_head)`."""
   n_phases = alignment.key_step
   group, phase = jnp.divmod(cache.n_queries, n_phases)
   n_queries = call.queries.shape[2]
@@ -54,7 +54,7 @@ def attend(cache, call, alignment, excludes_self):
   n_blocks = -(-n_rows // size)
 
   def blocks(x):
-    """Maps `(batch, heads, q, d)` to blocks of `(.., phases, size, d)`."""
+    """Maps `(batch, heads, q, d)` to `(blocks, .., phases, size, d)`."""
     batch, heads, _, d = x.shape
     frame = jnp.zeros((batch, heads, n_blocks * size * n_phases, d), x.dtype)
     frame = jax.lax.dynamic_update_slice_in_dim(frame, x, phase, axis=2)
@@ -63,7 +63,7 @@ def attend(cache, call, alignment, excludes_self):
 
   operands = _Operands(cache, call, alignment, size)
 
-  def of_block(block):
+  def attend_block(block):
     number, queries, located = block
     return operands.attend(
       group + number * size, queries, located, excludes_self
@@ -71,14 +71,14 @@ def attend(cache, call, alignment, excludes_self):
 
   located = None if call.located is None else blocks(call.located)
   numbers = jnp.arange(n_blocks)
-  y = jax.lax.map(of_block, (numbers, blocks(call.queries), located))
+  y = jax.lax.map(attend_block, (numbers, blocks(call.queries), located))
   y = y.transpose(1, 2, 0, 4, 3, 5)
   y = y.reshape(*y.shape[:2], n_blocks * size * n_phases, y.shape[-1])
   return jax.lax.dynamic_slice_in_dim(y, phase, n_queries, axis=2)
 
 
 class _Operands:
-  """Whole arrays of a cache, for blocks of rows of queries.
+  """The whole arrays of a cache, in which blocks of rows attend.
 
   Attributes:
     alignment: `Alignment`; a row is a group of queries.
@@ -86,7 +86,7 @@ class _Operands:
     n_keys: Keys of a block.
     keys: `(batch, heads, d, multiple of n_keys)`.
     values: The same.
-    distances: `(phases, heads, d, more)`, or `None`.
+    distances: Padded distances, `(phases, heads, d, n)`, or `None`.
   """
 
   def __init__(self, cache, call, alignment, size):
@@ -105,24 +105,24 @@ class _Operands:
         distances = cached_distances.projected(
           call.kernel, alignment, cache.length
         )
-      # Room for what only masked logits belong to, so that no window is moved.
+      # Padding that only masked logits meet, so that no window is clamped.
       before = alignment.query_step * size
       widths = ((0, 0), (0, 0), (0, 0), (before, before + self.n_keys))
       self.distances = jnp.pad(distances, widths)
       self._last = before + cache.length
 
   def attend(self, row, queries, located, excludes_self):
-    """Returns what a block finds, `(batch, heads, phases, size, d)`.
+    """Returns the outputs of a block, `(batch, heads, phases, size, d)`.
 
     Args:
-      row: The first row, known only when it runs.
+      row: Number of the first row.
       queries: `(batch, heads, phases, size, d)`.
-      located: The same, or `None`.
+      located: Like `queries`, or `None`.
       excludes_self: As for `attention.attend`.
     """
     n_seen = self.alignment.n_seen(row + jnp.arange(self.size))[:, None]
 
-    def of_keys(i, carry):
+    def add_keys(i, carry):
       largest, total, y = carry
       start = i * self.n_keys
       logits = self._logits(row, start, queries, located)
@@ -144,7 +144,7 @@ class _Operands:
     carry = jnp.full_like(y[..., :1], MASKED), y[..., :1], y
     n_needed = -(-(n_seen[-1, 0]) // self.n_keys)
     n_blocks = jnp.minimum(n_needed, self.keys.shape[3] // self.n_keys)
-    _, total, y = jax.lax.fori_loop(0, n_blocks, of_keys, carry)
+    _, total, y = jax.lax.fori_loop(0, n_blocks, add_keys, carry)
     return y / total
 
   def _block(self, x, start):

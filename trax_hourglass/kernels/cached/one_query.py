@@ -1,7 +1,7 @@
-"""Attention of one query to a cache, to which a group of keys is appended.
+"""Attention of one query to a cache.
 
-The cache is read without a copy, as far as it is filled, and updated in place.
-Names and shapes are those of `attention`.
+Segments are read without a copy, as far as they are filled, and updated in
+place. Names and shapes are those of `attention`.
 """
 
 import jax
@@ -13,7 +13,7 @@ from trax_hourglass.kernels.row_blocks import MASKED, product
 
 
 def append(cache, call):
-  """Appends one group of keys, and the distance of one query."""
+  """Returns the cache with one group of keys and the distance of one query."""
   if call.queries.shape[2] and call.distances is not None:
     rows = call.distances[None].astype(call.keys.dtype)
     start = cache.length - 1 - cache.n_queries
@@ -33,10 +33,8 @@ def attend(cache, call, alignment, excludes_self):
   """Returns attention outputs for one query, `(batch, heads, 1, d_head)`."""
   n_seen = alignment.n_seen(alignment.group(cache.n_queries))
 
-  def among(n_segments):
-    """Returns a function that attends to the first segments."""
-
-    def attend_to_them(call, cache):
+  def attend_to_first(n_segments):
+    def run(call, cache):
       cache = cache._replace(
         keys=cache.keys[:n_segments],
         values=cache.values[:n_segments],
@@ -44,11 +42,11 @@ def attend(cache, call, alignment, excludes_self):
       )
       return _attend_to_all(cache, call, alignment, n_seen, excludes_self)
 
-    return attend_to_them
+    return run
 
   first_rows = segments.starts(cache.keys)[1:]
   n_more = sum((n_seen > row).astype(jnp.int32) for row in first_rows)
-  branches = [among(n + 1) for n in range(len(cache.keys))]
+  branches = [attend_to_first(n + 1) for n in range(len(cache.keys))]
   if len(branches) == 1:
     return branches[0](call, cache)
   return jax.lax.switch(n_more, branches, call, cache)
@@ -61,9 +59,9 @@ def _attend_to_all(cache, call, alignment, n_seen, excludes_self):
     axis=-1,
   )
   if call.distances is not None:
-    logits += _by_kept_distance(cache, call, n_seen)
+    logits += _distance_logits(cache, call, n_seen)
   if call.kernel is not None:
-    logits += distances.logits_of_one(
+    logits += distances.one_query_logits(
       call.located, call.kernel, cache.n_queries, cache.length, alignment
     )
   key = jnp.arange(cache.length)
@@ -78,8 +76,8 @@ def _attend_to_all(cache, call, alignment, n_seen, excludes_self):
   return y[:, :, None]
 
 
-def _by_kept_distance(cache, call, n_seen):
-  """Returns logits by distance, `(batch, heads, keys)`."""
+def _distance_logits(cache, call, n_seen):
+  """Returns logits from cached distances, `(batch, heads, keys)`."""
   located = call.located[:, :, 0].swapaxes(0, 1)
   logits = jnp.concatenate(
     [

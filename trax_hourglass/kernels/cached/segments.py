@@ -1,24 +1,24 @@
-"""Arrays of fixed shape that fill up, and are read as far as they are filled.
+"""Growing arrays of vectors as segments of fixed shape.
 
-An array of vectors lies as `(..., d, length)`, which is the order in which a
-CPU multiplies it fastest by a single vector, in segments: some positions, then
-as many as all before, again and again. On a CPU a product with a part of an
-array would copy that part first, at half the speed; with whole segments none is
-copied, and at most half of the positions that are read are empty.
+Vectors lie as `(..., d, length)`, the order in which a CPU multiplies them
+fastest by a single vector. Each segment has as many positions as all before it,
+and only segments that hold something are read: so at most half of the positions
+read are empty. A product with part of an array would copy that part first, at
+half the speed.
 """
 
 import jax
 from jax import numpy as jnp
 
-FIRST = 1024  # Positions of the first segment, at least.
+FIRST = 1024  # Fewest positions of the first segment.
 
 
 def sizes(length, multiple=1):
   """Returns the sizes of segments that hold `length` positions.
 
   Args:
-    length: A multiple of `multiple`, positive.
-    multiple: What divides every size.
+    length: A positive multiple of `multiple`.
+    multiple: A divisor of every size.
   """
   found, first = [], -(-FIRST // multiple) * multiple
   while sum(found) < length:
@@ -34,33 +34,31 @@ def starts(segments):
   return found
 
 
-def write(segments, vectors, start, phase=0):
-  """Returns segments with vectors, all of them within one segment.
+def write(segments, vectors, start):
+  """Writes vectors, which must all fall into one segment.
 
   Args:
-    segments: Tuple of `(phases, heads, d, size)`.
-    vectors: `(1 or phases, heads, n, d)`.
-    start: Where the first vector goes, known only when it runs.
-    phase: Where the first of the leading axis goes.
+    segments: Tuple of `(batch, heads, d, size)`.
+    vectors: `(batch, heads, n, d)`.
+    start: Position of the first vector.
   """
   columns = vectors.swapaxes(-1, -2)
   return tuple(
-    _write_if_within(segment, columns, start - first, phase)
+    _write_if_inside(segment, columns, start - first)
     for segment, first in zip(segments, starts(segments), strict=True)
   )
 
 
-def _write_if_within(segment, columns, start, phase):
-  """Returns a segment with columns, if they start in it."""
+def _write_if_inside(segment, columns, start):
   # All of one type, even if JAX uses 64-bit types.
-  place = [jnp.asarray(i, jnp.int32) for i in (phase, 0, 0, start)]
+  place = [jnp.asarray(i, jnp.int32) for i in (0, 0, 0, start)]
 
   def update(_, segment):
     return jax.lax.dynamic_update_slice(segment, columns, place)
 
-  # Neither a condition, for which XLA would copy the whole segment, nor bare,
-  # where it may fuse the update with each product that reads the segment, and
-  # copy it for each. What a loop carries is changed in place.
+  # XLA would copy the whole segment for a condition, and may fuse a bare update
+  # with each product that reads the segment, which copies it for each. A loop's
+  # carry is updated in place.
   inside = (start >= 0) & (start < segment.shape[-1])
   return jax.lax.fori_loop(0, inside.astype(jnp.int32), update, segment)
 

@@ -1,7 +1,7 @@
-"""Attention layers of mode `'predict'`, which replace those of training.
+"""Attention layers of mode `'predict'`, the counterparts of those of training.
 
-They map the queries, keys and values of one call; those of earlier calls are in
-their state.
+They map the queries, keys and values of one call, and keep the keys and values
+of earlier calls as state.
 """
 
 import jax
@@ -21,7 +21,7 @@ class CachedAttention(base.Layer):
   The state is a `cached_attention.Cache`.
 
   Args:
-    length: How many keys there is room for.
+    length: Number of keys that the cache has room for.
     excludes_self: Whether a query sees its own key only if there is no other.
   """
 
@@ -63,21 +63,10 @@ def CachedRelativeAttention(
   """Returns `RelativeCrossAttention` in mode `'predict'`.
 
   Maps (queries, memory), each of any length in any call, to activations.
-
-  Args:
-    d_model: As for `RelativeCrossAttention`, like what follows.
-    n_heads: Number of attention heads.
-    context_bias_layer: Layer that pushes the bias `u`.
-    location_bias_layer: Layer that pushes the bias `v`.
-    alignment: `Alignment` of queries and memory.
-    max_inference_length: How many tokens of the whole model there is room for.
+  `alignment` is that of queries and memory; all other arguments are those of
+  `RelativeCrossAttention`.
   """
-  length = cached_attention.cache_length(
-    max_inference_length,
-    alignment.total_pooling,
-    alignment.query_step,
-    alignment.key_step,
-  )
+  length = alignment.cache_length(max_inference_length)
   return tl.Serial(  # queries, memory
     tl.Select([0, 1, 1]),  # queries, memory, memory
     Projections(d_model),  # kernel, bias, queries, keys, values
@@ -93,9 +82,9 @@ class Projections(base.Layer):
   """Maps (queries, memory, memory) to (kernel, bias, queries, keys, values).
 
   Owns the projections of distances, queries, keys and values, in the order of
-  the flat weights. Only the attention layer knows which distances to project,
-  so it is given that projection's kernel, `(d_model, d_model)`, and bias,
-  `(d_model,)`.
+  the flat weights. The first is not applied but handed on, as its kernel,
+  `(d_model, d_model)`, and bias, `(d_model,)`: which distances a call needs
+  follows from the cache.
   """
 
   def __init__(self, d_model):
@@ -128,14 +117,14 @@ class Projections(base.Layer):
 class AttendToCache(base.Layer):
   """Maps (v, u, kernel, bias, queries, keys, values) to activations.
 
-  Within a level distances are kept beside keys and values, those of new queries
-  projected once; across two levels none are kept, and the kernel is used as
-  `kernels.cached.distances` says. The state is a `cached_attention.Cache`.
+  Within a level, distances are projected once and cached like keys; across two
+  levels see `kernels.cached.distances`. The state is a
+  `cached_attention.Cache`.
 
   Args:
     n_heads: Number of attention heads.
     alignment: `Alignment` of queries and keys.
-    length: How many keys there is room for.
+    length: Number of keys that the cache has room for.
   """
 
   def __init__(self, n_heads, alignment, length):
@@ -185,9 +174,9 @@ class AttendToCache(base.Layer):
 
 
 class OneByOne(base.Layer):
-  """Maps `(batch, length, d)` to that shape: a vector at a time, by `layer`.
+  """Maps `(batch, length, d)` to that shape, by `layer` one vector at a time.
 
-  Weights and state are those of the layer, which shares none with others.
+  Weights and state are those of the layer, which must share none with others.
   """
 
   def __init__(self, layer):

@@ -8,7 +8,7 @@ from trax import layers as tl
 from trax.layers.research import efficient_attention
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.kernels.cached.attention import cache_length
+from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.attention.rotary import Rotate, RotateNext
 from trax_hourglass.layers.basic import Dense, stored
@@ -77,8 +77,10 @@ def LSHAttention(
   _check_buckets(n_buckets)
   if mode == 'predict':
     rotate_layer = RotateNext
-    length = cache_length(max_inference_length, total_pooling)
-    attention = CachedSelfAttention(length)
+    alignment = Alignment(total_pooling=total_pooling)
+    attention = CachedSelfAttention(
+      alignment.cache_length(max_inference_length)
+    )
   else:
     rotate_layer = Rotate
     attention = HashedSelfAttention(

@@ -6,7 +6,7 @@ from trax.layers import base
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import blockwise
-from trax_hourglass.kernels.cached.attention import cache_length
+from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
@@ -48,9 +48,8 @@ def RotaryAttention(
   check_dropout(dropout)
   if mode == 'predict':
     rotate_layer = RotateNext
-    attention = CachedAttention(
-      cache_length(max_inference_length, total_pooling)
-    )
+    alignment = Alignment(total_pooling=total_pooling)
+    attention = CachedAttention(alignment.cache_length(max_inference_length))
   else:
     rotate_layer = Rotate
     attention = DotProductAttention(causal_attention, dropout, mode)

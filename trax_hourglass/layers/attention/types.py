@@ -26,7 +26,7 @@ from trax.layers import attention, base, convolution
 from trax.layers.research import efficient_attention, rel_attention, sparsity
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.kernels.cached.attention import cache_length
+from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.layers.attention.cached import OneByOne
 from trax_hourglass.layers.basic import Stored
 from trax_hourglass.layers.checks import (
@@ -143,7 +143,8 @@ def _efficient(attention_type, d_model, call):
 
 
 def _cache_length(call):
-  return cache_length(call['max_inference_length'], call['total_pooling'])
+  alignment = Alignment(total_pooling=call['total_pooling'])
+  return alignment.cache_length(call['max_inference_length'])
 
 
 def _has(layer, layer_class):
