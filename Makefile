@@ -13,7 +13,8 @@ OUTPUT_DIR ?= runs/quickstart
 MINUTES ?= 9
 begun := $(shell date +%s)
 
-.PHONY: help setup quickstart gpu test test-slow notebooks lint wheel clean
+.PHONY: help setup quickstart gpu test test-slow notebooks lint docs docs-serve
+.PHONY: wheel clean
 
 help:
 	@echo 'make setup       install into $(venv), with the tools for tests'
@@ -23,6 +24,7 @@ help:
 	@echo 'make test-slow   the tests that make test leaves out'
 	@echo 'make notebooks   run those in colabs/, at small sizes'
 	@echo 'make lint        ruff alone'
+	@echo 'make docs        build the site into build/site; docs-serve shows it'
 	@echo 'make wheel       build dist/trax_hourglass-*.whl'
 	@echo 'make clean       remove environments and everything built'
 
@@ -55,6 +57,12 @@ lint: $(venv)/.test
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 
+docs: $(venv)/.docs
+	$(bin)/mkdocs build
+
+docs-serve: $(venv)/.docs
+	$(bin)/mkdocs serve
+
 wheel: $(venv)/.test
 	$(bin)/python -m pip wheel --no-deps --wheel-dir dist .
 
@@ -84,6 +92,9 @@ $(venv)/.package: setup.py constraints/*.txt
 
 $(venv)/.test: $(venv)/.package
 	$(call install,[test])
+
+$(venv)/.docs: $(venv)/.package
+	$(call install,[docs])
 
 $(venv)/.cuda: $(venv)/.package
 	$(call install,[cuda])

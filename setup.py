@@ -46,6 +46,15 @@ setup(
   extras_require={
     'cuda': ['jax[cuda]'],
     'tpu': ['jax[tpu]'],
+    'docs': [
+      # Formulas without a script; see docs/hooks.py.
+      'latex2mathml',
+      # The second version drops plugins.
+      'mkdocs<2',
+      'mkdocs-material',
+      'mkdocstrings[python]',
+      'ruff', # Wraps signatures.
+    ],
     # To measure beside it: trax_hourglass.benchmark.
     'torch': ['hourglass-transformer-pytorch>=0.0.6', 'torch>=2.3'],
     'test': [

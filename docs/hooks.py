@@ -1,0 +1,55 @@
+"""What building the site adds to its pages: formulas, experiments, a check."""
+
+import ast
+import pathlib
+import re
+
+from latex2mathml.converter import convert
+from mkdocs.exceptions import PluginError
+
+ROOT = pathlib.Path(__file__).parent.parent
+_CODE = re.compile(r'(^```.*?^```|`[^`\n]*`)', re.DOTALL | re.MULTILINE)
+_FORMULA = re.compile(r'\$\$(.+?)\$\$|\$([^$\n]+?)\$', re.DOTALL)
+
+
+def on_page_markdown(markdown, page, **_):
+  """Returns a page with its formulas as MathML, which needs no script."""
+  if page.file.src_uri == 'experiments.md':
+    markdown += _headers()
+  parts = _CODE.split(markdown)  # Every second part is code.
+  parts[::2] = [_FORMULA.sub(_mathml, part) for part in parts[::2]]
+  return ''.join(parts)
+
+
+def _mathml(match):
+  display, inline = match.groups()
+  if display:
+    return convert(display.strip(), display='block')
+  return convert(inline)
+
+
+def _headers():
+  """Returns a section with the header of each gin file of an experiment."""
+  lines = ['\n## Headers of the gin files\n']
+  for path in sorted((ROOT / 'gin').rglob('*.gin')):
+    header = re.match(r'(?:#.*\n)+', path.read_text())
+    if header:
+      text = re.sub(r'^# ?', '', header[0], flags=re.MULTILINE)
+      name = path.relative_to(ROOT / 'gin')
+      lines += [f'### {name}\n', f'```text\n{text}```\n']
+  return '\n'.join(lines)
+
+
+def on_post_build(config, **_):
+  """Raises an error if a public name stands on no page."""
+  init = ast.parse((ROOT / 'trax_hourglass' / '__init__.py').read_text())
+  public = next(
+    ast.literal_eval(node.value)
+    for node in init.body
+    if isinstance(node, ast.Assign) and node.targets[0].id == '__all__'
+  )
+  pages = pathlib.Path(config.docs_dir).rglob('*.md')
+  text = ''.join(path.read_text() for path in pages)
+  missing = [n for n in public if f'::: trax_hourglass.{n}\n' not in text]
+  if missing:
+    raise PluginError(f'docs/api.md lacks: {", ".join(missing)}')
