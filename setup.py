@@ -53,7 +53,7 @@ setup(
       'mkdocs<2',
       'mkdocs-material',
       'mkdocstrings[python]',
-      'ruff', # Wraps signatures.
+      'ruff',  # Wraps signatures.
     ],
     # To measure beside it: trax_hourglass.benchmark.
     'torch': ['hourglass-transformer-pytorch>=0.0.6', 'torch>=2.3'],
