@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tests.paper_settings import TABLE_1
+from tests.gin_tables import TABLE_1
 from trax_hourglass.configuration import registration
 from trax_hourglass.lab.benchmarks import table1
 
