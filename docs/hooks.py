@@ -15,7 +15,8 @@ _FORMULA = re.compile(r'\$\$(.+?)\$\$|\$([^$\n]+?)\$', re.DOTALL)
 def on_page_markdown(markdown, page, **_):
   """Returns a page with its formulas as MathML, which needs no script."""
   if page.file.src_uri == 'experiments.md':
-    markdown += _headers()
+    introduction, marker, _ = markdown.partition('## Headers of the gin files')
+    markdown = introduction + marker + '\n\n' + _headers()
   parts = _CODE.split(markdown)  # Every second part is code.
   parts[::2] = [_FORMULA.sub(_mathml, part) for part in parts[::2]]
   return ''.join(parts)
@@ -29,8 +30,8 @@ def _mathml(match):
 
 
 def _headers():
-  """Returns a section with the header of each gin file of an experiment."""
-  lines = ['\n## Headers of the gin files\n']
+  """Returns the header of each gin file of an experiment."""
+  lines = []
   for path in sorted((ROOT / 'gin').rglob('*.gin')):
     header = re.match(r'(?:#.*\n)+', path.read_text())
     if header:
