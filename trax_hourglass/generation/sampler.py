@@ -1,7 +1,6 @@
 """Samples from a model in mode 'predict', in one compiled loop."""
 
-from collections.abc import Iterator
-import functools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,26 +12,28 @@ from trax.layers import base
 
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.generation import sampling
+from trax_hourglass.generation import prompts as prompts_lib
+from trax_hourglass.generation import sampling, stops
+from trax_hourglass.generation.prompts import UNKNOWN, Prompts
+from trax_hourglass.kernels.cached import starts as starts_lib
 from trax_hourglass.layers.checks import check_tokens
-from trax_hourglass.layers.metrics import nats_to_bits
-from trax_hourglass.models.cached import Limit
+from trax_hourglass.layers.metrics import nats_to_bits, token_log_probs
+from trax_hourglass.models.cached import Limit, layers_of
 
-UNKNOWN = -1  # Marks a token that is to be drawn.
-START = 0  # The token that precedes every sequence, as in Trax.
-# Longer prompts are worth a compiled program of their own.
+# Prompts of that many tokens are worth a compiled program of their own.
 ONE_PASS = 64
-
-Prompt = np.ndarray | bytes | None
+_STOP_CHUNK = 16  # Tokens between two looks for the strings that end a row.
 
 
 class Sample(NamedTuple):
   """Generated tokens, without the prompt.
 
   Attributes:
-    tokens: int32, `(batch, length)`.
+    tokens: int32, `(batch, length)`; `UNKNOWN`, -1, behind a row that a stop
+      string has ended.
     log_probs: float32, `(batch, length)`: natural logarithm of each token's
-      probability under the model, before temperature, top-k and top-p.
+      probability under the model, before temperature, top-k and top-p; 0 behind
+      a row's end.
   """
 
   tokens: np.ndarray
@@ -41,11 +42,17 @@ class Sample(NamedTuple):
   @property
   def bits(self) -> np.ndarray:
     """Bits per token of each sequence, `(batch,)`."""
-    return nats_to_bits(-self.log_probs.mean(axis=1, dtype=np.float64))
+    nats = -self.log_probs.sum(axis=1, dtype=np.float64)
+    return nats_to_bits(nats / self.lengths)
+
+  @property
+  def lengths(self) -> np.ndarray:
+    """Tokens of each sequence, `(batch,)`."""
+    return (self.tokens != UNKNOWN).sum(axis=1)
 
   def texts(self) -> list[bytes]:
     """Returns each sequence as bytes; tokens must be below 256."""
-    return [row.astype(np.uint8).tobytes() for row in self.tokens]
+    return [row[row >= 0].astype(np.uint8).tobytes() for row in self.tokens]
 
 
 class Sampler:
@@ -73,19 +80,24 @@ class Sampler:
   @property
   def limit(self) -> int | None:
     """Most tokens of prompt and sample together; `None` if not known."""
-    limits = _layers(self._model, Limit)
+    limits = layers_of(self._model, Limit)
     return min((limit.n for limit in limits), default=None)
+
+  @property
+  def _group(self) -> int | None:
+    """Tokens by which rows may start apart; `None` if they may not."""
+    return None
 
   @property
   def vocab_size(self) -> int | None:
     """Tokens in the model's first embedding; `None` if it has none."""
-    for embedding in _layers(self._model, tl.Embedding):
+    for embedding in layers_of(self._model, tl.Embedding):
       return len(embedding.weights)
     return None
 
   def sample(
     self,
-    prompt: Prompt = None,
+    prompt: Prompts = None,
     length: int = 100,
     *,
     n_samples: int = 1,
@@ -93,15 +105,18 @@ class Sampler:
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
+    stop: bytes | Sequence[bytes] = (),
+    first_row: int = 0,
   ) -> Sample:
-    """Returns continuations of a prompt.
+    """Returns continuations of a prompt, or of several of any lengths.
 
     A row depends only on the seed, its number and its prompt.
 
     Args:
       prompt: Bytes, or tokens, `(prompt length,)` or `(n_prompts, prompt
-        length)`. By default none.
-      length: Number of tokens to generate.
+        length)`, or a list of bytes and of tokens, `(prompt length,)`. By
+        default none.
+      length: Number of tokens to generate, at most.
       n_samples: Samples of each prompt, in consecutive rows: there are
         n_prompts * n_samples rows.
       temperature: Divisor of the logits; 0 takes the likeliest token.
@@ -109,26 +124,33 @@ class Sampler:
       top_p: Draw from the fewest of the likeliest tokens that reach this
         probability, in (0, 1]; by default from all.
       seed: Seed of the draws, at least 0 and below 2**63.
+      stop: Bytes, or several: a row ends behind the first of them that it
+        generates. Generation ends when all rows have.
+      first_row: Number of the first row.
 
     Raises:
       UserError: If an argument is out of range, or prompt and sample exceed
         `limit`.
     """
-    [whole] = self.stream(
+    parts = self.stream(
       prompt,
       length,
-      chunk=length,
+      chunk=_STOP_CHUNK if stop else length,
       n_samples=n_samples,
       temperature=temperature,
       top_k=top_k,
       top_p=top_p,
       seed=seed,
+      stop=stop,
+      first_row=first_row,
     )
-    return whole
+    return Sample(
+      *(np.concatenate(x, axis=1) for x in zip(*parts, strict=True))
+    )
 
   def stream(
     self,
-    prompt: Prompt = None,
+    prompt: Prompts = None,
     length: int = 100,
     *,
     chunk: int = 8,
@@ -137,6 +159,8 @@ class Sampler:
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
+    stop: bytes | Sequence[bytes] = (),
+    first_row: int = 0,
   ) -> Iterator[Sample]:
     """Yields what `sample` returns, in chunks of `chunk` tokens.
 
@@ -144,74 +168,81 @@ class Sampler:
     """
     check_positive(length=length, chunk=chunk, n_samples=n_samples)
     streams.check_seed(seed)
+    if first_row:
+      check_positive(first_row=first_row)
     sampling.check_draw(temperature, top_k, top_p)
-    context = self._context(prompt, length, n_samples)
+    stop = stops.stop_strings(stop)
+    prompts = self._prompts(prompt, length, n_samples)
     options = {
       'temperature': float(temperature),
       'top_k': None if top_k is None else min(top_k, np.iinfo(np.int32).max),
       'top_p': None if top_p is None else float(top_p),
     }
-    return self._chunks(context, length, chunk, sampling.key(seed), options)
-
-  def _context(self, prompt, length, n_samples):
-    """Returns the start token and prompt, `(batch, 1 + prompt length)`."""
-    if isinstance(prompt, bytes):
-      prompt = np.frombuffer(prompt, np.uint8)
-    prompt = np.zeros((0,), np.int32) if prompt is None else np.asarray(prompt)
-    if prompt.ndim not in (1, 2) or not (
-      np.issubdtype(prompt.dtype, np.integer) or not prompt.size
-    ):
-      raise UserError(
-        f'prompt: got {prompt.dtype} {prompt.shape}, expected bytes or whole '
-        'numbers, (length,) or (batch, length)'
-      )
-    prompt = np.atleast_2d(prompt)
-    if self.vocab_size is not None:
-      check_tokens(prompt, self.vocab_size, 'prompt')
-    self._check_room(prompt.shape[1], length)
-    context = np.pad(
-      prompt.astype(np.int32), ((0, 0), (1, 0)), constant_values=START
+    numbers = first_row + np.arange(len(prompts), dtype=np.int32)
+    parts = self._chunks(
+      prompts, length, chunk, key=sampling.key(seed), numbers=numbers, **options
     )
-    return np.repeat(context, n_samples, axis=0)
+    return map(
+      Sample._make, stops.until_stopped(parts, stop) if stop else parts
+    )
 
-  def _check_room(self, prompt_length, length):
+  def _prompts(self, prompt, length, n_samples):
+    """Returns the tokens of each row's prompt."""
+    prompts = prompts_lib.rows(prompt)
+    for i, row in enumerate(prompts):
+      name = 'prompt' if len(prompts) == 1 else f'prompt {i}'
+      if self.vocab_size is not None:
+        check_tokens(row, self.vocab_size, name)
+      self._check_room(len(row), length, name)
+    return [row for row in prompts for _ in range(n_samples)]
+
+  def _check_room(self, prompt_length, length, name):
     limit = self.limit
     if limit is None:
       return
     if prompt_length >= limit:
       raise UserError(
-        f'prompt: got {prompt_length} tokens, expected fewer than '
+        f'{name}: got {prompt_length} tokens, expected fewer than '
         f'max_inference_length, {limit}; raise that or shorten the prompt'
       )
     if prompt_length + length > limit:
       raise UserError(
-        f'length: got {length} tokens after a prompt of {prompt_length}, '
+        f'length: got {length} tokens after a {name} of {prompt_length}, '
         f'expected at most {limit - prompt_length}; raise '
         f'max_inference_length, {limit}, or generate less'
       )
 
-  def _chunks(self, context, length, chunk, key, options):
-    batch, n_context = context.shape
-    weights = self._model.weights
-    state = self._empty(batch)
-    room = self.limit or max(length, ONE_PASS)
-    unknown = np.full((batch, room), UNKNOWN, np.int32)
-    generate = functools.partial(
-      self._generate, weights, options=options, key=key
+  def _chunks(self, prompts, length, chunk, **options):
+    """Yields tokens and log-probabilities of all rows, `(batch, chunk)`."""
+    limit = self.limit
+    rows = prompts_lib.side_by_side(
+      prompts, ONE_PASS, self._group, limit and limit - length
     )
-    if n_context > ONE_PASS:
-      _, state = self._read(weights, state, context[:, :-1])
-    elif n_context > 1:
-      known = unknown.copy()
-      known[:, : n_context - 1] = context[:, 1:]
-      state, *_ = generate(state, context[:, 0], known, 0, n_context - 1)
-    token = context[:, -1]
+    tokens, n_read, starts, lead = rows
+    n_lead = int(lead.max())
+    unknown = np.full(
+      (len(tokens), limit or max(n_lead + length, ONE_PASS)), UNKNOWN, np.int32
+    )
+    known = unknown.copy()
+    known[:, :n_lead] = tokens[:, n_read + 1 :]
+    weights, state = self._model.weights, self._empty(len(tokens))
+    if n_read:
+      _, state = self._read(weights, state, tokens[:, :n_read], starts)
+    token, index = tokens[:, n_read], -lead
+    # Rows whose prompts ended early are ahead of the others.
+    ahead = [np.zeros((len(tokens), 0), x) for x in (np.int32, np.float32)]
     for first in range(0, length, chunk):
       n = min(chunk, length - first)
-      state, *generated = generate(state, token, unknown, first, n)
-      part = Sample(*(np.asarray(x)[:, :n] for x in generated))
-      token = part.tokens[:, -1]
-      yield part
+      n_steps = n if first else n_lead + n
+      state, *new = self._generate(
+        weights, state, token, known, index, n_steps, starts, options
+      )
+      new = [np.asarray(x)[:, :n_steps] for x in new]
+      token, index, known = new[0][:, -1], index + n_steps, unknown
+      ahead = [np.concatenate(x, axis=1) for x in zip(ahead, new, strict=True)]
+      columns = lead[:, None] + np.arange(n)
+      yield tuple(np.take_along_axis(x, columns, axis=1) for x in ahead)
+      ahead = [x[:, n:] for x in ahead]
 
   def _empty_state(self, batch):
     """Returns the state before the first token."""
@@ -222,14 +253,15 @@ class Sampler:
     finally:
       model.weights, model.state, model.rng = weights, state, rng
 
-  def _call(self, weights, state, tokens):
+  def _call(self, weights, state, tokens, starts):
     """Returns logits, and the state after the tokens."""
-    logits, new = self._model.pure_fn(tokens, weights, state, self._rng)
+    with starts_lib.rows_start_at(starts):
+      logits, new = self._model.pure_fn(tokens, weights, state, self._rng)
     # Some layers of Trax rename their state when they first run.
     structure = jax.tree.structure(state)
     return logits, jax.tree.unflatten(structure, jax.tree.leaves(new))
 
-  def _loop(self, weights, state, token, tokens, first, n, options, key):
+  def _loop(self, weights, state, token, tokens, index, n, starts, options):
     """Returns the state, tokens and log-probabilities, `(batch, room)`.
 
     Args:
@@ -237,39 +269,32 @@ class Sampler:
       state: The model's state.
       token: The previous token of each row, `(batch,)`.
       tokens: `(batch, room)`; those that are `UNKNOWN` are drawn.
-      first: Index in the sample of the first of `tokens`.
+      index: Index in each row's sample of the first of `tokens`, `(batch,)`.
       n: Number of tokens to process, at most `room`; traced.
-      options: Keyword arguments of `sampling.draw`.
-      key: Random key of the sample.
+      starts: Where each row starts, `(batch,)`, or `None`.
+      options: Keyword arguments of `sampling.draw`, without `keys`; and `key`,
+        the random key of the sample, and `numbers` of its rows, `(batch,)`.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(token)))
-    keys_at = jax.vmap(jax.random.fold_in, (0, None))
+    options = dict(options)
+    key, numbers = options.pop('key'), options.pop('numbers')
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
 
     def step(i, carry):
       state, token, tokens, log_probs = carry
-      logits, state = self._call(weights, state, token[:, None])
+      logits, state = self._call(weights, state, token[:, None], starts)
       logits = logits[:, 0].astype(jnp.float32)
-      drawn = sampling.draw(logits, keys_at(keys, first + i), **options)
+      keys_at_i = jax.vmap(jax.random.fold_in)(keys, index + i)
+      drawn = sampling.draw(logits, keys_at_i, **options)
       token = jnp.where(tokens[:, i] == UNKNOWN, drawn, tokens[:, i])
-      log_prob = jnp.take_along_axis(
-        jax.nn.log_softmax(logits), token[:, None], axis=1
-      )
+      log_prob = token_log_probs(logits, token)
       return (
         state,
         token,
         tokens.at[:, i].set(token),
-        log_probs.at[:, i].set(log_prob[:, 0]),
+        log_probs.at[:, i].set(log_prob),
       )
 
     log_probs = jnp.zeros(tokens.shape, jnp.float32)
     carry = state, token, tokens, log_probs
     state, _, *generated = jax.lax.fori_loop(0, n, step, carry)
     return state, *generated
-
-
-def _layers(layer, kind):
-  """Yields the layers of a class within a layer, itself included, in order."""
-  if isinstance(layer, kind):
-    yield layer
-  for sublayer in layer.sublayers:
-    yield from _layers(sublayer, kind)

@@ -1,0 +1,43 @@
+"""Rows of a batch that start at different positions.
+
+Prompts of different lengths are decoded side by side: a shorter one starts
+later, so that all end at the same position. Every layer that keeps a cache then
+leaves out, in each row, what lies before its start; what a model computes there
+is of no account. Starts are multiples of the total shorten factor: all rows
+complete their groups at the same time.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import contextvars
+
+_STARTS = contextvars.ContextVar('starts', default=None)
+
+
+@contextlib.contextmanager
+def rows_start_at(tokens) -> Iterator[None]:
+  """Lets the rows of a model that is traced within the body start there.
+
+  Args:
+    tokens: Position of the first token of each row, int32 `(batch,)`, a
+      multiple of the model's total shorten factor; `None` if all start at 0.
+  """
+  token = _STARTS.set(tokens)
+  try:
+    yield
+  finally:
+    _STARTS.reset(token)
+
+
+def starts(tokens_per_vector, repeats=1):
+  """Returns the first vector of each row, or `None` if all start at 0.
+
+  Args:
+    tokens_per_vector: Total shorten factor of the vectors.
+    repeats: Vectors of a row that follow one another on the first axis, its
+      heads, say: there are `(batch * repeats,)` starts.
+  """
+  tokens = _STARTS.get()
+  if tokens is None:
+    return None
+  return (tokens // tokens_per_vector).repeat(repeats)
