@@ -1,7 +1,6 @@
 """The README and the pages in docs/ show what works."""
 
 import contextlib
-import importlib.util
 import io
 import pathlib
 import re
@@ -9,6 +8,7 @@ import re
 import gin
 import pytest
 
+import trax_hourglass
 from trax_hourglass.configuration import command_line, reading, registration
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -30,7 +30,7 @@ def found(pattern, flags=0):
 
 BINDINGS = list(found(r"--config='([^']+)'"))
 EXAMPLES = list(found(r'```python\n(.*?)```', re.DOTALL))
-MODULES = list(found(r'\| `(trax_hourglass[\w.]*)`'))
+FILES = list(found(r'`([\w/]+\.py)`'))
 LINKS = [
   (page, link)
   for page, text in PAGES.items()
@@ -59,9 +59,23 @@ def test_bindings_are_of_parameters_that_exist(page, binding):
   gin.clear_config()
 
 
-@pytest.mark.parametrize(('page', 'module'), MODULES)
-def test_modules_exist(page, module):
-  assert importlib.util.find_spec(module)
+def test_source_files_exist():
+  sources = [
+    str(path.relative_to(ROOT))
+    for folder in ('trax_hourglass', 'tests', 'docs')
+    for path in (ROOT / folder).rglob('*.py')
+  ]
+  for page, name in FILES:
+    assert any(f'/{source}'.endswith(f'/{name}') for source in sources), (
+      page,
+      name,
+    )
+
+
+def test_public_names_are_in_the_reference():
+  text = PAGES['docs/api.md']
+  for name in trax_hourglass.__all__:
+    assert f'::: trax_hourglass.{name}\n' in text, name
 
 
 def test_no_placeholder_is_left():
@@ -72,7 +86,7 @@ def test_no_placeholder_is_left():
 def test_finds_what_it_tests():
   assert len(BINDINGS) >= 8
   assert len(EXAMPLES) >= 4
-  assert len(MODULES) >= 8
+  assert len(FILES) >= 20
   assert len(LINKS) >= 20
 
 
