@@ -1,14 +1,30 @@
 """Packages trax_hourglass with its gin files and samples."""
 
 from pathlib import Path
+import re
 
 from setuptools import find_packages, setup
 
+HERE = Path(__file__).parent
+
+
+def version():
+  text = (HERE / 'trax_hourglass' / '__init__.py').read_text('utf-8')
+  return re.search("^__version__ = '(.*)'$", text, re.MULTILINE)[1]
+
+
+def description():
+  """Returns the README without pictures and links into the repository."""
+  text = (HERE / 'README.md').read_text('utf-8')
+  text = re.sub(r'!\[[^\]]*\]\([^)]*\)\n*', '', text)
+  return re.sub(r'\[([^\]]*)\]\((?!https?:)[^)]*\)', r'\1', text)
+
+
 setup(
   name='trax-hourglass',
-  version='0.1.0',
+  version=version(),
   description='Hourglass: hierarchical Transformer language models in Trax',
-  long_description=Path(__file__).with_name('README.md').read_text('utf-8'),
+  long_description=description(),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   license_files=['LICENSE'],

@@ -1,4 +1,8 @@
-"""What building the site adds to its pages: formulas, experiments, a check."""
+"""Builds into the site what stands elsewhere in the repository.
+
+Pages at the root, pictures in results/, headers of gin files; and formulas, as
+MathML.
+"""
 
 import ast
 import pathlib
@@ -6,20 +10,44 @@ import re
 
 from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).parent.parent
 _CODE = re.compile(r'(^```.*?^```|`[^`\n]*`)', re.DOTALL | re.MULTILINE)
+# A link from a page in docs/ to the root, as it works in the repository.
+_OUTSIDE = re.compile(
+  r'(?<=\]\()((?:\.\./)+(?:REPRODUCTION\.md|results/)[^)]*)'
+)
 _FORMULA = re.compile(r'\$\$(.+?)\$\$|\$([^$\n]+?)\$', re.DOTALL)
+_ROOT_PAGES = ('REPRODUCTION.md', 'CONTRIBUTING.md', 'CHANGELOG.md')
+
+
+def on_files(files, config, **_):
+  """Adds the pages at the root, and the pictures that pages show."""
+  for name in _ROOT_PAGES:
+    text = (ROOT / name).read_text().replace('](docs/', '](')
+    files.append(File.generated(config, name.lower(), content=text))
+  for path in sorted((ROOT / 'results').glob('*.png')):
+    name = f'results/{path.name}'
+    files.append(File.generated(config, name, abs_src_path=str(path)))
+  return files
 
 
 def on_page_markdown(markdown, page, **_):
-  """Returns a page with its formulas as MathML, which needs no script."""
+  """Returns a page with links within the site, and formulas as MathML."""
+  markdown = _OUTSIDE.sub(lambda match: _within(match[1], page), markdown)
   if page.file.src_uri == 'experiments.md':
     introduction, marker, _ = markdown.partition('## Headers of the gin files')
     markdown = introduction + marker + '\n\n' + _headers()
   parts = _CODE.split(markdown)  # Every second part is code.
   parts[::2] = [_FORMULA.sub(_mathml, part) for part in parts[::2]]
   return ''.join(parts)
+
+
+def _within(link, page):
+  depth = page.file.src_uri.count('/')
+  target = link.removeprefix('../' * (depth + 1))
+  return '../' * depth + target.replace('REPRODUCTION.md', 'reproduction.md')
 
 
 def _mathml(match):

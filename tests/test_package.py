@@ -1,12 +1,15 @@
 """The built wheel, and an installation of it."""
 
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
+
+import trax_hourglass
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +52,22 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
   with zipfile.ZipFile(wheel) as archive:
     names = {name for name in archive.namelist() if '.dist-info/' not in name}
   assert names == package | configs
+
+
+def test_metadata(wheel):
+  """The index page shows no picture or link that only a clone resolves."""
+  with zipfile.ZipFile(wheel) as archive:
+    [name] = [n for n in archive.namelist() if n.endswith('/METADATA')]
+    metadata = archive.read(name).decode()
+  assert f'\nVersion: {trax_hourglass.__version__}\n' in metadata
+  assert 'https://arxiv.org/abs/2110.13711' in metadata
+  assert not re.search(r'\]\((?!https?:)', metadata)
+
+
+def test_versions_agree():
+  version = trax_hourglass.__version__
+  assert f'\nversion: {version}\n' in (ROOT / 'CITATION.cff').read_text()
+  assert f'\n## [{version}]' in (ROOT / 'CHANGELOG.md').read_text()
 
 
 def test_gin_folder_does_not_hide_the_package_gin():

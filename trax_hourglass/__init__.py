@@ -33,7 +33,7 @@ from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.models import Hourglass, HourglassLM
 from trax_hourglass.training.checkpoints import load_checkpoint, published
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 __all__ = [
   'AttentionResampling',
