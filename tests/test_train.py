@@ -214,8 +214,8 @@ def test_interruption_says_where_a_rerun_goes_on(
       os.kill(os.getpid(), signum)
     return one_step(self, *args)
 
-  one_step = Loop._run_one_step
-  monkeypatch.setattr(Loop, '_run_one_step', interrupted_at_3)
+  one_step = Loop._update
+  monkeypatch.setattr(Loop, '_update', interrupted_at_3)
   with pytest.raises(SystemExit) as exit_info:
     train.main(arguments(text, tmp_path))
   assert exit_info.value.code == code
@@ -251,12 +251,12 @@ def test_interrupted_run_ends_as_one_that_was_not(text, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
       return one_step(self, *args)
 
-    monkeypatch.setattr(Loop, '_run_one_step', stopped)
+    monkeypatch.setattr(Loop, '_update', stopped)
     argv = arguments(text, tmp_path / name, *_EVERYTHING_RANDOM, *config)
     with pytest.raises(SystemExit) if stop_at else contextlib.nullcontext():
       train.main(argv)
 
-  one_step = Loop._run_one_step
+  one_step = Loop._update
   run('whole')
   run('parts', 5)
   run('parts', None, 'train.eval_frequency = 3')  # At 6 and 9, not at 8.
@@ -316,7 +316,7 @@ def test_bug_keeps_its_traceback(text, tmp_path, monkeypatch):
   def bug(self, *args):
     raise ValueError('a bug')
 
-  monkeypatch.setattr(Loop, '_run_one_step', bug)
+  monkeypatch.setattr(Loop, '_update', bug)
   with pytest.raises(ValueError, match='a bug'):
     train.main(arguments(text, tmp_path))
 

@@ -11,7 +11,6 @@ import contextlib
 import copy
 import dataclasses
 import datetime
-import functools
 import importlib.metadata
 import os
 import platform
@@ -25,9 +24,7 @@ import gin
 import jax
 import numpy as np
 import tensorflow as tf
-from trax import jaxboard, shapes, trainer, trainer_flags
-from trax.supervised import trainer_lib
-from trax.supervised import training as trax_training
+from trax import shapes, trainer, trainer_flags
 
 from trax_hourglass import evaluation
 from trax_hourglass.configuration import (
@@ -44,7 +41,7 @@ from trax_hourglass.configuration import (
 from trax_hourglass.data import trax_sets
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import learning_curves
+from trax_hourglass.training import building, learning_curves
 from trax_hourglass.training.checkpoints import (
   configs,
   find,
@@ -74,11 +71,13 @@ class Run:
 
   Attributes:
     loop: The loop, at its end.
+    n_steps: Steps that it trained, in this process.
     seconds: How long it trained, in this process.
     score: Of the evaluation that is configured; `None` if none is.
   """
 
   loop: Loop
+  n_steps: int
   seconds: float
   score: evaluation.Score | None
 
@@ -108,18 +107,20 @@ def run(argv: Sequence[str]) -> Run:
         stack.enter_context(locking.locked(output_dir))
       seed = _seed(output_dir)
       evaluate = bindings.evaluator()
-      loop = _build(output_dir, seed)
+      built = _build(output_dir, seed)
+      loop = built.loop
       overrides.check_calls()
       overrides.warn()
       loop.measure = dataclasses.replace(
         bindings.measure(), note=evaluation.caveat(loop.model)
       )
-      if loop.n_steps and loop.is_chief:
+      if built.n_steps and loop.is_chief:
         loop.configuration = _configuration(argv, seed)
         _save_config(output_dir, loop.step, loop.configuration)
     start_time = time.time()
-    with explain.layer_errors():
-      loop.start()
+    if built.n_steps:
+      with explain.layer_errors():
+        loop.run(built.n_steps)
     seconds = time.time() - start_time
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
@@ -127,41 +128,16 @@ def run(argv: Sequence[str]) -> Run:
         learning_curves.plot(loop.history, part, loop.measure)
   with explain.layer_errors():
     score = evaluate and evaluate(loop.eval_model)
-  return Run(loop, seconds, score)
+  return Run(loop, built.n_steps, seconds, score)
 
 
-class _Loop(Loop):
-  """A loop that waits until all is built, and leaves `config.gin` to us."""
-
-  n_steps = 0
-
-  def run(self, n_steps=1):
-    self.n_steps = n_steps
-
-  def start(self):
-    if self.n_steps:
-      super().run(self.n_steps)
-
-  def _save_gin(self, summary_writer):
-    if summary_writer is None:  # Not the first host.
-      return
-    summary_writer.text(
-      'gin_config',
-      jaxboard.markdownify_operative_config_str(operative.text()),
-    )
-
-
-def _build(output_dir, seed) -> _Loop:
+def _build(output_dir, seed) -> building.Built:
   """Returns the loop of Trax's `train`, its streams and models built."""
   _check_train_bindings()
-  # Trax seeds when it makes the loop, but draws from the streams before.
-  trax_training._init_random_number_generators(seed)
-  original = trax_training.Loop
   options = gin.get_configurable('trax_hourglass.Loop')()
-  trax_training.Loop = functools.partial(_Loop, **options)
   try:
     with trax_sets.checked():
-      return trainer_lib.train(output_dir=output_dir)
+      return building.build(output_dir, seed, **options)
   except StopIteration as error:
     raise UserError(
       'train.inputs: got a stream without a batch, expected some to train on '
@@ -170,8 +146,6 @@ def _build(output_dir, seed) -> _Loop:
   except AttributeError as error:
     bindings.check_inputs(error)
     raise
-  finally:
-    trax_training.Loop = original
 
 
 def _check_train_bindings():
@@ -307,14 +281,13 @@ def _version(package):
 
 def _summary(finished):
   """Returns the lines at the end of a run."""
-  loop, seconds = finished.loop, finished.seconds
+  loop, n_steps, seconds = finished.loop, finished.n_steps, finished.seconds
   n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
   trained = f'{n_weights:,} weights, {loop.step:,} steps'
-  if loop.n_steps:
+  if n_steps:
     duration = datetime.timedelta(seconds=round(seconds))
     trained += (
-      f', the last {loop.n_steps:,} in {duration} '
-      f'({loop.n_steps / seconds:.3g} steps/s)'
+      f', the last {n_steps:,} in {duration} ({n_steps / seconds:.3g} steps/s)'
     )
   lines = {'trained': trained}
   measure = loop.measure

@@ -21,7 +21,7 @@ from trax_hourglass import (
 from trax_hourglass.distribution import devices
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import random_masks
-from trax_hourglass.training import Loop, data_parallel
+from trax_hourglass.training import Loop, trax_internals, updates
 
 VOCAB_SIZE = 11
 BATCH_SIZE = 8
@@ -164,13 +164,13 @@ def draws():
     state = drawn, devices.gather(kept[None]), kept, mine
     return (batch[0].mean(), state), weights
 
-  update = data_parallel.update_fn(
+  update = updates.parallel_update(
     forward_and_backward, optimizer, own_signal=lambda: 15
   )
   rows = np.arange(jax.device_count(), dtype=np.float32)
   weights, key = np.zeros(1, np.float32), np.zeros(2, np.uint32)
   _, state, stats = update((weights, slots), 1, opt_params, (rows,), (), key)
-  return jax.device_get((*state, stats[data_parallel.SIGNAL], stats['loss']))
+  return jax.device_get((*state, stats[updates.SIGNAL], stats['loss']))
 
 
 def collectives():
@@ -187,9 +187,9 @@ def collectives():
     rematerialize=True,
   )
   loop = loop_of(model, device_batch_size=1, batch_size=2 * jax.device_count())
-  (trainer,) = loop._trainer_per_task
-  update = data_parallel.compiled_update(
-    trainer._forward_and_backward_fn, trainer.optimizer
+  (trainer,) = trax_internals.Internals(loop).trainers
+  update = updates.compiled_update(
+    trax_internals.forward_and_backward(trainer), trainer.optimizer
   )
   accelerated = trainer.accelerated_model_with_loss
   lowered = update.lower(

@@ -13,6 +13,7 @@ from tests.training import small_loop
 from trax_hourglass.data import images, text
 from trax_hourglass.training import evaluating
 from trax_hourglass.training.batches import Batches
+from trax_hourglass.training.checkpoints import state
 
 VOCAB_SIZE = small_loop.VOCAB_SIZE
 
@@ -37,14 +38,14 @@ def _metrics(model, batches, *layers):
   """Returns the layers' means over the batches, as a loop computes them."""
   batches = list(batches)
   task = trax_training.EvalTask(
-    Batches(iter(batches), check=lambda batch: None),
+    Batches(iter(batches)),
     layers,
     n_eval_batches=len(batches),
     sample_batch=batches[0],
   )
   evaluator = trax_training._model_with_metrics(model, task)
-  run = jax.jit(lambda batch: evaluator.pure_fn(batch, *state, None)[0])
-  state = evaluator.weights, evaluator.state
+  run = jax.jit(lambda batch: evaluator.pure_fn(batch, *arrays, None)[0])
+  arrays = evaluator.weights, evaluator.state
   return evaluating.metrics(task, model, run)
 
 
@@ -114,7 +115,7 @@ def test_loop_chooses_its_best_by_tokens(tmp_path):
   nats, _ = _of_tokens(loop.eval_model, batches)
   [(step, loss)] = loop.history.get('eval', 'metrics/loss')
   assert (step, loss) == (1, pytest.approx(nats.mean()))
-  assert loop._metrics_of_this_step()['loss'] == pytest.approx(nats.mean())
+  assert state.metrics_of_step(loop)['loss'] == pytest.approx(nats.mean())
 
 
 def _text_stream(eval_batches):

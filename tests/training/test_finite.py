@@ -67,8 +67,8 @@ def test_skips_batches(tmp_path, capsys):
   for x, y in zip(weights(loop), weights(expected), strict=True):
     np.testing.assert_array_equal(x, y)
   err = capsys.readouterr().err
-  assert 'step 2: loss nan; batch 2 skipped, the 1. of this run' in err
-  assert 'step 5: loss nan; batch 5 skipped, the 2. of this run' in err
+  assert 'step 2: loss nan; batch 2 skipped, 1 skipped so far' in err
+  assert 'step 5: loss nan; batch 5 skipped, 2 skipped so far' in err
 
 
 def test_ends_the_run_where_all_batches_are_skipped(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from trax import optimizers
 
 from tests.training.small_loop import assert_same, batches, small_loop
-from trax_hourglass.training import data_parallel, interruption
+from trax_hourglass.training import interruption, updates
 from trax_hourglass.training.checkpoints import folders
 
 
@@ -111,11 +111,17 @@ def test_the_number_of_a_signal_is_no_metric(tmp_path):
   loop = small_loop(tmp_path)
   loop.run(1)
   for step in (2, 3):
-    stats = {'loss': np.float32(1.0), data_parallel.SIGNAL: np.int32(15)}
-    loop._unread = step, step, stats
+    stats = {'loss': np.float32(1.0), updates.SIGNAL: np.int32(15)}
+    loop._progress.put(step, step, stats)
     loop._read_losses()
-  assert data_parallel.SIGNAL not in loop._sums.metrics
-  assert loop._common_signum == 15
+  assert updates.SIGNAL not in loop._progress.sums.metrics
+  assert loop._watch.signum == 0  # A single host heeds its own.
+  watch = interruption.Watch(is_shared=True)
+  watch.stop(signal.SIGINT)
+  assert watch.signum == 0  # Not before all hosts have heard of it.
+  watch.hear(signal.SIGTERM)
+  watch.hear(0)
+  assert (watch.own, watch.signum) == (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.mark.usefixtures('default_signals')
@@ -140,7 +146,7 @@ import hashlib, importlib.util, os, signal
 spec = importlib.util.spec_from_file_location('x', {interruption.__file__!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-with module.watching():
+with module.watching(module.Watch()):
   print('ready', flush=True)
   hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
 """

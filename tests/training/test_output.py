@@ -77,8 +77,8 @@ def test_training_stops_where_nobody_reads_its_reports(
       reader.join()
     return original(self, *args)
 
-  original = Loop._run_one_step
-  monkeypatch.setattr(Loop, '_run_one_step', one_step)
+  original = Loop._update
+  monkeypatch.setattr(Loop, '_update', one_step)
   argv = arguments(text, tmp_path, 'train.steps = 9')
   with pytest.raises(SystemExit) as raised, _head(1) as reader:
     train.main(argv)

@@ -94,9 +94,9 @@ def test_tensorboard_shows_every_step_once(killed):
 def test_an_evaluation_that_was_interrupted_is_shown_once(tmp_path):
   """Summaries of the step itself are replaced, where it is evaluated again."""
   loop = small_loop(tmp_path, n_steps_per_checkpoint=1)
-  loop._sums.is_eval_due = True
-  with loop._open_summary_writers() as (_, writers):
-    assert writers[0]._event_writer.start.step == loop.step
+  loop._progress.sums.is_eval_due = True
+  with loop._opened_summaries() as (_, writers):
+    assert writers[0]._events.start.step == loop.step
 
 
 def test_a_start_that_could_not_be_written_comes_later(tmp_path, disk):
@@ -153,7 +153,7 @@ def test_loop_goes_on_while_the_disk_is_full(tmp_path, disk, capsys):
       if i == 3:  # Before the step of this number.
         disk(0)
       if i == 6:
-        loop._saver.wait()
+        loop._keeper._saver.wait()
         disk()
       yield batch
 

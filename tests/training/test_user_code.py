@@ -172,7 +172,7 @@ def test_evaluation_that_fails_leaves_an_earlier_one_of_its_step(monkeypatch):
   loop = small_loop()
   loop.run(2)
   before = history(loop)
-  loop._sums.is_eval_due = True
+  loop._progress.sums.is_eval_due = True
 
   def fails(*_):
     raise UserError('an evaluation')
@@ -191,8 +191,8 @@ def test_bug_keeps_its_traceback_and_what_was_trained(
       raise TypeError('a bug')
     return one_step(self, *args)
 
-  one_step = Loop._run_one_step
-  monkeypatch.setattr(Loop, '_run_one_step', bug)
+  one_step = Loop._update
+  monkeypatch.setattr(Loop, '_update', bug)
   loop = small_loop(tmp_path, **_AT)
   with pytest.raises(TypeError, match='a bug') as raised:
     loop.run(9)

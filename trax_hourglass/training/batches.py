@@ -1,6 +1,6 @@
-"""A task's stream of batches, counted and checked."""
+"""The streams of a loop's tasks: batches counted, checked, and skipped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 import itertools
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.layers.checks import check_tokens
-from trax_hourglass.training import user_code
+from trax_hourglass.training import trax_internals, user_code
 
 
 class Batches:
@@ -16,6 +16,7 @@ class Batches:
 
   Attributes:
     stream: The iterator that they come from.
+    check: Function that raises at a bad batch; by default all are good.
     n_drawn: How many were drawn, over all runs in this output directory. The
       very first, from which the loop takes the shape, is not counted.
     n_done: How many of those were used in completed steps or evaluations. This
@@ -23,13 +24,16 @@ class Batches:
   """
 
   def __init__(
-    self, stream: Iterator, check, n_drawn: int = 0, name: str = 'stream'
+    self,
+    stream: Iterator,
+    check: Callable | None = None,
+    n_drawn: int = 0,
+    name: str = 'stream',
   ):
-    """Starts counting at `n_drawn`; `check` raises at a bad batch."""
     self.stream = stream
-    self._check = check
-    self._name = name
+    self.check = check or _no_check
     self.n_drawn = self.n_done = n_drawn
+    self._name = name
 
   def __iter__(self):
     return self
@@ -37,7 +41,7 @@ class Batches:
   def __next__(self):
     batch = self._draw()
     self.n_drawn += 1
-    self._check(batch)
+    self.check(batch)
     return batch
 
   def _draw(self):
@@ -68,8 +72,8 @@ class Batches:
   def seek(self, n_drawn: int) -> None:
     """Skips to the batch after the first `n_drawn`.
 
-    Streams of this package skip them; of others they are drawn again, which
-    leads to the same place if the stream follows from its seed alone.
+    Streams of this package skip them. Others draw them again, which leads to
+    the same batch if the stream depends on its seed alone.
 
     Raises:
       UserError: If the stream ends before, or raises.
@@ -87,7 +91,7 @@ class Batches:
 
   def _draw_again(self, n, n_drawn):
     if n:
-      warn(f'data: drawing {n:,} batches again, to go on with the next one')
+      warn(f'data: drawing {n:,} batches again to reach the next one')
     for i in range(n):
       if next(self.stream, None) is None:
         raise UserError(
@@ -96,53 +100,75 @@ class Batches:
         )
 
 
-def count(loop) -> None:
-  """Puts a `Batches` in the place of the stream of each of a loop's tasks.
-
-  No batch passes whose targets the model has no logits for: XLA would take the
-  nearest embedding for such a token, and the loss ignores it. In a language
-  model the targets are the inputs, in a classifier only the targets are bounded
-  by the outputs.
+class Streams:
+  """The streams of all tasks of a loop, each made a `Batches`.
 
   A task that an earlier loop has drawn from keeps its place in its stream.
-
-  Raises:
-    UserError: If a task's first batch does not pass.
   """
-  check = _check_of_targets(loop)
-  names = [
-    f'{name} {i + 1}' if len(tasks) > 1 else name
-    for name, tasks in (
-      ('training stream', loop.tasks),
-      ('evaluation stream', loop.eval_tasks),
+
+  def __init__(self, tasks: Sequence, eval_tasks: Sequence):
+    self._tasks, self._eval_tasks = tasks, eval_tasks
+    _count(tasks, 'training stream')
+    _count(eval_tasks, 'evaluation stream')
+
+  def check(self, loop) -> None:
+    """Lets no batch pass whose targets the model has no logits for.
+
+    XLA would take the nearest embedding for such a token, and the loss ignores
+    it. In a language model the targets are the inputs; in a classifier only the
+    targets are bounded by the outputs.
+
+    Raises:
+      UserError: If a task's first batch does not pass.
+    """
+    check = _target_check(loop)
+    for task in (*self._tasks, *self._eval_tasks):
+      check(task.sample_batch)
+      task.labeled_data.check = check
+    if loop.is_chief:
+      self._warn_if_too_short()
+
+  def _warn_if_too_short(self):
+    for task in self._eval_tasks:
+      stream, n = task.labeled_data.stream, task.n_eval_batches
+      if isinstance(stream, streams.Repeated) and stream.n_batches < n:
+        warn(
+          f'evaluation: got {n} batches (train.eval_steps), but the data has '
+          f'{stream.n_batches}; each evaluation uses all of them once'
+        )
+
+  def positions(self) -> dict[str, list[int]]:
+    """Returns what a checkpoint says about the streams."""
+    return {
+      'n_drawn': [task.labeled_data.n_done for task in self._tasks],
+      'n_eval_drawn': [task.labeled_data.n_done for task in self._eval_tasks],
+    }
+
+  def seek(self, positions) -> None:
+    """Goes to `positions`; there may be more or fewer evaluations than then."""
+    tasks = (*self._tasks, *self._eval_tasks)
+    n_drawn = (*positions['n_drawn'], *positions['n_eval_drawn'])
+    for task, n in zip(tasks, n_drawn, strict=False):
+      task.labeled_data.seek(n)
+
+
+def _count(tasks, name):
+  for i, task in enumerate(tasks):
+    batches = task.labeled_data
+    if not isinstance(batches, Batches):
+      batches = Batches(batches)
+    numbered = f'{name} {i + 1}' if len(tasks) > 1 else name
+    trax_internals.set_stream(
+      task, Batches(batches.stream, n_drawn=batches.n_drawn, name=numbered)
     )
-    for i in range(len(tasks))
-  ]
-  tasks = (*loop.tasks, *loop.eval_tasks)
-  for task, name in zip(tasks, names, strict=True):
-    check(task.sample_batch)
-    stream, n_drawn = task.labeled_data, 0
-    if isinstance(stream, Batches):
-      stream, n_drawn = stream.stream, stream.n_drawn
-    task._labeled_data = Batches(stream, check, n_drawn, name)
-  if loop.is_chief:
-    _warn_of_too_many(loop.eval_tasks)
 
 
-def _warn_of_too_many(eval_tasks):
-  for task in eval_tasks:
-    stream, n = task.labeled_data.stream, task.n_eval_batches
-    if isinstance(stream, streams.Repeated) and stream.n_batches < n:
-      warn(
-        f'evaluation: got {n} batches (train.eval_steps), but the data has '
-        f'{stream.n_batches}; each evaluation uses all of them once'
-      )
-
-
-def _check_of_targets(loop):
-  if loop._use_memory_efficient_trainer:
+def _target_check(loop):
+  """Returns a check of the targets in a batch, if they are tokens."""
+  internals = trax_internals.Internals(loop)
+  if internals.is_memory_efficient:
     return _no_check  # Its model is initialised in pieces, without a signature.
-  model, signature = loop.model, loop._batch_signature
+  model, signature = loop.model, internals.signature
   n_in = model.n_in
   if model.n_out != 1 or len(signature) <= n_in:
     return _no_check

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from trax_hourglass.training import loss_weights
+# Losses and metrics of Trax that take weights but are not means weighted by
+# them: sums, and means over whole sequences.
+_NOT_WEIGHTED_MEANS = {
+  'BinaryCrossEntropySum',
+  'CrossEntropySum',
+  'MaskedSequenceAccuracy',
+  'SequenceAccuracy',
+  'WeightedSum',
+}
 
 
 def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
@@ -24,15 +32,37 @@ def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
   sums, totals = np.zeros((2, n_metrics))
   for batch in task.labeled_data.evaluation(task.n_eval_batches):
     values = np.reshape(jax.device_get(metrics_fn(batch)), n_metrics)
-    weights = np.array(
-      [loss_weights.total(model, layer, batch) for layer in task.metrics]
-    )
+    weights = np.array([_weight(model, layer, batch) for layer in task.metrics])
     # A batch whose weights are all zero has NaN for its metrics.
     sums += np.where(weights == 0, 0, weights * values)
     totals += weights
   with np.errstate(invalid='ignore'):
     means = sums / totals
   return dict(zip(task.metric_names, means, strict=True))
+
+
+def loss_weights_index(model, layer) -> int | None:
+  """Returns which of a batch's arrays are the weights that a loss averages by.
+
+  A Trax model takes the first arrays of a batch. A loss or metric takes the
+  model's outputs and the remaining arrays: targets, then weights if it has any.
+
+  Args:
+    model: Trax layer.
+    layer: A loss or metric; `None` is returned if it takes no weights.
+  """
+  n_arrays = layer.n_in - model.n_out
+  if n_arrays < 2 or layer.name in _NOT_WEIGHTED_MEANS:
+    return None
+  return model.n_in + n_arrays - 1
+
+
+def _weight(model, layer, batch):
+  """Returns the sum of a batch's loss weights, or its number of targets."""
+  i = loss_weights_index(model, layer)
+  if i is None:
+    return np.size(batch[min(model.n_in, len(batch) - 1)])
+  return np.sum(batch[i], dtype=np.float64)
 
 
 def summaries(state) -> Iterator[tuple[str, jax.Array]]:
@@ -44,5 +74,5 @@ def summaries(state) -> Iterator[tuple[str, jax.Array]]:
   for path, value in jax.tree_util.tree_leaves_with_path(state):
     name = getattr(path[-1], 'key', None) if path else None
     if isinstance(name, str) and name.startswith('summary_'):
-      for device, of_device in enumerate(value):
-        yield f'device{device}/{name.removeprefix("summary_")}', of_device
+      for i, per_device in enumerate(value):
+        yield f'device{i}/{name.removeprefix("summary_")}', per_device

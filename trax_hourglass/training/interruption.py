@@ -29,13 +29,35 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Watch:
-  """Whether a signal came.
+  """Whether a run is to stop after its step.
+
+  Several hosts stop at the same step: the one at which all have heard of it.
 
   Attributes:
-    signum: The first one's number; `None` before.
+    own: The number of the first signal that came to this host; 0 before.
   """
 
-  signum = None
+  def __init__(self, *, is_shared: bool = False):
+    """Takes whether there are several hosts."""
+    self._is_shared = is_shared
+    self._common = 0
+    self.own = 0
+
+  @property
+  def signum(self) -> int:
+    """The number of the signal to stop at, 0 for none."""
+    return self._common if self._is_shared else self.own
+
+  def stop(self, signum: int) -> None:
+    """Asks the run to stop, unless a signal came before."""
+    self.own = self.own or signum
+
+  def hear(self, signum: int) -> None:
+    """Takes the number of a signal that some host was sent, 0 for none."""
+    self._common = self._common or signum
+
+  def reset(self) -> None:
+    self.own = self._common = 0
 
 
 @contextlib.contextmanager
@@ -94,20 +116,20 @@ def _handled():
 
 
 @contextlib.contextmanager
-def watching():
-  """Gives a `Watch` in place of what signals do otherwise.
+def watching(watch: Watch):
+  """Notes signals in `watch`, in place of their usual effect.
 
-  A second Ctrl-C ends the process at once, also while Python waits for a
+  A second Ctrl-C ends the process immediately, even while Python waits for a
   device, so a thread listens. Outside the main thread, where Python handles no
   signals, nothing is watched.
   """
-  watch = Watch()
+  watch.reset()
   if threading.current_thread() is not threading.main_thread():
-    yield watch
+    yield
     return
 
   def handle(signum, frame):
-    watch.signum = watch.signum or signum
+    watch.stop(signum)
 
   reader, writer = os.pipe()
   os.set_blocking(writer, False)
@@ -116,7 +138,7 @@ def watching():
   handlers = {signum: signal.signal(signum, handle) for signum in _handled()}
   earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
   try:
-    yield watch
+    yield
   finally:
     signal.set_wakeup_fd(earlier)
     for signum, handler in handlers.items():

@@ -1,46 +1,56 @@
-"""Trax's training loop: compiled once, watched, and stopped without a loss."""
+"""Trax's training loop on all devices, which resumes exactly."""
 
 import contextlib
-import io
+import inspect
 import math
+import os
 import signal
-import time
 
 import jax
+from trax import jaxboard
+from trax.supervised import training
 
-from trax_hourglass.distribution import devices
-from trax_hourglass.errors import UserError, reason, warn
+from trax_hourglass.distribution import hosts
 from trax_hourglass.layers.metrics import Measure
 from trax_hourglass.training import (
-  accumulation,
-  data_parallel,
+  batches,
   evaluating,
-  finite,
   interruption,
-  loss_weights,
   options,
+  progress,
   reports,
-  resumable,
-  undoing,
+  summaries,
+  trax_internals,
+  updates,
   user_code,
 )
+from trax_hourglass.training.checkpoints import keeper, state
+
+_ARGUMENTS = inspect.signature(training.Loop)
 
 
-class Loop(resumable.ResumableLoop):
+class Loop(training.Loop):
   """Trains as `trax.supervised.training.Loop` does, with its arguments.
 
-  Those of `options.options` come beside them. Beyond Trax's, the loop uses all
-  devices of all hosts, goes on from its last checkpoint as if nothing had
-  stopped it, compiles the update function once instead of twice, shows a
-  progress bar and a line per evaluation, and raises a `UserError` where Trax
-  goes on silently: at a loss that is not finite, a target beyond the model's
-  outputs, a checkpoint of another architecture.
+  Those of `options.options` come beside them. Beyond Trax's, the loop
+
+  *   uses all devices of all hosts, each on its share of every batch;
+  *   resumes from its last checkpoint as if nothing had stopped it;
+  *   compiles the update function once instead of twice;
+  *   shows a progress bar, and a line per evaluation;
+  *   raises a `UserError` where Trax goes on silently: at a loss that is not
+      finite, a target beyond the model's outputs, a checkpoint of another
+      architecture.
+
+  Trax's `checkpoint_low_metric` and `checkpoint_high_metric` choose which
+  checkpoint is kept as the best, and `permanent_checkpoint_at` which are never
+  removed.
 
   Attributes:
+    configuration: Text saved in each checkpoint as `config.gin`; `None` for no
+      such file.
     measure: What its bits are counted over, and what it prints beside them.
   """
-
-  measure = Measure()
 
   def __init__(
     self,
@@ -59,66 +69,46 @@ class Loop(resumable.ResumableLoop):
       skip_nonfinite,
       max_skipped_in_a_row,
     )
-    self._device_batch_size = device_batch_size
-    self._skips_nonfinite = skip_nonfinite
-    self._max_skipped_in_a_row = max_skipped_in_a_row
-    self._unread = None  # A step whose loss has not been read.
-    self._watch = interruption.Watch()
-    self._common_signum = 0  # Of a signal that some host was sent.
-    self._is_mute = False  # Whether the last line could not be printed.
+    bound = _ARGUMENTS.bind(*args, **kwargs)
+    bound.apply_defaults()
+    given = bound.arguments
+    updates.check_all_devices(given['n_devices'])
+    if given['random_seed'] is None and jax.process_count() > 1:
+      given['random_seed'] = hosts.common_seed()
+    if save_every is not None:
+      given['checkpoint_at'] = lambda step: step % save_every == 0
+    callbacks, given['callbacks'] = given['callbacks'] or [], None
+
+    tasks, eval_tasks = _listed(given['tasks']), _listed(given['eval_tasks'])
+    self.configuration = None
+    self.measure = Measure()
+    self._trax = trax_internals.Internals(self)
+    self._streams = batches.Streams(tasks, eval_tasks)
+    self._watch = interruption.Watch(is_shared=jax.process_count() > 1)
+    self._reports = reports.Reports(self._watch, is_silent=not hosts.is_first())
+    self._keeper = keeper.Keeper(
+      given['output_dir'],
+      keep_last,
+      (given['checkpoint_low_metric'], given['checkpoint_high_metric']),
+      [name for task in eval_tasks for name in task.metric_names],
+    )
+    self._progress = progress.Progress(
+      max_skipped_in_a_row, self._keeper.describe_last
+    )
     self._train_report = ''
-    self._eval_reports = []
-    self._warned_of_zero_rates = False
-    super().__init__(
-      *args, keep_last=keep_last, save_every=save_every, **kwargs
+    builder = updates.Builder(
+      given['model'],
+      given['eval_model'] or given['model'],
+      device_batch_size=device_batch_size,
+      skip_nonfinite=skip_nonfinite,
+      is_memory_efficient=given['use_memory_efficient_trainer'],
+      adasum=given['adasum'],
+      own_signal=lambda: self._watch.own,
     )
-    self._callbacks = [user_code.Callback(c) for c in self._callbacks]
-
-  def _init_trainer(self, task):
-    n_parts = accumulation.n_parts(
-      task.sample_batch[0].shape[0],
-      jax.device_count(),
-      self._device_batch_size,
-    )
-    built = super()._init_trainer(task)
-    if n_parts > 1:
-      self._accumulate(built, n_parts, task)
-    if self._skips_nonfinite:
-      self._skip_nonfinite(built)
-    return built
-
-  def _accumulate(self, built, n_parts, task):
-    if self._use_memory_efficient_trainer:
-      raise UserError(
-        'device_batch_size: got one beside use_memory_efficient_trainer, which '
-        'takes each batch at once; leave one of them out'
-      )
-    self._set_update_fn(
-      built,
-      accumulation.accumulate(
-        built._forward_and_backward_fn,
-        n_parts,
-        loss_weights.index(self._model, task.loss_layer),
-        devices.AXIS if self.is_parallel else None,
-      ),
-    )
-
-  def _init_evaluator(self, eval_task):
-    evaluator = super()._init_evaluator(eval_task)
-    return evaluator._replace(
-      metrics_fn=user_code.named('a metric of the evaluation')(
-        evaluator.metrics_fn
-      )
-    )
-
-  def _skip_nonfinite(self, built):
-    if self._use_memory_efficient_trainer:
-      raise UserError(
-        'skip_nonfinite: got True beside use_memory_efficient_trainer, which '
-        'changes weights layer by layer; leave one of them out'
-      )
-    if not self.is_parallel:  # Else the update does it on each device.
-      finite.skip_batches(built)
+    with self._trax.builders(builder.trainer, builder.evaluator):
+      super().__init__(*bound.args, **bound.kwargs)
+    self._streams.check(self)
+    self._step_callbacks = [callback(self) for callback in callbacks]
 
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end.
@@ -132,158 +122,159 @@ class Loop(resumable.ResumableLoop):
         ends, a stream, callback or metric raises, a loss is not finite, or the
         last checkpoint cannot be written.
     """
-    self._warn_of_zero_rates(n_steps)
+    last = self.step + n_steps
+    self._reports.warn_of_zero_rates(self._learning_rate, self.step + 1, last)
     with (
-      self._only_writer(),
-      self._open_summary_writers() as (self._train_writers, self._eval_writers),
-      reports.progress_bar(
-        self.step, self.step + n_steps, is_hidden=not self.is_chief
-      ) as self._bar,
-      interruption.watching() as self._watch,
-      self._saving(),
+      self._keeper.locked(),
+      self._opened_summaries() as writers,
+      self._reports.progress_bar(self.step, last),
+      interruption.watching(self._watch),
+      self._keeper.saving(self, self._save),
     ):
-      self._start_time = time.time() - self._sums.seconds
-      self._common_signum = 0
-      self._save_if_from_elsewhere()
-      if self._sums.is_eval_due:  # The last run stopped before evaluating.
-        self._evaluate_if_due()
+      self._progress.start_clock()
+      if self._keeper.has_others():
+        self._save()
+      if self._progress.sums.is_eval_due:  # The last run stopped before it.
+        self._evaluate(writers)
         self._save()
       for _ in range(n_steps):
         self._train_one_step()
-        if self._signum is not None:
+        if self._watch.signum:
           break
-        self._evaluate_if_due()
+        if self._progress.sums.is_eval_due:
+          self._evaluate(writers)
         if self._is_save_due():
           self._save()
       self._save()
-    self._eval_model.weights = self._model.weights
-    if self._signum is not None:
-      signum, saved = self._signum, ''
-      if self._output_dir:
-        saved = ', all saved; the same command goes on from there'
-      why = ' (nobody reads its output)' if signum == signal.SIGPIPE else ''
-      raise interruption.Interrupted(
-        f'stopped by {interruption.name(signum)}{why} at step {self.step}'
-        f'{saved}',
-        signum,
-      )
+    self.eval_model.weights = self.model.weights
+    if self._watch.signum:
+      raise self._interrupted()
 
-  def _warn_of_zero_rates(self, n_steps):
-    if self.is_chief and not self._warned_of_zero_rates:
-      self._warned_of_zero_rates = reports.warn_of_zero_rates(
-        lambda step: self._tasks[self._which_task(step)].learning_rate(step),
-        self.step + 1,
-        self.step + n_steps,
-      )
+  def _interrupted(self):
+    signum = self._watch.signum
+    why = ' (nobody reads its output)' if signum == signal.SIGPIPE else ''
+    saved = ''
+    if self.output_dir:
+      saved = ', all saved; the same command goes on from there'
+    return interruption.Interrupted(
+      f'stopped by {interruption.name(signum)}{why} at step {self.step}{saved}',
+      signum,
+    )
 
-  @property
-  def _signum(self):
-    """That of the signal to stop at: on several hosts the same at each step."""
-    if jax.process_count() > 1:
-      return self._common_signum or None
-    return self._watch.signum
+  def _learning_rate(self, step):
+    return self.tasks[self._trax.which_task(step)].learning_rate(step)
 
-  def _own_signal(self):
-    return self._watch.signum or 0
+  def _opened_summaries(self):
+    """Returns a context of summary writers, for training and for evaluation."""
+    # If the step it resumes from was evaluated, its summaries are there.
+    first = self.step + (not self._progress.sums.is_eval_due)
+    dirs = {'train': self._trax.train_dirs, 'eval': self._trax.eval_dirs}
+    return summaries.opened(
+      [
+        [path and self.is_chief and os.path.join(path, kind) for path in paths]
+        for kind, paths in dirs.items()
+      ],
+      first,
+    )
 
   def _train_one_step(self):
-    with undoing.step_undone_on_error(self):
-      before = self._which_task(self._step)
-      self._step += 1
-      self._task_index = self._which_task(self._step)
-      is_other_task = self._task_index != before
+    with self._restored_on_error():
+      before = self._trax.which_task(self.step)
+      self._trax.step += 1
+      task_index = self._trax.which_task(self.step)
+      is_other_task = task_index != before
       if is_other_task:
         self._read_losses()
-        self._sums.loss, self._sums.n_steps = 0.0, 0
-      loss, stats = self._run_one_step(self._task_index, is_other_task)
-    labeled_data = self._tasks[self._task_index].labeled_data
-    labeled_data.mark_done()
-    # Reading a loss waits for the device. That of the step before is there by
-    # now, or soon, and meanwhile the device has this step to do.
+        self._progress.sums.loss, self._progress.sums.n_steps = 0.0, 0
+      stats = self._update(task_index, is_other_task)
+    stream = self.tasks[task_index].labeled_data
+    stream.mark_done()
     self._read_losses()
-    self._unread = (
-      self._step,
-      labeled_data.n_drawn,
-      {**stats, 'loss': loss},
+    self._progress.put(self.step, stream.n_drawn, stats)
+    self._progress.sums.is_eval_due = self._trax.eval_at(self.step)
+    # Only now, for the step that a callback's error ends is complete.
+    self._call_back('on_step_end')
+
+  def _update(self, task_index, is_other_task):
+    """Updates the model by a batch of a task; returns the statistics."""
+    task = self.tasks[task_index]
+    self._call_back('on_step_begin')
+    learning_rate = task.learning_rate(self.step)
+    batch = task.next_batch()
+    rng = self.new_rng()
+    if is_other_task:
+      self.update_weights_and_state(self.model.weights, self.model.state)
+    loss, stats = self._trax.trainers[task_index].one_step(
+      batch, rng, step=self.step, learning_rate=learning_rate
     )
-    self._sums.is_eval_due = self._eval_at(self.step)
-    for callback in self._callbacks:
-      callback.raise_error()
+    self._keeper.mark_changed()
+    if self.eval_model is not self.model:
+      # The memory of its old weights may have been reused for the new ones.
+      self.eval_model.weights = self.model.weights
+    return {**stats, 'loss': loss}
+
+  def _call_back(self, method):
+    for callback in self._step_callbacks:
+      with user_code.named(f'callback {type(callback).__name__}'):
+        if callback.call_at(self.step):
+          getattr(callback, method)(self.step)
 
   def _read_losses(self):
-    """Adds up the step that has not been, and stops at what is not finite."""
-    if self._unread is None:
+    """Adds up the step that has not been; raises if it is not finite."""
+    step = self._progress.read()
+    if step is None:
       return
-    (step, n_drawn, stats), self._unread = self._unread, None
-    stats = finite.on_host(stats)
-    is_shown = self._bar.update()
-    signum = int(stats.pop(data_parallel.SIGNAL, 0))
-    self._common_signum = self._common_signum or signum
-    culprit = finite.culprit(stats)
-    if stats.pop(finite.SKIPPED, False):
-      self._count_skipped(step, culprit, n_drawn)
-      return
-    self._n_skipped_in_a_row = 0
-    if culprit:
-      raise finite.NotFiniteError(
-        f'step {step}: {culprit}, with batch {n_drawn} of the stream; '
-        f'{self._last_checkpoint()}; lower the learning rate, or skip such '
-        "batches: --config='trax_hourglass.Loop.skip_nonfinite = True'"
-      )
-    self._sums.n_steps += 1
-    self._sums.loss += stats['loss']
-    for name, value in stats.items():
-      self._sums.metrics[name] = self._sums.metrics.get(name, 0.0) + value
-    if is_shown:
+    is_drawn = self._reports.advance()
+    stats = step[-1]
+    self._watch.hear(int(stats.pop(updates.SIGNAL, 0)))
+    if self._progress.add(*step) and is_drawn:
       loss = reports.format_loss(stats['loss'], self.measure)
-      self._bar.set_postfix_str(loss + self.measure.remarks)
+      self._reports.show(loss + self.measure.remarks)
 
-  def _count_skipped(self, step, culprit, n_drawn):
-    """Says that a batch was skipped; stops where there is no end to it."""
-    self._n_skipped += 1
-    self._n_skipped_in_a_row += 1
-    if self._n_skipped_in_a_row > self._max_skipped_in_a_row:
-      raise finite.NotFiniteError(
-        f'step {step}: {culprit}, with batch {n_drawn} of the stream, after '
-        f'{self._max_skipped_in_a_row} batches in a row were skipped; '
-        f'{self._last_checkpoint()}; lower the learning rate or look at the '
-        'data'
-      )
-    warn(
-      f'step {step}: {culprit}; batch {n_drawn} skipped, the '
-      f'{self._n_skipped}. of this run'
-    )
-
-  def _evaluate_if_due(self):
-    if not self._sums.is_eval_due:
-      return
+  def _evaluate(self, writers):
     self._read_losses()
+    train_writers, eval_writers = writers
     with (
-      undoing.step_undone_on_error(self),
-      undoing.history_undone_on_error(self.history),
+      self._restored_on_error(),
+      trax_internals.history_restored_on_error(self.history),
     ):
-      self._evaluate()
-    for task in self._eval_tasks:
-      task.labeled_data.mark_done()
-    self._sums = resumable.Sums()
-    self._start_time = time.time()
-
-  def _evaluate(self):
-    task_index = self._which_task(self._step)
-    writer = self._train_writers[task_index]
-    self._log_training_progress(
-      task=self._tasks[task_index],
-      total_loss=self._sums.loss if self._sums.n_steps else math.nan,
-      n_steps=self._sums.n_steps,
-      elapsed_time=time.time() - self._start_time,
-      optimizer_metrics=self._sums.metrics,
-      summary_writer=writer,
-    )
-    if self._n_skipped:
-      self.log_summary(
-        {'skipped batches': self._n_skipped}, writer, 'training/', 'train'
+      task_index = self._trax.which_task(self.step)
+      self._train_report = self._log_training(
+        self.tasks[task_index], train_writers[task_index]
       )
-    self.run_evals(self._eval_writers)
+      self.run_evals(eval_writers)
+    for task in self.eval_tasks:
+      task.labeled_data.mark_done()
+    self._progress.start_over()
+
+  def _log_training(self, task, writer):
+    """Logs training since the last evaluation; returns a report of it."""
+    sums, seconds = self._progress.sums, self._progress.seconds
+    n_steps = max(1, sums.n_steps)
+    loss = sums.loss / n_steps if sums.n_steps else math.nan
+    self.log_summary({task.loss_name: loss}, writer, 'metrics/', 'train')
+    if self.step == 1:
+      self._log_configuration(writer)
+    parameters = {
+      'learning_rate': task.learning_rate(self.step),
+      'steps per second': n_steps / seconds,
+      **{name: value / n_steps for name, value in sums.metrics.items()},
+    }
+    if self._progress.n_skipped:
+      parameters['skipped batches'] = self._progress.n_skipped
+    self.log_summary(parameters, writer, 'training/', 'train')
+    return (
+      f'{sums.n_steps / seconds:.3g} steps/s  train '
+      f'{reports.format_loss(loss, self.measure)}'
+    )
+
+  def _log_configuration(self, writer):
+    if self.configuration is None:
+      self._trax.save_gin(writer)
+    elif writer is not None:
+      _, _, bindings = self.configuration.partition('\n\n')
+      text = jaxboard.markdownify_operative_config_str(bindings)
+      writer.text('gin_config', text)
 
   def run_evals(self, summary_writers=None):
     """Evaluates the model on each evaluation task, see `evaluating.metrics`.
@@ -291,70 +282,120 @@ class Loop(resumable.ResumableLoop):
     Args:
       summary_writers: One for each task, by default none.
     """
-    self._eval_reports = []
-    self._eval_model.weights = self._model.weights
-    self._eval_model.state = state = self._model.state
+    self.eval_model.weights = self.model.weights
+    self.eval_model.state = model_state = self.model.state
+    summary_writers = summary_writers or [None] * len(self.eval_tasks)
+    report = [f'step {self.step}', self._train_report]
     # Trax takes keys of training's: its masks would follow from how often a run
     # evaluates.
-    key = self._rng
-    for i, task in enumerate(self._eval_tasks):
-      evaluator = self._evaluator_per_task[i]
-      writer = summary_writers and summary_writers[i]
+    key = self._trax.rng
+    for task, evaluator, writer in zip(
+      self.eval_tasks, self._trax.evaluators, summary_writers, strict=True
+    ):
 
       def metrics_fn(batch, evaluator=evaluator):
         values, _ = evaluator.metrics_fn(
           batch,
-          (self._model.weights, evaluator.weights),
-          (state, evaluator.state),
+          (self.model.weights, evaluator.weights),
+          (model_state, evaluator.state),
           self.new_rng(),
         )
         return values
 
-      metrics = evaluating.metrics(task, self._eval_model, metrics_fn)
+      metrics = evaluating.metrics(task, self.eval_model, metrics_fn)
+      report.append(reports.format_metrics(metrics))
       self.log_summary(metrics, writer, 'metrics/', 'eval')
-      summaries = dict(evaluating.summaries(state))
-      self.log_summary(summaries, writer, 'summary_', 'eval')
-    self._rng = key
-    report = [f'step {self.step}', self._train_report, *self._eval_reports]
-    if self.is_chief:
-      self._say('  '.join(filter(None, report)) + self.measure.remarks)
-
-  def _say(self, line):
-    """Prints a line; if nobody reads it any more, the run saves and stops."""
-    error = reports.say(line)
-    if isinstance(error, BrokenPipeError):
-      self._watch.signum = self._watch.signum or signal.SIGPIPE
-    elif error and not self._is_mute:
-      warn(f'stdout: cannot be written ({reason(error)}); training goes on')
-    self._is_mute = error is not None
+      printable = dict(evaluating.summaries(model_state))
+      self.log_summary(printable, writer, 'summary_', 'eval')
+    self._trax.rng = key
+    line = '  '.join(filter(None, report)) + self.measure.remarks
+    self._reports.say(line)
 
   def log_summary(
     self, values, summary_writer, value_prefix, log_prefix, stdout=True
   ):
+    """Logs as Trax does, but prints nothing."""
     super().log_summary(
-      values, summary_writer, value_prefix, log_prefix, stdout
+      values, summary_writer, value_prefix, log_prefix, stdout=False
     )
-    if (log_prefix, value_prefix) == ('eval', 'metrics/'):
-      self._eval_reports.append(reports.format_metrics(values))
 
-  def _go_on(self):
-    self._unread = None  # Losses of steps that the loop has gone back from.
-    super()._go_on()
+  def update_weights_and_state(self, weights=None, state=None):
+    super().update_weights_and_state(weights, state)
+    self._keeper.mark_changed()
+
+  def _is_save_due(self):
+    """Returns whether to save a checkpoint of this step, after evaluation."""
+    dues = [self._trax.checkpoint_at, self._trax.permanent_at]
+    if self._keeper.keeps_best:
+      dues.append(self._trax.eval_at)
+    return any(is_due(self.step) for is_due in dues)
 
   def _save(self):
-    self._read_losses()  # Nothing is saved that came of what is not finite.
-    self._sums.seconds = time.time() - self._start_time
-    super()._save()
+    self._read_losses()  # Nothing is saved after a loss that is not finite.
+    self._keeper.save(
+      self,
+      {
+        'rng': self._trax.rng,
+        **self._progress.state(),
+        **self._streams.positions(),
+      },
+      is_permanent=bool(self._trax.permanent_at(self.step)),
+    )
 
-  def _log_training_progress(
-    self, task, total_loss, n_steps, elapsed_time, **kwargs
-  ):
-    with contextlib.redirect_stdout(io.StringIO()):  # An empty line.
-      super()._log_training_progress(
-        task, total_loss, n_steps, elapsed_time, **kwargs
-      )
-    loss = reports.format_loss(total_loss / max(1, n_steps), self.measure)
-    self._train_report = f'{n_steps / elapsed_time:.3g} steps/s  train {loss}'
+  def save_checkpoint(self, basename):
+    """Writes a checkpoint as Trax does, which `load_checkpoint` reads, too."""
+    # Else Trax prints so every time.
+    if self.output_dir is not None and self.is_chief:
+      super().save_checkpoint(basename)
+      self._keeper.include(basename)
 
-  def _log_step(self, msg, stdout=True):
-    super()._log_step(msg, stdout=False)
+  def load_checkpoint(self, directory=None, filename=None):
+    """Resumes from a checkpoint; Trax's constructor calls it, too.
+
+    If it is not the newest in the output directory, the next `run` sets aside
+    those that do not lead to it, with a warning that says where they are.
+
+    Args:
+      directory: A path as for `find_checkpoint`, the output directory by
+        default, which may have none.
+      filename: The checkpoint's name without `.pkl.gz`, `model` by default.
+
+    Raises:
+      UserError: If it is of another model, or there are some and all are
+        damaged.
+    """
+    path = self._keeper.find(directory, filename)
+    extra = None
+    if path:
+      extra = state.restore(self, path)
+      self._progress.restore(extra)
+      self._keeper.start(path, self.step)
+    self._keeper.check_same_on_hosts(self.step)
+    if not updates.is_parallel() and not self._trax.is_memory_efficient:
+      for trainer in self._trax.trainers:
+        trax_internals.commit(trainer, jax.local_devices()[0])
+    if extra is not None:
+      self._trax.rng = extra['rng']
+      self._streams.seek(extra)
+
+  @contextlib.contextmanager
+  def _restored_on_error(self):
+    """Restores step, random key and layers if the body raises.
+
+    A layer whose trace fails would keep the tracers it was given as weights.
+    """
+    trax, model, eval_model = self._trax, self.model, self.eval_model
+    before = trax.step, trax.rng, model.weights, model.state
+    try:
+      yield
+    except BaseException:
+      trax.step, trax.rng, model.weights, model.state = before
+      eval_model.weights, eval_model.state = model.weights, model.state
+      raise
+
+
+def _listed(tasks):
+  """Returns tasks as a list, given as Trax takes them."""
+  if tasks is None:
+    return []
+  return tasks if isinstance(tasks, list | tuple) else [tasks]

@@ -1,54 +1,85 @@
-"""Lines that a run prints about its progress."""
+"""What a run shows about its progress: a bar, and a line per evaluation."""
 
+import contextlib
 import math
+import signal
 import sys
 
 import tqdm
 
-from trax_hourglass.errors import warn
+from trax_hourglass.errors import reason, warn
 from trax_hourglass.layers.metrics import Measure, nats_to_bits
 from trax_hourglass.training import schedules
+from trax_hourglass.training.interruption import Watch
 
 
-def warn_of_zero_rates(schedule, first: int, last: int) -> bool:
-  """Warns of steps at the end of a run with rate zero; returns whether it did.
+class Reports:
+  """Prints reports of the host that prints; the others are silent."""
 
-  Arguments are those of `schedules.zero_rates`.
-  """
-  steps = schedules.zero_rates(schedule, first, last)
-  if steps:
-    warn(
-      f'learning rate: zero at steps {steps[0]:,} to {steps[-1]:,}, where '
-      'nothing is learned; end the run before them (train.steps) or give its '
-      'schedule more steps (cycle_steps)'
-    )
-  return bool(steps)
+  def __init__(self, watch: Watch, *, is_silent: bool):
+    """Stops the run through `watch` if nobody reads its output any more."""
+    self._watch = watch
+    self._is_silent = is_silent
+    self._is_mute = False  # Whether the last line could not be printed.
+    self._has_warned = False
+    self._bar = tqdm.tqdm(disable=True)
 
+  def warn_of_zero_rates(self, schedule, first: int, last: int) -> None:
+    """Warns, once, of steps at the end of a run with learning rate zero.
 
-def progress_bar(first: int, last: int, is_hidden: bool) -> tqdm.tqdm:
-  """Returns the bar of training steps; only a terminal shows it."""
-  return tqdm.tqdm(
-    total=last,
-    initial=first,
-    unit=' steps',
-    bar_format=(
-      '{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, '
-      '{rate_noinv_fmt}, {remaining} left'
-    ),
-    mininterval=0.5,
-    disable=is_hidden or not sys.stderr.isatty(),
-    dynamic_ncols=True,
-  )
+    Arguments are those of `schedules.zero_rates`.
+    """
+    if self._is_silent or self._has_warned:
+      return
+    steps = schedules.zero_rates(schedule, first, last)
+    self._has_warned = bool(steps)
+    if steps:
+      warn(
+        f'learning rate: zero at steps {steps[0]:,} to {steps[-1]:,}, where '
+        'nothing is learned; end the run before them (train.steps) or give its '
+        'schedule more steps (cycle_steps)'
+      )
 
+  @contextlib.contextmanager
+  def progress_bar(self, first: int, last: int):
+    """Shows a bar of training steps in the body, if there is a terminal."""
+    with tqdm.tqdm(
+      total=last,
+      initial=first,
+      unit=' steps',
+      bar_format=(
+        '{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, '
+        '{rate_noinv_fmt}, {remaining} left'
+      ),
+      mininterval=0.5,
+      disable=self._is_silent or not sys.stderr.isatty(),
+      dynamic_ncols=True,
+    ) as self._bar:
+      yield
 
-def say(line: str) -> OSError | None:
-  """Prints and flushes a line; returns the error if that fails."""
-  try:
-    tqdm.tqdm.write(line, file=sys.stdout)
-    sys.stdout.flush()
-  except OSError as error:
-    return error
-  return None
+  def advance(self) -> bool:
+    """Moves the bar by a step; returns whether it was drawn anew."""
+    return bool(self._bar.update())
+
+  def show(self, text: str) -> None:
+    """Shows a text beside the bar."""
+    self._bar.set_postfix_str(text)
+
+  def say(self, line: str) -> None:
+    """Prints a line; if nobody reads it any more, the run saves and stops."""
+    if self._is_silent:
+      return
+    try:
+      tqdm.tqdm.write(line, file=sys.stdout)
+      sys.stdout.flush()
+      self._is_mute = False
+    except BrokenPipeError:
+      self._watch.stop(signal.SIGPIPE)
+      self._is_mute = True
+    except OSError as error:
+      if not self._is_mute:
+        warn(f'stdout: cannot be written ({reason(error)}); training goes on')
+      self._is_mute = True
 
 
 def format_loss(nats: float, measure: Measure) -> str:

@@ -1,5 +1,6 @@
 """Summaries for TensorBoard; if they cannot be written, training goes on."""
 
+from collections.abc import Sequence
 import contextlib
 import itertools
 import os
@@ -10,12 +11,34 @@ import tensorflow as tf
 from trax import jaxboard
 
 from trax_hourglass.errors import reason, warn
+from trax_hourglass.training import trax_internals
 
 # By this version TensorBoard recognizes the format.
 _VERSION = 'brain.Event:2'
 
 # Numbers for files that this process opens within the same second.
 _NUMBERS = itertools.count()
+
+
+@contextlib.contextmanager
+def opened(folders: Sequence[Sequence[str | None]], first: int):
+  """Yields a writer for each folder in lists of them, `None` for no folder.
+
+  Args:
+    folders: The folders of the event files.
+    first: As for `SummaryWriter.start`.
+  """
+  with contextlib.ExitStack() as stack:
+
+    def open_one(folder):
+      if not folder:
+        return None
+      writer = SummaryWriter(folder)
+      stack.callback(writer.close)
+      writer.start(first)
+      return writer
+
+    yield [[open_one(folder) for folder in group] for group in folders]
 
 
 class SummaryWriter(jaxboard.SummaryWriter):
@@ -26,10 +49,8 @@ class SummaryWriter(jaxboard.SummaryWriter):
 
   def __init__(self, log_dir: str):
     """Takes the folder of the event files; it is made with the first one."""
-    self._event_writer = EventFile(log_dir)
-    self._step = 0
-    self._closed = False
-    self._enabled = True
+    self._events = EventFile(log_dir)
+    trax_internals.open_summaries(self, self._events)
 
   def start(self, step: int) -> None:
     """Lets new summaries replace existing ones of this step and later steps.
@@ -37,7 +58,7 @@ class SummaryWriter(jaxboard.SummaryWriter):
     A killed run may have left summaries of steps that the resumed run trains
     again.
     """
-    self._event_writer.start = tf.compat.v1.Event(
+    self._events.start = tf.compat.v1.Event(
       step=step,
       session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
     )

@@ -41,37 +41,3 @@ def described(error: BaseException) -> str:
   if not frames:
     return text
   return f'{text} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})'
-
-
-class Callback:
-  """Wraps a callback of Trax's loop, and turns its exceptions into `UserError`.
-
-  One raised at the end of a step is held back until the loop has counted that
-  step, because the weights are already those after the step.
-  """
-
-  def __init__(self, callback):
-    self._callback = callback
-    self._name = f'callback {type(callback).__name__}'
-    self._error = None
-
-  def call_at(self, step):
-    with named(self._name):
-      return self._callback.call_at(step)
-
-  def on_step_begin(self, step):
-    with named(self._name):
-      self._callback.on_step_begin(step)
-
-  def on_step_end(self, step):
-    try:
-      with named(self._name):
-        self._callback.on_step_end(step)
-    except BaseException as error:  # SystemExit ends a run, too.
-      self._error = error
-
-  def raise_error(self) -> None:
-    """Raises the exception of `on_step_end`, if there was one."""
-    error, self._error = self._error, None
-    if error is not None:
-      raise error

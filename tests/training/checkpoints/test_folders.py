@@ -12,7 +12,7 @@ import pytest
 
 from tests.training.small_loop import assert_same, small_loop
 from trax_hourglass.errors import UserError
-from trax_hourglass.training.checkpoints import folders, saver
+from trax_hourglass.training.checkpoints import folders, state
 
 
 def _write(directory, step, content=b'content', permanent=False, **metrics):
@@ -316,7 +316,7 @@ def test_error_that_is_no_matter_of_the_disk_is_raised(tmp_path, monkeypatch):
 
 def test_saver_copies(tmp_path):
   loop = small_loop(tmp_path)
-  files = saver.snapshot(loop, {})
+  files = state.snapshot(loop, {})
   (first, *_) = files['model.weights.npy.gz']
   before = first.copy()
   loop.run(1)

@@ -146,7 +146,7 @@ def test_run_from_a_checkpoint_elsewhere(tmp_path, step, capsys):
   loop.load_checkpoint(str(elsewhere))
   loaded = _copy(loop)
   capsys.readouterr()
-  loop._run_one_step = _is_killed
+  loop._update = _is_killed
   with pytest.raises(KeyError):
     loop.run(2)
   assert _steps(run) == [step]
@@ -175,7 +175,7 @@ def test_a_copy_of_a_checkpoint_is_the_same_checkpoint(run, tmp_path):
 def test_killed_before_it_saves_a_run_goes_on_from_where_it_went_back(run):
   loop = _loop(run)
   loop.load_checkpoint(_folder(run, 2))
-  loop._run_one_step = _is_killed
+  loop._update = _is_killed
   with pytest.raises(KeyError):
     loop.run(5)
   assert _steps(run) == [2]
@@ -235,7 +235,7 @@ def test_loop_that_another_has_overtaken_goes_on_by_itself(tmp_path):
   before = _copy(loop)
   small_loop(tmp_path, keep_last=1).run(3)
   assert _steps(tmp_path) == [5]
-  loop._run_one_step = _is_killed
+  loop._update = _is_killed
   with pytest.raises(KeyError):
     loop.run(1)
   assert _steps(tmp_path) == [2]
@@ -263,7 +263,7 @@ def test_sums_of_the_steps_that_were_left_are_not_counted(tmp_path):
   loop = small_loop(tmp_path / 'b', **kwargs)
   loop.run(3)
   loop.load_checkpoint(str(tmp_path / 'a'))
-  assert (loop.step, loop._sums.n_steps) == (4, 0)
+  assert (loop.step, loop._progress.sums.n_steps) == (4, 0)
 
 
 def test_directory_of_nothing_but_what_was_set_aside_is_said(run, capsys):

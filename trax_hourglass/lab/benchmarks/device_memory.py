@@ -14,7 +14,7 @@ from trax import shapes
 
 from trax_hourglass.distribution import devices
 from trax_hourglass.lab.benchmarks.report import MIB, aligned
-from trax_hourglass.training import accumulation, data_parallel
+from trax_hourglass.training import accumulation, updates
 
 
 def simulate(n_devices: int) -> None:
@@ -54,9 +54,9 @@ def measure(
   )
   if n_parts > 1:
     forward_and_backward = accumulation.accumulate(
-      forward_and_backward, n_parts, devices.AXIS
+      forward_and_backward, n_parts, axis_name=devices.AXIS
     )
-  update = data_parallel.compiled_update(forward_and_backward, optimizer)
+  update = updates.compiled_update(forward_and_backward, optimizer)
   whole = (weights, slots), np.int32(0), opt_params, np.zeros(2, np.uint32)
   arguments = (
     *_arrays_like((*whole, state), devices.REPLICATED),

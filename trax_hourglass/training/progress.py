@@ -1,0 +1,130 @@
+"""Losses since the last evaluation, and batches that were skipped."""
+
+from collections.abc import Callable
+import dataclasses
+import time
+
+import jax
+import numpy as np
+
+from trax_hourglass.errors import warn
+from trax_hourglass.training import finite
+
+
+@dataclasses.dataclass
+class Sums:
+  """Running totals since the last evaluation."""
+
+  loss: float = 0.0
+  n_steps: int = 0
+  seconds: float = 0.0
+  metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+  is_eval_due: bool = False
+
+
+class Progress:
+  """Adds up losses, and stops a run at one that is not finite.
+
+  Reading a loss waits for the device. So the loss of a step is read after the
+  next one has been started, and the device always has a step to do.
+
+  Attributes:
+    sums: Running totals since the last evaluation.
+    n_skipped: Batches skipped so far.
+  """
+
+  def __init__(
+    self, max_skipped_in_a_row: int, last_checkpoint: Callable[[], str]
+  ):
+    """Takes the argument of the loop, and what names its last checkpoint."""
+    self.sums = Sums()
+    self.n_skipped = 0
+    self._n_skipped_in_a_row = 0
+    self._max_skipped_in_a_row = max_skipped_in_a_row
+    self._last_checkpoint = last_checkpoint
+    self._unread = None
+    self._start_time = time.time()
+
+  def start_clock(self) -> None:
+    """Counts time from now on, beside the seconds of earlier runs."""
+    self._start_time = time.time() - self.sums.seconds
+
+  @property
+  def seconds(self) -> float:
+    """Seconds of training since the last evaluation."""
+    return time.time() - self._start_time
+
+  def start_over(self) -> None:
+    """Begins new totals, after an evaluation."""
+    self.sums = Sums()
+    self.start_clock()
+
+  def put(self, step: int, n_drawn: int, stats) -> None:
+    """Notes a step's statistics, still on the device, to be read later."""
+    self._unread = step, n_drawn, stats
+
+  def read(self) -> tuple[int, int, dict[str, float]] | None:
+    """Returns the step put last, waiting for it; `None` if it was read."""
+    if self._unread is None:
+      return None
+    (step, n_drawn, stats), self._unread = self._unread, None
+    stats = jax.device_get(stats)  # One value, or one for each device.
+    return step, n_drawn, {k: float(np.mean(x)) for k, x in stats.items()}
+
+  def add(self, step: int, n_drawn: int, stats: dict[str, float]) -> bool:
+    """Adds a step to the totals unless it was skipped; returns whether it did.
+
+    Args:
+      step: The step.
+      n_drawn: Its batch's number in the stream.
+      stats: The statistics of its update.
+
+    Raises:
+      NotFiniteError: If its loss is not finite, or too many were skipped.
+    """
+    culprit = finite.find_culprit(stats)
+    with_batch = f'step {step}: {culprit}, with batch {n_drawn} of the stream'
+    if stats.pop(finite.SKIPPED, False):
+      self.n_skipped += 1
+      self._n_skipped_in_a_row += 1
+      if self._n_skipped_in_a_row > self._max_skipped_in_a_row:
+        raise finite.NotFiniteError(
+          f'{with_batch}, after {self._max_skipped_in_a_row} batches in a row '
+          f'were skipped; {self._last_checkpoint()}; lower the learning rate '
+          'or look at the data'
+        )
+      warn(
+        f'step {step}: {culprit}; batch {n_drawn} skipped, '
+        f'{self.n_skipped} skipped so far'
+      )
+      return False
+    self._n_skipped_in_a_row = 0
+    if culprit:
+      raise finite.NotFiniteError(
+        f'{with_batch}; {self._last_checkpoint()}; lower the learning rate, or '
+        "skip such batches: --config='trax_hourglass.Loop.skip_nonfinite = "
+        "True'"
+      )
+    self.sums.n_steps += 1
+    self.sums.loss += stats['loss']
+    for name, value in stats.items():
+      self.sums.metrics[name] = self.sums.metrics.get(name, 0.0) + value
+    return True
+
+  def state(self) -> dict:
+    """Returns what a checkpoint says about the progress."""
+    self.sums.seconds = self.seconds
+    return {
+      'sums': dataclasses.asdict(self.sums),
+      'n_skipped': self.n_skipped,
+      'n_skipped_in_a_row': self._n_skipped_in_a_row,
+    }
+
+  def restore(self, state: dict | None) -> None:
+    """Goes back to a `state`, or to the beginning if there is none."""
+    state = state or {}
+    self.sums = Sums(**state.get('sums', {}))
+    self.n_skipped = state.get('n_skipped', 0)
+    # Checkpoints of earlier versions have none.
+    self._n_skipped_in_a_row = state.get('n_skipped_in_a_row', 0)
+    self._unread = None
