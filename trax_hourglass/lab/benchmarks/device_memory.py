@@ -54,7 +54,7 @@ def measure(
   )
   if n_parts > 1:
     forward_and_backward = accumulation.accumulate(
-      forward_and_backward, n_parts, axis_name=devices.AXIS
+      forward_and_backward, n_parts, 2, devices.AXIS
     )
   update = updates.compiled_update(forward_and_backward, optimizer)
   whole = (weights, slots), np.int32(0), opt_params, np.zeros(2, np.uint32)
