@@ -30,7 +30,12 @@ from trax_hourglass.layers import (
   RotaryAttention,
 )
 from trax_hourglass.layers.checks import check_tokens
-from trax_hourglass.models import Hourglass, HourglassLM
+from trax_hourglass.models import (
+  Hourglass,
+  HourglassLM,
+  named_weights,
+  set_named_weights,
+)
 from trax_hourglass.training.checkpoints import load_checkpoint, published
 
 __version__ = '0.2.0'
@@ -58,7 +63,9 @@ __all__ = [
   'load_checkpoint',
   'log_likelihood',
   'log_probs',
+  'named_weights',
   'published',
   'score',
   'score_images',
+  'set_named_weights',
 ]
