@@ -47,6 +47,8 @@ setup(
     'absl-py',
     # Part of Python itself from 3.14 on.
     'backports.zstd',
+    # Locks that a forked child does not keep, on files that may be removed.
+    'filelock>=4.3',
     # Private names of 0.5 are used: see configuration/gin_internals.py.
     'gin-config>=0.5,<0.6',
     # TensorFlow Datasets imports it, but asks for it below Python 3.9 only.

@@ -275,7 +275,7 @@ def test_interrupted_run_ends_as_one_that_was_not(text, tmp_path, monkeypatch):
 def test_second_run_in_a_directory_is_refused(text, copy, capsys):
   before = sorted(copy.rglob('*'))
   code = 'import fcntl, sys; f = open(sys.argv[1], "a"); '
-  code += 'fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  code += 'fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
   with subprocess.Popen(
     [sys.executable, '-c', code, str(copy / '.lock')],
     stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Downloads from a server in a thread, and archives that are not extracted."""
+"""Downloads from a local server, and tars read without extracting them."""
 
 import hashlib
 import http.server
@@ -18,13 +18,13 @@ PATH = '/archive.zip'
 
 
 class _Server(http.server.ThreadingHTTPServer):
-  """Serves `CONTENT`; says what it was asked for."""
+  """Serves `CONTENT` and records the ranges it was asked for."""
 
   def __init__(self):
     super().__init__(('127.0.0.1', 0), _Handler)
     self.ranges = []
     self.breaks_after = None
-    self.knows_ranges = True
+    self.honours_ranges = True
     self.url = f'http://127.0.0.1:{self.server_port}{PATH}'
 
 
@@ -36,7 +36,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     if self.path != PATH:
       self.send_error(404)
       return
-    if asked and self.server.knows_ranges:
+    if asked and self.server.honours_ranges:
       first = int(re.fullmatch(r'bytes=(\d+)-', asked)[1])
       if first >= len(CONTENT):
         self.send_error(416)
@@ -79,7 +79,7 @@ def test_downloads_once(server, tmp_path):
   assert os.listdir(path.parent) == ['archive.zip']
 
 
-def test_goes_on_where_it_broke(server, tmp_path):
+def test_resumes_a_broken_download(server, tmp_path):
   path = tmp_path / 'archive.zip'
   server.breaks_after = 1234
   with pytest.raises(UserError, match='got 1,234 of 10,040 bytes') as error:
@@ -94,17 +94,15 @@ def test_goes_on_where_it_broke(server, tmp_path):
 
 
 @pytest.mark.parametrize('n_bytes', [1234, len(CONTENT)])
-def test_starts_again_where_the_server_knows_no_ranges(
-  server, tmp_path, n_bytes
-):
+def test_starts_over_if_the_server_ignores_ranges(server, tmp_path, n_bytes):
   (tmp_path / 'archive.zip.part').write_bytes(CONTENT[:n_bytes])
-  server.knows_ranges = False
+  server.honours_ranges = False
   _download(server, tmp_path / 'archive.zip')
   assert (tmp_path / 'archive.zip').read_bytes() == CONTENT
 
 
-def test_takes_a_part_that_is_whole(server, tmp_path):
-  """As it is left when the check is interrupted."""
+def test_takes_a_complete_part(server, tmp_path):
+  """Left behind if the check is interrupted."""
   (tmp_path / 'archive.zip.part').write_bytes(CONTENT)
   _download(server, tmp_path / 'archive.zip')
   assert server.ranges == [f'bytes={len(CONTENT)}-']
@@ -118,14 +116,14 @@ def test_takes_a_part_that_is_whole(server, tmp_path):
     (CONTENT[::-1], 'got SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}'),
   ],
 )
-def test_another_file_is_removed(server, tmp_path, content, message):
+def test_a_wrong_file_is_removed(server, tmp_path, content, message):
   with pytest.raises(UserError, match=message) as error:
     _download(server, tmp_path / 'archive.zip', content)
   assert server.url in str(error.value)
   assert not os.listdir(tmp_path)
 
 
-def test_a_part_of_another_file_is_removed(server, tmp_path):
+def test_a_part_of_a_wrong_file_is_removed(server, tmp_path):
   (tmp_path / 'archive.zip.part').write_bytes(bytes(100))
   with pytest.raises(UserError, match='got SHA-256'):
     _download(server, tmp_path / 'archive.zip')
@@ -140,7 +138,7 @@ def test_nothing_at_the_address(server, tmp_path):
   assert not os.listdir(tmp_path)
 
 
-def test_of_several_at_once_one_makes_it(tmp_path):
+def test_only_one_of_two_at_once_makes_it(tmp_path):
   """The other waits for the lock, and finds the file there."""
   path = str(tmp_path / 'file')
   begun, made = threading.Event(), []
@@ -167,18 +165,16 @@ def test_of_several_at_once_one_makes_it(tmp_path):
 
 
 def test_one_fails_and_the_other_makes_it(tmp_path):
-  """The file whose lock the other process waits for is gone by then."""
-  path, begun, found = str(tmp_path / 'new' / 'file'), threading.Event(), []
+  """The lock file that the other waits for is gone by then, and its folder."""
+  path, begun = str(tmp_path / 'new' / 'file'), threading.Event()
 
   def make_and_fail(part):
     begun.set()
     other.join(timeout=0.2)
     assert other.is_alive()
-    os.remove(part)
     raise UserError('another file')
 
   def make(part):
-    found.append(os.path.getsize(part))
     with open(part, 'ab') as file:
       file.write(b'made')
 
@@ -191,23 +187,24 @@ def test_one_fails_and_the_other_makes_it(tmp_path):
   with pytest.raises(UserError, match='another file'):
     files.make_once(path, make_and_fail)
   other.join()
-  assert found == [0]
   assert (tmp_path / 'new' / 'file').read_bytes() == b'made'
   assert os.listdir(tmp_path / 'new') == ['file']
 
 
-def test_a_part_that_another_has_begun_is_left_alone(tmp_path):
-  """Another process begins between the failure of one and its clean-up."""
+def test_a_part_is_kept_for_the_next_call(tmp_path):
   path = tmp_path / 'file'
 
   def make_and_fail(part):
-    os.remove(part)
-    open(part, 'ab').close()
-    raise UserError('another file')
+    with open(part, 'ab') as file:
+      file.write(b'half')
+    raise UserError('interrupted')
 
-  with pytest.raises(UserError, match='another file'):
+  with pytest.raises(UserError, match='interrupted'):
     files.make_once(str(path), make_and_fail)
   assert os.listdir(tmp_path) == ['file.part']
+  files.make_once(str(path), lambda part: None)
+  assert path.read_bytes() == b'half'
+  assert os.listdir(tmp_path) == ['file']
 
 
 def _tar(path, members):

@@ -1,20 +1,21 @@
-"""Reading and fetching files; what goes wrong is reported as the user's."""
+"""Reading and downloading of files; failures are reported as user errors."""
 
 from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
-import fcntl
 import gzip
 import hashlib
 import http.client
 import lzma
 import os
+import shutil
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
 
+import filelock
 import tqdm
 
 from trax_hourglass.errors import UserError
@@ -32,7 +33,7 @@ _PIECE = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-  """A file on the net, and how to tell that it is whole."""
+  """A file to download, with its size and checksum."""
 
   url: str
   n_bytes: int
@@ -43,12 +44,7 @@ class Archive:
     return self.url.rpartition('/')[2]
 
   def check(self, path: str, source: str) -> None:
-    """Raises a `UserError` unless the file at `path` is this one.
-
-    Args:
-      path: The file.
-      source: What to call it in the error.
-    """
+    """Raises `UserError`, which names `source`, unless `path` is this file."""
     n_bytes = os.path.getsize(path)
     if n_bytes != self.n_bytes:
       raise UserError(
@@ -56,10 +52,12 @@ class Archive:
         f'{self.name} again'
       )
     sha256 = hashlib.sha256()
-    with open(path, 'rb') as file, _bar(f'check {self.name}', n_bytes) as bar:
-      while piece := file.read(_PIECE):
+    with (
+      open(path, 'rb') as file,
+      _bar(file, 'read', f'check {self.name}', n_bytes) as counted,
+    ):
+      while piece := counted.read(_PIECE):
         sha256.update(piece)
-        bar.update(len(piece))
     if sha256.hexdigest() != self.sha256:
       raise UserError(
         f'{source}: got SHA-256 {sha256.hexdigest()}, expected {self.sha256}; '
@@ -68,27 +66,27 @@ class Archive:
 
 
 def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, bytes]]:
-  """Yields name and content of each file in a tar; nothing is written.
+  """Yields name and content of each file in a tar; writes nothing.
 
   Raises:
     UserError: If the tar is broken, or holds a link or a device.
   """
   with reading(path), tarfile.open(path, 'r|*') as archive:
     while (member := archive.next()) is not None:
-      archive.members.clear()  # A list of a million of them by and by.
+      archive.members.clear()  # It would come to hold all headers, a million.
       if member.isdir():
         continue
       if not member.isfile():
         raise UserError(
-          f'{path}: got a link or device {member.name!r}, expected files alone;'
-          ' fetch it again'
+          f'{path}: got a link or device {member.name!r}, expected only files; '
+          'fetch it again'
         )
       yield member.name, archive.extractfile(member).read()
 
 
 @contextlib.contextmanager
 def reading(source: str | os.PathLike) -> Iterator[None]:
-  """Turns what fails while `source` is read or unpacked into a `UserError`."""
+  """Turns failures to read or unpack `source` into `UserError`."""
   try:
     yield
   except _BROKEN as e:
@@ -107,87 +105,70 @@ def reading(source: str | os.PathLike) -> Iterator[None]:
 
 
 def make_once(path: str, make: Callable[[str], None]) -> None:
-  """Lets `make` write a file that then becomes `path`, if there is none yet.
-
-  Of several processes one makes it, and the others wait.
+  """Makes a file unless it exists. Of several processes, one makes it.
 
   Args:
     path: The file. Its folder is made too.
-    make: Gets the path to write to, where there may be what an earlier call
-      left when it failed.
+    make: Writes the file to the path it is given, where an earlier call that
+      failed may have left a part. Then it is moved to `path`.
 
   Raises:
     UserError: If the file cannot be written, and what `make` raises.
   """
   if os.path.exists(path):
     return
-  part_path = f'{path}.part'
-  made, folder = [], os.path.dirname(path)
-  while folder and not os.path.exists(folder):
-    made.append(folder)
-    folder = os.path.dirname(folder)
   try:
-    # Opened first: a folder that cannot be written must not cost a download.
-    with _locked(part_path) as part:
-      try:
-        # Another process may have made it while this one waited.
-        if not os.path.exists(path):
-          make(part_path)
-          os.replace(part_path, path)
-      finally:
-        if _is_at(part_path, part) and not os.path.getsize(part_path):
-          os.remove(part_path)
+    # Locked first: a folder that cannot be written must not cost a download.
+    with _locked(path):
+      if not os.path.exists(path):  # Made while this process waited.
+        make(f'{path}.part')
+        os.replace(f'{path}.part', path)
   except OSError as e:
     raise UserError(
       f'data_dir: cannot write {path} ({e.strerror}); set another data_dir'
     ) from e
-  finally:
-    with contextlib.suppress(OSError):  # There is something in it.
-      for folder in made:
-        os.rmdir(folder)
 
 
 @contextlib.contextmanager
 def _locked(path):
-  """Opens the file at `path`, made if need be, and locks it.
+  """Holds a lock on making `path`, and makes its folder if need be.
 
-  The previous holder of the lock may have renamed or removed the file. Then the
-  lock does not protect `path`, so the file that is now there is locked instead.
+  Afterwards the lock file is removed, as are folders made here if empty.
   """
-  folder = os.path.dirname(path) or '.'
-  while True:
-    os.makedirs(folder, exist_ok=True)
-    try:
-      file = open(path, 'ab')  # noqa: SIM115 (Closed below.)
-    except FileNotFoundError:
-      if os.path.isdir(folder):
-        raise
-      continue  # The other process has removed the folder.
-    with file:
-      fcntl.flock(file, fcntl.LOCK_EX)
-      if _is_at(path, file):
-        yield file
-        return
-
-
-def _is_at(path, file):
-  """Returns whether an open file is the one at `path`."""
+  folder = missing = os.path.dirname(path) or '.'
+  made = []
+  while not os.path.exists(missing):
+    made.append(missing)
+    missing = os.path.dirname(missing) or '.'
+  lock = filelock.FileLock(f'{path}.lock')
   try:
-    return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-  except FileNotFoundError:
-    return False
+    while not lock.is_locked:
+      os.makedirs(folder, exist_ok=True)
+      # Another process may remove the folder before the lock is made in it.
+      with contextlib.suppress(FileNotFoundError):
+        lock.acquire()
+    try:
+      yield
+    finally:
+      # Removed while it is held, so that those who wait make another one.
+      os.remove(lock.lock_file)
+      lock.release()
+  finally:
+    with contextlib.suppress(OSError):
+      for folder in made:
+        os.rmdir(folder)
 
 
 def download(url: str, path: str, check: Callable[[str, str], None]) -> None:
-  """Puts what is at `url` at `path`, once it is whole and checked.
+  """Downloads a file, checks it and moves it to `path`.
 
-  A download that broke goes on where it stopped.
+  A download that was interrupted is resumed.
 
   Args:
-    url: Where to fetch it.
+    url: The address of the file.
     path: Where to put it. Meanwhile it is at `path` with `.part` added.
-    check: Gets a path and what to call it, and raises a `UserError` unless the
-      file there is the one that is wanted. It is removed then.
+    check: Gets a path and a name for errors, and raises `UserError` unless the
+      file there is the wanted one. Then it is removed.
 
   Raises:
     UserError: If it cannot be fetched, is another file, or cannot be written.
@@ -204,9 +185,10 @@ def download(url: str, path: str, check: Callable[[str, str], None]) -> None:
   make_once(path, make)
 
 
+# Neither pooch nor the download manager of TFDS resumes a download, of 13 GB.
 def _fetch(url, path):
-  """Adds to the file at `path` what it lacks, behind a progress bar."""
-  n_bytes = os.path.getsize(path)
+  """Downloads what the file at `path` lacks, with a progress bar."""
+  n_bytes = os.path.getsize(path) if os.path.exists(path) else 0
   headers = {'Range': f'bytes={n_bytes}-'} if n_bytes else {}
   try:
     request = urllib.request.Request(url, headers=headers)
@@ -216,17 +198,14 @@ def _fetch(url, path):
       total = n_bytes + int(response.headers.get('Content-Length', 0))
       with (
         open(path, 'ab' if is_rest else 'wb') as file,
-        _bar(url, total) as bar,
+        _bar(file, 'write', url, total, n_bytes) as counted,
       ):
-        bar.update(n_bytes)
-        while piece := response.read(_PIECE):
-          file.write(piece)
-          n_bytes += len(piece)
-          bar.update(len(piece))
+        shutil.copyfileobj(response, counted, _PIECE)
+    n_bytes = os.path.getsize(path)
     if n_bytes < total:
       raise ConnectionError(f'got {n_bytes:,} of {total:,} bytes')
   except urllib.error.HTTPError as e:
-    # Nothing lacks, if the file is the right one, which is for `check` to say.
+    # The file is complete; `check` says whether it is the right one.
     if e.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
       raise _not_fetched(url, e) from e
   except (OSError, http.client.HTTPException) as e:
@@ -235,12 +214,13 @@ def _fetch(url, path):
 
 def _not_fetched(url, error):
   return UserError(
-    f'{url}: cannot be downloaded ({error}); try again, it goes on where it '
-    'stopped, or fetch it by other means'
+    f'{url}: cannot be downloaded ({error}); try again, which resumes the '
+    'download, or fetch it by other means'
   )
 
 
-def _bar(name, total):
-  return tqdm.tqdm(
-    desc=name, total=total or None, unit='B', unit_scale=True, disable=None
+def _bar(file, method, name, total, initial=0):
+  """Returns a context manager that yields `file` with a progress bar."""
+  return tqdm.tqdm.wrapattr(
+    file, method, total or None, initial=initial, desc=name, disable=None
   )

@@ -1,6 +1,9 @@
 """Two runs in one output directory: the second is refused."""
 
 import contextlib
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 
@@ -14,7 +17,7 @@ from trax_hourglass.training.checkpoints import locking
 _HOLD = """
 import fcntl, sys
 file = open(sys.argv[1], 'w')
-fcntl.lockf(file, fcntl.LOCK_EX)
+fcntl.flock(file, fcntl.LOCK_EX)
 print('process 1 on host', file=file, flush=True)
 print('ready', flush=True)
 sys.stdin.read()
@@ -66,21 +69,25 @@ def test_a_refused_run_leaves_the_other_its_new_directory(tmp_path):
   assert sorted(tmp_path.iterdir()) == [tmp_path / 'new']
 
 
-def test_a_lock_is_on_the_file_that_is_there(tmp_path, monkeypatch):
-  """Another run removes the file after it is opened, before it is locked."""
-  opened, files = locking._opened, []
-
-  def open_and_lose(path):
-    files.append(opened(path))
-    if len(files) == 1:
-      (tmp_path / '.lock').unlink()
-    return files[-1]
-
-  monkeypatch.setattr(locking, '_opened', open_and_lose)
+def test_a_lock_outlives_a_reader_of_its_file(tmp_path):
+  """Closing any file drops a POSIX lock that its process has on it."""
   with locking.locked(str(tmp_path)):
     assert 'process' in (tmp_path / '.lock').read_text()
-  assert len(files) == 2
-  assert all(file.closed for file in files)
+    code = f'import filelock; filelock.FileLock({str(tmp_path / ".lock")!r})'
+    code += '.acquire(timeout=0)'
+    held = subprocess.run([sys.executable, '-c', code], capture_output=True)
+  assert b'Timeout' in held.stderr
+  subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+  monkeypatch.setattr(fcntl, 'flock', refuse)
+  with locking.locked(str(tmp_path)):
+    pass
+  assert 'cannot be locked ([Errno 37] No locks' in capsys.readouterr().err
 
 
 def test_same_process_may_lock_again(tmp_path):

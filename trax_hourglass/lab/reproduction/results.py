@@ -1,10 +1,11 @@
 """Results as JSON files, which several processes may add to."""
 
 from collections.abc import Sequence
-import fcntl
 import json
 import os
 import re
+
+import filelock
 
 from trax_hourglass.errors import UserError
 
@@ -47,8 +48,7 @@ def load(path: str) -> dict | None:
 def add(path: str, settings: dict, records: Sequence[dict]) -> None:
   """Adds records to a file, in the place of those with the same key."""
   os.makedirs(os.path.dirname(path), exist_ok=True)
-  with open(os.path.join(os.path.dirname(path), '.lock'), 'w') as lock:
-    fcntl.lockf(lock, fcntl.LOCK_EX)
+  with filelock.FileLock(os.path.join(os.path.dirname(path), '.lock')):
     by_key = {_key(r): r for r in (*read(path, settings), *records)}
     _write(path, {**settings, 'records': [by_key[k] for k in sorted(by_key)]})
 
