@@ -45,8 +45,12 @@ class Level:
       self.total_shorten_factor, *(inner.multiple for inner in self.inners)
     )
 
+  def shorten_factor(self, inner: Level) -> int:
+    """Returns the number of this level's vectors in one of an inner level."""
+    return inner.total_shorten_factor // self.total_shorten_factor
+
   def __str__(self) -> str:
-    """This level in the full notation, zeros written."""
+    """Returns this level in the full notation, zeros written."""
     pre = f'{self.n_pre}@{self.total_shorten_factor}'
     if not self.inners:
       return pre

@@ -9,8 +9,7 @@ from trax import layers as tl
 from tests import trax_tools
 import trax_hourglass as th
 from trax_hourglass.layers.blocks import FeedForward
-from trax_hourglass.layers.rematerialization import Rematerialized
-from trax_hourglass.layers.repeated import Repeated
+from trax_hourglass.layers.repeated import Rematerialized, Repeated
 from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
 
 LENGTH = 128

@@ -10,6 +10,7 @@ import pytest
 from tests import trax_tools
 from tests.models import predicting
 import trax_hourglass as th
+from trax_hourglass.kernels import derivatives
 
 LENGTH = 4
 TOKENS = predicting.tokens(LENGTH)
@@ -100,7 +101,7 @@ def test_slope_of_the_gradient(name):
 
 def test_it_ends_with_its_body():
   def f(x):
-    return th.layers.rematerialization.rematerialized(jnp.sin, x)
+    return derivatives.rematerialized(jnp.sin, x)
 
   with th.forward_mode():
     _, slope = jax.jvp(f, (0.0,), (2.0,))

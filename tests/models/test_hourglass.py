@@ -175,15 +175,18 @@ def test_prints_the_words_of_the_architecture():
     ),
     (
       {'downsampling_fn': functools.partial(th.NaiveUpsampling)},
-      'downsampling_fn: got NaiveUpsampling, expected what shortens',
+      'downsampling_fn: got NaiveUpsampling, expected a resampler that '
+      'shortens',
     ),
     (
       {'attention_downsampling_fn': th.AttentionResampling},
-      'attention_downsampling_fn: got AttentionResampling, expected what makes',
+      'attention_downsampling_fn: got AttentionResampling, expected the '
+      'resampler that makes',
     ),
     (
       {'attention_upsampling_fn': resampling.AttentionResampling},
-      'attention_upsampling_fn: got AttentionResampling, expected what makes',
+      'attention_upsampling_fn: got AttentionResampling, expected the '
+      'resampler that makes',
     ),
   ],
 )

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from trax import fastmath
-from trax.layers.research import efficient_attention as trax_attention
 
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams
@@ -16,17 +15,11 @@ from trax_hourglass.data import text as text_lib
 from trax_hourglass.distribution import devices
 from trax_hourglass.errors import check_positive
 from trax_hourglass.layers import metrics
+from trax_hourglass.layers.attention.types import is_strictly_causal
 from trax_hourglass.layers.checks import check_tokens
 
 _BLOCK_BYTES = 4096
 
-# Ours is a `PureLSHSelfAttention`.
-_LSH_LAYERS = (
-  trax_attention.LSHFF,
-  trax_attention.LSHSelfAttention,
-  trax_attention.MixedLSHSelfAttention,
-  trax_attention.PureLSHSelfAttention,
-)
 _LSH_CAVEAT = (
   'LSH attention is not strictly autoregressive: its sorting lets later tokens '
   'in'
@@ -70,9 +63,7 @@ def caveat(model) -> str | None:
 
   The probability that such a model gives a token depends on later tokens too.
   """
-  if isinstance(model, _LSH_LAYERS):
-    return _LSH_CAVEAT
-  return next(filter(None, map(caveat, model.sublayers)), None)
+  return None if is_strictly_causal(model) else _LSH_CAVEAT
 
 
 def score(

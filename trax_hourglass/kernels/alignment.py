@@ -1,16 +1,16 @@
-"""The keys that a query sees, and their distances.
+"""Which keys a query sees, and at which distances.
 
-Queries and keys may belong to two levels, one sequence finer than the other by
-a whole factor, as when attention shortens or upsamples. A query advances by
-`query_step` positions of the finer sequence and a key by `key_step`; one of the
-two is 1, and within a level both are. In every case
+Queries and keys may belong to two levels, when attention shortens or upsamples:
+one sequence is finer than the other by a whole factor. From one query to the
+next are `query_step` positions of the finer sequence, from one key to the next
+`key_step`; one of the two is 1, and within a level both are. In every case
 
   distance(i, j) = unit * (key_step * j - query_step * i)
   i sees j       iff  j // query_step <= i // key_step
 
 A group of `key_step` queries sees the same keys, and the next group sees
-`query_step` keys more. So of `q` queries and `k` keys the distances of visible
-pairs are `max(q, k)` numbers, from `-query_step * (q - 1)` to `query_step - 1`
+`query_step` more. So the distances of visible pairs among `q` queries and `k`
+keys are `max(q, k)` numbers, from `-query_step * (q - 1)` to `query_step - 1`
 units, and no others are computed.
 
 Source: arXiv:1901.02860, Section 3.3; arXiv:2110.13711, Section 2.
@@ -24,7 +24,7 @@ from trax_hourglass.errors import UserError, check_positive
 
 
 class Alignment(typing.NamedTuple):
-  """The positions of queries and keys on the finer of their sequences.
+  """The positions of queries and keys in the finer of their sequences.
 
   Attributes:
     query_step: Positions from one query to the next.
@@ -43,11 +43,10 @@ class Alignment(typing.NamedTuple):
 
   @property
   def unit(self):
-    """The distance of two neighbours on the finer sequence.
+    """The distance of two neighbours in the finer sequence.
 
-    Distances count tokens of the whole model's input, except in upsampling,
-    where they count vectors of the finer sequence: so do the published
-    checkpoints, in nested levels too.
+    Distances count tokens of the model's input, except in upsampling, where
+    they count vectors of the finer sequence, as in the published checkpoints.
     """
     return 1 if self.key_step > 1 else self.total_pooling
 

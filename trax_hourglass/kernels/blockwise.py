@@ -1,14 +1,14 @@
 """Exact causal attention in blocks of rows, in memory linear in the length.
 
-A block of rows meets only the keys up to its last one, so that nearly half of
-all pairs is never computed, and its logits are gone before the next one begins.
-The backward pass computes them once more, from the logarithm of each row's sum
-of exponentials, which with the output is all that is kept.
+A block of rows meets only the keys up to those of its last row, so nearly half
+of all pairs are never computed, and its logits are freed before the next block.
+The backward pass computes them again, from the logarithm of each row's sum of
+exponentials: all that is kept, with the inputs and the output.
 
 The three cases of `alignment` are one here. A row is a group of queries, which
-sees the `step` keys of its own group and those of all earlier ones. In
-upsampling there are several queries in a group, its `phases`, each of which
-sees the same keys at distances of its own.
+sees the `step` keys of its own group and those of all earlier groups. In
+upsampling a group has several queries, its `phases`, which see the same keys at
+different distances.
 
 Source: arXiv:1901.02860, App. B (the shift); arXiv:2205.14135, App. B (the
 backward pass).
@@ -28,14 +28,15 @@ from trax_hourglass.kernels.row_blocks import product, transposed
 
 # The name of outputs and logarithms in policies of `jax.checkpoint`.
 OUTPUTS = 'attention outputs'
-_CACHED = 2**20  # Logits that a CPU computes at once.
+_CACHED = 2**20  # Most logits that a CPU computes at once.
 
 
 class Location(typing.NamedTuple):
   """How logits depend on distance, as in Transformer-XL.
 
   Attributes:
-    distances: R, `(heads, max(q, k), d_head)`, farthest past first.
+    distances: R, `(heads, max(q, k), d_head)`, a row for each of
+      `Alignment.distances`.
     context_bias: u, `(1, heads, 1, d_head)`.
     location_bias: v, `(1, heads, 1, d_head)`.
   """
@@ -49,19 +50,18 @@ class Location(typing.NamedTuple):
 def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
   """Returns softmax(logits / sqrt(d_head)) V over visible keys, like `queries`.
 
-  Logits are Q K^T, or with a location (Q + u) K^T + (Q + v) R^T, where row n of
-  R belongs to the n-th distance.
+  Logits are Q K^T, or with a location (Q + u) K^T + (Q + v) R^T.
 
   Args:
     queries: `(batch, heads, q, d_head)`.
     keys: `(batch, heads, k, d_head)`; `q` divides `k` or `k` divides `q`.
     values: `(batch, heads, k, d_head)`.
     location: A `Location`, or `None`.
-    dropout: Share of the attention weights dropped, to 1/65,536.
+    dropout: Share of the attention weights dropped, exact to 1/65,536.
     rng: Random key, needed where `dropout` is above 0.
 
   Raises:
-    UserError: If neither number of rows is a multiple of the other.
+    UserError: If neither `q` nor `k` is a multiple of the other.
   """
   inputs = queries, keys, values, location
   rng = rng if dropout else None
@@ -88,7 +88,7 @@ def _backward(dropout, residuals, dy):
   inputs, rng, y, log_sums = residuals
   operands, pull_back = jax.vjp(_operands, inputs)
   n_phases = operands.queries.shape[2]
-  # What a softmax takes from the gradient of every logit of a row.
+  # The term that softmax subtracts from the gradients of a row's logits.
   mean = jnp.sum(y.astype(jnp.float32) * dy, axis=-1, keepdims=True)
   gradients = _each_head(
     _head_backward,
@@ -110,7 +110,7 @@ _attention.defvjp(_forward, _backward)
 
 
 def _operands(inputs):
-  """Returns `Operands` with axes `(heads, batch)`; distances have no batch."""
+  """Returns `Operands`, `(heads, batch, ...)`; distances have no batch."""
   queries, keys, values, location = inputs
   n_phases = align(queries.shape[2], keys.shape[2]).key_step
 
@@ -128,7 +128,8 @@ def _operands(inputs):
     keys,
     values,
     scaled(location_bias),
-    # The farther a phase is from its group's key, the earlier its distances.
+    # Later phases are farther from their group's key, so their distances come
+    # earlier.
     distances.swapaxes(1, 2)[:, ::-1],
   )
 
@@ -147,49 +148,28 @@ def _merge(x):
 
 
 def _each_head(head_fn, dropout, operands, rng, *arrays):
-  """Returns `head_fn` of every head of every sequence, `(heads, batch, ...)`.
+  """Returns the outputs of `head_fn` for all heads, `(heads, batch, ...)`.
 
-  All at once on an accelerator; on a CPU as many as its cache holds the logits
-  of.
+  An accelerator runs all heads of all sequences at once, a CPU as many as its
+  cache holds the logits of.
 
   Args:
-    head_fn: Function from `Operands`, a random key and arrays to a tree.
-    dropout: Its last argument.
-    operands: Those of all heads.
+    head_fn: Function from the `Operands` of a head of one sequence, a random
+      key, arrays and `dropout` to a tree.
+    dropout: As for `attention`.
+    operands: `Operands` of all heads.
     rng: Random key, or `None`.
-    *arrays: Further ones, `(heads, batch, ...)`.
+    *arrays: Further arrays, `(heads, batch, ...)`.
   """
   heads, batch, n_phases, rows, _ = operands.queries.shape
-  keys = None
-  if rng is not None:
-    keys = random_masks.words(rng, heads, batch)
-
-  def run(map_heads, map_batch, *args):
-    def run_head(args):
-      operands, *others = args
-
-      def run_sequence(args):
-        of_sequence, key, *arrays = args
-        of_sequence = of_sequence._replace(distances=operands.distances)
-        return head_fn(of_sequence, key, *arrays, dropout=dropout)
-
-      batched = operands._replace(distances=None)
-      return map_batch(run_sequence, (batched, *others))
-
-    return map_heads(run_head, args)
-
-  def at_once(f, args):
-    if jax.tree.leaves(args)[0].shape[0] > 1:
-      return jax.vmap(f)(args)
-    # A vmap over one alone makes gathers and scatters of the blocks' slices.
-    only = jax.tree.map(lambda x: x[0], args)
-    return jax.tree.map(lambda x: x[None], f(only))
-
-  run_at_once = functools.partial(run, at_once, at_once)
+  keys = None if rng is None else random_masks.words(rng, heads, batch)
+  head_fn = functools.partial(head_fn, dropout=dropout)
+  run = functools.partial(_map_heads, head_fn)
+  run_at_once = functools.partial(run, _at_once, _at_once)
   n_logits = n_phases * min(rows, row_blocks.BLOCK) * operands.keys.shape[2]
   if heads * batch * n_logits <= _CACHED:
     return run_at_once(operands, keys, *arrays)
-  map_batch = at_once if batch * n_logits <= _CACHED else jax.lax.map
+  map_batch = _at_once if batch * n_logits <= _CACHED else jax.lax.map
   return jax.lax.platform_dependent(
     operands,
     keys,
@@ -199,13 +179,37 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
   )
 
 
+def _map_heads(head_fn, map_heads, map_batch, *args):
+  def run_head(args):
+    operands, *others = args
+
+    def run_sequence(args):
+      sequence, key, *arrays = args
+      sequence = sequence._replace(distances=operands.distances)
+      return head_fn(sequence, key, *arrays)
+
+    batched = operands._replace(distances=None)
+    return map_batch(run_sequence, (batched, *others))
+
+  return map_heads(run_head, args)
+
+
+def _at_once(f, args):
+  """Like `jax.lax.map`, for all elements at once."""
+  if jax.tree.leaves(args)[0].shape[0] > 1:
+    return jax.vmap(f)(args)
+  # A vmap over a single element turns slices of blocks into gathers, scatters.
+  only = jax.tree.map(lambda x: x[0], args)
+  return jax.tree.map(lambda x: x[None], f(only))
+
+
 @functools.partial(jax.jit, static_argnames='dropout')
 def _head_forward(operands, key, dropout):
-  """Returns `(phases, rows, d_head)` and log sums, `(phases, rows, 1)`."""
+  """Returns outputs, `(phases, rows, d_head)`, and each row's log sum."""
   operands = row_blocks.with_later_distances(operands)
   transposed_operands = operands.transposed()
 
-  def of_block(carry, block):
+  def run_block(carry, block):
     logits = block.logits(operands, transposed_operands)
     largest = jnp.max(logits, axis=-1, keepdims=True)
     weights = jnp.exp(logits - largest)
@@ -215,7 +219,7 @@ def _head_forward(operands, key, dropout):
     y = product('pij,jd->pid', kept, values)
     return carry, (y / total, largest + jnp.log(total))
 
-  _, outputs = row_blocks.each_block(of_block, None, operands)
+  _, outputs = row_blocks.each_block(run_block, None, operands)
   return outputs
 
 
@@ -224,11 +228,12 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
   """Returns the gradients of a head's `Operands`.
 
   Args:
-    operands: See `Operands`.
+    operands: `Operands` of a head.
     key: Random key, or `None`.
     dy: Gradient of the output, `(phases, rows, d_head)`.
-    log_sums: Those of `_head_forward`.
-    mean: Each row's mean, by its weights, of their gradients, like `log_sums`.
+    log_sums: As from `_head_forward`.
+    mean: Mean gradient of each row's weights, by these weights, like
+      `log_sums`.
     dropout: As for `attention`.
   """
   n_distances = operands.keys.shape[0]
@@ -238,7 +243,7 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
   queries_t, _, values_t, located_t, _ = transposed_operands
   dy_t = transposed(dy)
 
-  def of_block(sums, block):
+  def run_block(sums, block):
     logits = block.logits(operands, transposed_operands)
     weights = jnp.exp(logits - block.rows(log_sums))
     kept = _drop(weights, key, block, dropout)
@@ -260,12 +265,14 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
     d_distances = block.add_to_window(sums.distances, d_window)
     return sums._replace(distances=d_distances), (d_queries, d_located)
 
-  # Summed as (..., d_head, keys): so XLA multiplies twice as fast on a CPU.
+  # Summed as (..., d_head, keys), which a CPU multiplies twice as fast.
   sums = jax.tree.map(
     lambda x: jnp.zeros(x.shape, jnp.float32),
     transposed_operands._replace(queries=None, located=None),
   )
-  sums, (d_queries, d_located) = row_blocks.each_block(of_block, sums, operands)
+  sums, (d_queries, d_located) = row_blocks.each_block(
+    run_block, sums, operands
+  )
   sums = sums.transposed()
   if distances is not None:
     sums = sums._replace(distances=sums.distances[:, :n_distances])
@@ -273,9 +280,9 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
 
 
 def _drop(weights, key, block, dropout):
-  """Returns the weights of a block with a share of them dropped.
+  """Drops a share of a block's weights.
 
-  The mask belongs to rows and keys, and is the same in both directions.
+  The mask depends on rows and keys alone: it is the same in the backward pass.
   """
   if not dropout:
     return weights

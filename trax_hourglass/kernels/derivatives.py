@@ -1,7 +1,7 @@
-"""A choice between hand-written gradients and JAX's own derivatives.
+"""Backward passes written by hand, and JAX's own in their place.
 
-The hand-written ones save memory and time in the backward pass, but JAX cannot
-differentiate them in forward mode.
+Those by hand save memory and time, but JAX cannot differentiate them in forward
+mode.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import contextvars
 import functools
 
 import jax
+from jax import numpy as jnp
 
 _IS_FORWARD = contextvars.ContextVar('forward_mode', default=False)
 
@@ -36,10 +37,7 @@ def is_forward() -> bool:
 
 
 def jit(function, **options):
-  """Returns a compiled function, compiled separately for `forward_mode`.
-
-  Arguments are those of `jax.jit`.
-  """
+  """Returns `jax.jit(function)`, compiled separately for `forward_mode`."""
 
   def compiled():
     # A new function each time, for which JAX keeps separate traces.
@@ -56,3 +54,170 @@ def jit(function, **options):
     return (by_jax if is_forward() else by_hand)(*args, **kwargs)
 
   return call
+
+
+def matmul_to_float32(x, kernel):
+  """Returns x @ kernel, multiplied in the precision of x, summed to float32."""
+  return (_matmul if is_forward() else _matmul_by_hand)(x, kernel)
+
+
+def _matmul(x, kernel):
+  return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+
+
+_matmul_by_hand = jax.custom_vjp(_matmul)
+
+
+def _matmul_forward(x, kernel):
+  return _matmul(x, kernel), (x, kernel)
+
+
+def _matmul_backward(factors, dy):
+  x, kernel = factors
+  dy = dy.astype(x.dtype)  # So that these products are as fast as the forward.
+  (dx,) = jax.linear_transpose(lambda x: x @ kernel, x)(dy)
+  (d_kernel,) = jax.linear_transpose(lambda kernel: x @ kernel, kernel)(dy)
+  return dx, d_kernel
+
+
+_matmul_by_hand.defvjp(_matmul_forward, _matmul_backward)
+
+
+def rematerialized(f, x, *constants):
+  """Returns `f(x, *constants)`, which the backward pass computes again.
+
+  Like `jax.checkpoint`, but on a CPU too: there XLA recognises the repeated
+  computation and keeps its results instead. It does not look into the branches
+  of a condition, so the backward pass runs in one.
+
+  Args:
+    f: Function to (differentiable output, any tree). Gradients also reach the
+      floats that it closes over; it must not close over other arrays.
+    x: An array or a tuple of arrays.
+    *constants: Trees without gradients, such as random keys.
+  """
+  if is_forward():
+    return jax.checkpoint(f)(x, *constants)
+  f, closed_over = jax.closure_convert(f, x, *constants)
+
+  def forward(inputs, constants):
+    x, closed_over = inputs
+    return f(x, *constants, *closed_over), (inputs, constants)
+
+  def backward(residuals, cotangents):
+    inputs, constants = residuals
+
+    def differentiate(inputs, constants, cotangent):
+      _, vjp = jax.vjp(lambda inputs: forward(inputs, constants)[0][0], inputs)
+      return vjp(cotangent)[0]
+
+    def zeros(inputs, *_):
+      return jax.tree.map(jnp.zeros_like, inputs)
+
+    gradients = jax.lax.cond(
+      _true(inputs), differentiate, zeros, inputs, constants, cotangents[0]
+    )
+    return gradients, None
+
+  apply = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
+  apply.defvjp(forward, backward)
+  return apply((x, closed_over), constants)
+
+
+def _true(inputs):
+  """Returns True, as a value that XLA cannot know when it compiles."""
+  number = jax.tree.leaves(inputs)[0].ravel()[0]
+  return jnp.minimum(jnp.isnan(number).astype(jnp.int32), 0) == 0
+
+
+def repeat(step, policy, x, weights, *others):
+  """Returns the last `x` of a loop and the stacked further outputs of `step`.
+
+  Like `jax.lax.scan`, but in the backward pass the gradients of stacked weights
+  take the memory of a copy of these weights.
+
+  Args:
+    step: Function from x and one turn's weights and others to (next x, any
+      tree). Gradients also reach the floats that it closes over.
+    policy: What the backward pass finds stored, for `jax.checkpoint`.
+    x: An array.
+    weights: Tree of arrays whose first axis is the number of turns.
+    *others: Further trees of such arrays, without gradients.
+  """
+  if is_forward():
+    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
+    return jax.lax.scan(
+      lambda x, inputs: step(x, *inputs), x, (weights, *others)
+    )
+  first = jax.tree.map(lambda a: a[0], (weights, *others))
+  step, closed_over = jax.closure_convert(step, x, *first)
+  step = jax.checkpoint(step, prevent_cse=False, policy=policy)
+  return _loop(step, x, weights, others, closed_over)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _loop(step, x, weights, others, closed_over):
+  def turn(x, inputs):
+    return step(x, *inputs, *closed_over)
+
+  return jax.lax.scan(turn, x, (weights, *others))
+
+
+def _loop_forward(step, x, weights, others, closed_over):
+  def turn(x, inputs):
+    weights, *others = inputs
+
+    def differentiated(x, weights, closed_over):
+      return step(x, weights, *others, *closed_over)
+
+    y, pull_back, output = jax.vjp(
+      differentiated, x, weights, closed_over, has_aux=True
+    )
+    return y, (output, _without(pull_back, (weights, closed_over)))
+
+  y, (outputs, pull_backs) = jax.lax.scan(turn, x, (weights, *others))
+  return (y, outputs), (weights, closed_over, pull_backs)
+
+
+def _loop_backward(step, residuals, cotangents):
+  del step
+  weights, closed_over, pull_backs = residuals
+  n = len(jax.tree.leaves((weights, pull_backs))[0])
+
+  def turn(carry, inputs):
+    dx, places, sums = carry
+    i, pull_back = inputs
+    weights = jax.tree.map(lambda a: a[i], places)
+    dx, gradients, more = pull_back((weights, closed_over))(dx)
+    # A turn's weights must be read before their place is overwritten.
+    dx, gradients = jax.lax.optimization_barrier((dx, gradients))
+    places = jax.tree.map(lambda a, g: a.at[i].set(g), places, gradients)
+    return (dx, places, jax.tree.map(jnp.add, sums, more)), None
+
+  zeros = jax.tree.map(jnp.zeros_like, closed_over)
+  (dx, gradients, sums), _ = jax.lax.scan(
+    turn,
+    (cotangents[0], weights, zeros),
+    (jnp.arange(n), pull_backs),
+    reverse=True,
+  )
+  return dx, gradients, None, sums
+
+
+_loop.defvjp(_loop_forward, _loop_backward)
+
+
+def _without(tree, known):
+  """Returns a function from `known` to a tree, a tree without those arrays."""
+  leaves, structure = jax.tree.flatten(tree)
+  ids = [id(leaf) for leaf in jax.tree.leaves(known)]
+  places = [ids.index(id(x)) if id(x) in ids else None for x in leaves]
+
+  def put_back(rest, known):
+    known, rest = jax.tree.leaves(known), iter(rest)
+    return jax.tree.unflatten(
+      structure, [next(rest) if i is None else known[i] for i in places]
+    )
+
+  rest = [leaf for leaf in leaves if id(leaf) not in ids]
+  return jax.tree_util.Partial(put_back, rest)

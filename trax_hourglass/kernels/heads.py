@@ -1,4 +1,4 @@
-"""Heads as an axis of their own."""
+"""Attention heads as an axis, and queries scaled for them."""
 
 from jax import numpy as jnp
 

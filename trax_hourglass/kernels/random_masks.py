@@ -1,8 +1,8 @@
 """Random masks for dropout that cost a CPU little.
 
-JAX's own random bits are a loop over whole arrays on a CPU, and a word of 32
-bits for each boolean. Here XLA fuses the mask with what uses it, and an element
-takes 16 bits.
+On a CPU, JAX draws random bits in a loop over whole arrays, 32 bits for each
+boolean. XLA fuses the masks made here with their use, and each element takes
+16 bits.
 """
 
 import math
@@ -14,13 +14,11 @@ from trax_hourglass.runtime import threefry
 
 
 def keep(rng, dropout, shape):
-  """Returns booleans of a shape, True but for a share of `dropout`.
-
-  The share is exact to 1/65,536.
+  """Returns booleans of a shape, of which a share of `dropout` is False.
 
   Args:
     rng: Random key of any kind.
-    dropout: Share of elements that are False, in [0, 1).
+    dropout: Share of False elements, in [0, 1), exact to 1/65,536.
     shape: Tuple of at least one dimension.
   """
   *rows, n = shape
@@ -29,11 +27,11 @@ def keep(rng, dropout, shape):
 
 
 def keep_rows(key, dropout, row, n):
-  """Returns booleans, `(..., n)`: the mask of each row, whatever the others.
+  """Returns the masks of rows, `(..., n)`, each independent of the others.
 
   Args:
-    key: `(2,)` random words.
-    dropout: Share of elements that are False, in [0, 1).
+    key: Random words, `(2,)`.
+    dropout: As for `keep`.
     row: Numbers of the rows, `(..., 1)` of type uint32.
     n: Length of a row.
   """
@@ -49,7 +47,7 @@ def keep_rows(key, dropout, row, n):
 
 
 def words(rng, *shape):
-  """Returns `(*shape, 2)` random words of a random key of any kind."""
+  """Returns random words, `(*shape, 2)`, from a random key of any kind."""
   if not threefry.is_key(rng):
     return jax.random.bits(rng, (*shape, 2), jnp.uint32)
   if not shape:

@@ -1,6 +1,6 @@
-"""The rows of a head in blocks, and the keys and distances that each sees.
+"""The rows of a head in blocks, with the keys and distances that each sees.
 
-Names and shapes are those of `blockwise`, which computes with them.
+Names and shapes are those of `blockwise`.
 
 Source: arXiv:1901.02860, App. B (the shift).
 """
@@ -14,8 +14,8 @@ from jax import numpy as jnp
 from trax_hourglass.kernels.alignment import Alignment
 
 BLOCK = 256  # Rows of a block.
-# Runs of blocks, each compiled by itself: more of them meet fewer keys that no
-# row sees, and take longer to compile.
+# Most runs of blocks, each compiled by itself: more runs meet fewer keys that
+# no row sees, but take longer to compile.
 MAX_RUNS = 8
 MASKED = -1e9  # The logit of a key that a query does not see.
 
@@ -26,10 +26,10 @@ class Operands(typing.NamedTuple):
   """The factors of a head's products.
 
   Attributes:
-    queries: Those that meet keys, scaled, `(phases, rows, d_head)`.
+    queries: Scaled queries that meet keys, `(phases, rows, d_head)`.
     keys: `(step * rows, d_head)`.
     values: `(step * rows, d_head)`.
-    located: Those that meet distances, like `queries`, or `None`.
+    located: Scaled queries that meet distances, like `queries`, or `None`.
     distances: `(phases, step * rows, d_head)`, or `None`.
   """
 
@@ -40,10 +40,10 @@ class Operands(typing.NamedTuple):
   distances: jax.Array | None
 
   def transposed(self):
-    """Returns the factors with their last two axes exchanged.
+    """Returns the factors with their last two axes swapped.
 
-    A product on a CPU wants its first factor's sums along rows, its second's
-    along columns, and copies one that is otherwise, for every block.
+    On a CPU a product sums along the rows of its first factor and the columns
+    of its second, and copies a factor that lies otherwise, for every block.
     """
     return jax.tree.map(transposed, self)
 
@@ -52,9 +52,9 @@ class Block(typing.NamedTuple):
   """Some rows of a head, and the keys and distances that they see.
 
   Attributes:
-    start: The first row, perhaps known only when it runs.
+    start: The first row, an integer or a traced one.
     size: Number of rows.
-    n_keys: Number of keys: what the last row sees, or more.
+    n_keys: Number of keys, at least as many as the last row sees.
     step: Keys in a group.
     n_rows: Number of rows of the head.
   """
@@ -66,37 +66,40 @@ class Block(typing.NamedTuple):
   n_rows: int
 
   def rows(self, x, axis=-2):
-    """Returns `(phases, size, d)` of `(phases, n_rows, d)`."""
+    """Returns these rows of all rows, `(phases, size, d)`."""
     return jax.lax.dynamic_slice_in_dim(x, self.start, self.size, axis)
 
   def keys(self, x, axis=-2):
-    """Returns `(n_keys, d)` of `(step * n_rows, d)`."""
+    """Returns these keys of all keys, `(n_keys, d)`."""
     return jax.lax.slice_in_dim(x, 0, self.n_keys, axis=axis)
 
   @property
   def window_start(self):
-    """The first distance that these rows see: from the last row to key 0."""
+    """The first distance that these rows meet: from the last row to key 0."""
     return self.step * (self.n_rows - self.start - self.size)
 
   def window(self, distances, axis=-2):
-    """Returns `(phases, n_keys + step, d)` of distances with later ones."""
+    """Returns the distances of these rows, `(phases, n_keys + step, d)`.
+
+    `distances` are those of `with_later_distances`.
+    """
     return jax.lax.dynamic_slice_in_dim(
       distances, self.window_start, self.n_keys + self.step, axis
     )
 
   def add_to_window(self, sums, x):
-    """Returns `(phases, d, n)` with `(phases, d, n_keys + step)` added."""
+    """Adds `x`, `(phases, d, n_keys + step)`, to `sums`, `(phases, d, n)`."""
     old = self.window(sums, axis=-1)
     return jax.lax.dynamic_update_slice_in_dim(
       sums, old + x, self.window_start, axis=-1
     )
 
   def logits(self, operands, transposed):
-    """Returns `(phases, size, n_keys)` in float32, masked.
+    """Returns masked logits in float32, `(phases, size, n_keys)`.
 
     Args:
-      operands: Of a head.
-      transposed: The same, transposed.
+      operands: `Operands` of a head.
+      transposed: `operands.transposed()`.
     """
     logits = product(
       'pid,dj->pij',
@@ -116,15 +119,15 @@ class Block(typing.NamedTuple):
 
 
 def transposed(x):
-  """Returns an array with its last two axes exchanged."""
+  """Returns an array with its last two axes swapped."""
   return x.swapaxes(-1, -2)
 
 
 def distance_to_key(x, step):
   """Maps logits by distance, `(..., rows, n + step)`, to `(..., rows, n)`.
 
-  Each row's distances begin `step` earlier than those of the row before, so in
-  the flattened array, without the first few, rows shorter by `step` align.
+  Each row's distances begin `step` earlier than those of the row before, so the
+  flattened array, cut to rows shorter by `step`, has a key in each column.
   """
   *batch, rows, width = x.shape
   n, first = width - step, step * (rows - 1)
@@ -133,13 +136,13 @@ def distance_to_key(x, step):
 
 
 def key_to_distance(x, step):
-  """Maps `(..., rows, n)` to `(..., rows, n + step)`, zero where no key is.
+  """Maps `(..., rows, n)` to `(..., rows, n + step)`, with zeros between.
 
   The transpose of `distance_to_key`.
   """
   *batch, rows, n = x.shape
   x = x.reshape(*batch, rows * n)
-  # Not padded: XLA would divide to find where each element of a pad comes from.
+  # For `jnp.pad` XLA would divide to find the source of each element.
   zeros = jnp.zeros((*batch, rows * (n + step)), x.dtype)
   zeros, x = jax.lax.optimization_barrier((zeros, x))
   x = jax.lax.dynamic_update_slice_in_dim(zeros, x, step * (rows - 1), axis=-1)
@@ -147,7 +150,7 @@ def key_to_distance(x, step):
 
 
 def with_later_distances(operands):
-  """Adds distances to keys that no row of a block sees, for whole windows."""
+  """Pads distances, so that the window of every block is whole."""
   if operands.distances is None:
     return operands
   rows, step = _rows_and_step(operands)
@@ -160,24 +163,24 @@ def each_block(f, carry, operands):
   """Returns the last carry and the outputs of all rows, `(phases, rows, d)`.
 
   Args:
-    f: Function from a carry and a `Block` to a carry and a tree of outputs,
-      `(phases, size, d)`.
-    carry: The first.
-    operands: Of a head.
+    f: Function from a carry and a `Block` to the next carry and a tree of
+      outputs, `(phases, size, d)`.
+    carry: The first carry.
+    operands: `Operands` of a head.
   """
   n_rows, step = _rows_and_step(operands)
   outputs = []
   for start, n_blocks, size in _runs(n_rows):
     n_keys = step * (start + n_blocks * size)
 
-    def of_block(carry, start, size=size, n_keys=n_keys):
+    def run_block(carry, start, size=size, n_keys=n_keys):
       return f(carry, Block(start, size, n_keys, step, n_rows))
 
     if n_blocks == 1:
-      carry, output = of_block(carry, start)
+      carry, output = run_block(carry, start)
     else:
       starts = start + size * jnp.arange(n_blocks)
-      carry, output = jax.lax.scan(of_block, carry, starts)
+      carry, output = jax.lax.scan(run_block, carry, starts)
       output = jax.tree.map(_join_blocks, output)
     outputs.append(output)
   return carry, jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *outputs)
@@ -195,9 +198,9 @@ def _rows_and_step(operands):
 
 
 def _runs(n_rows):
-  """Returns (first row, number of blocks, rows of a block) of runs of blocks.
+  """Returns (first row, number of blocks, rows in a block) for runs of blocks.
 
-  The blocks of a run meet as many keys as its last one, and are compiled once.
+  All blocks of a run meet the keys of its last block, and are compiled once.
   """
   n_whole, n_left = divmod(n_rows, BLOCK)
   length = max(1, -(-n_whole // MAX_RUNS))

@@ -1,11 +1,10 @@
-"""Trax's layers of every Transformer, in the precision of their input.
+"""The elementary layers of a Transformer, in the precision of their input.
 
-Weights, initialisers and arguments are Trax's own, and so is the arithmetic in
-float32. Activations in bfloat16, which Trax would promote to float32, remain
-bfloat16; weights are kept, and norms computed, in float32.
+Weights, initialisers, arguments and the arithmetic in float32 are Trax's own.
+Activations in bfloat16, which Trax would promote to float32, stay in bfloat16;
+weights are kept, and norms computed, in float32.
 """
 
-import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
@@ -15,10 +14,10 @@ from trax_hourglass.kernels import derivatives, random_masks
 
 
 class Dense(tl.Dense):
-  """`tl.Dense` that multiplies one flat matrix: `(..., d_in)` to `(..., n)`.
+  """`tl.Dense` of flattened activations: `(..., d_in)` to `(..., n)`.
 
-  XLA computes the weights' gradient of flat activations at twice the speed on
-  a CPU: it needs not transpose a tensor first.
+  On a CPU this doubles the speed of the kernel's gradient, for which XLA would
+  otherwise transpose a tensor.
   """
 
   def forward(self, x):
@@ -32,34 +31,10 @@ class Dense(tl.Dense):
 
 
 class DenseToFloat32(Dense):
-  """`Dense` that sums to float32 what it multiplies in the precision of x."""
+  """`Dense` in the precision of its input, with outputs in float32."""
 
   def forward(self, x):
-    if derivatives.is_forward():
-      return self._affine(x, _matmul_to_float32)
-    return self._affine(x, _product_in_float32)
-
-
-def _matmul_to_float32(x, kernel):
-  return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
-
-
-_product_in_float32 = jax.custom_vjp(_matmul_to_float32)
-
-
-def _product_forward(x, kernel):
-  return _matmul_to_float32(x, kernel), (x, kernel)
-
-
-def _product_backward(factors, dy):
-  x, kernel = factors
-  dy = dy.astype(x.dtype)  # The backward products' factors, as the forward's.
-  (dx,) = jax.linear_transpose(lambda x: x @ kernel, x)(dy)
-  (d_kernel,) = jax.linear_transpose(lambda kernel: x @ kernel, kernel)(dy)
-  return dx, d_kernel
-
-
-_product_in_float32.defvjp(_product_forward, _product_backward)
+    return self._affine(x, derivatives.matmul_to_float32)
 
 
 class LayerNorm(tl.LayerNorm):
@@ -74,7 +49,7 @@ class LayerNorm(tl.LayerNorm):
 
 
 class Dropout(tl.Dropout):
-  """`tl.Dropout`, with masks that cost less: any shape to the same shape."""
+  """`tl.Dropout` with cheaper masks: any shape to the same shape."""
 
   def forward(self, x):
     if self._mode != 'train':
@@ -95,16 +70,15 @@ STORED = 'stored'
 
 
 def stored(tree):
-  """Returns a tree of arrays, marked as dear: not to be computed twice.
+  """Marks a tree of arrays that `Repeated` layers store for the backward pass.
 
-  Where layers are `Repeated`, what is marked so is stored for the backward
-  pass. Norms, activations, masks and sums cost little to compute again.
+  Norms, activations, masks and sums, which cost little, are computed again.
   """
   return checkpoint_name(tree, STORED)
 
 
 def Stored():
-  """Returns a layer that maps an array to itself, see `stored`."""
+  """Returns a layer that maps an array to itself, `stored`."""
   return tl.Fn('Stored', stored)
 
 

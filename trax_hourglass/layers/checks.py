@@ -1,4 +1,4 @@
-"""What several layers ask of their arguments."""
+"""Checks of arguments that several layers share."""
 
 import functools
 import numbers
@@ -39,8 +39,8 @@ def check_dropout(dropout):
 def check_heads(d_model, n_heads):
   """Raises `UserError` if the heads can't share `d_model` evenly.
 
-  `d_model` must be even besides: half of each position vector holds sines,
-  half cosines.
+  `d_model` must also be even: half of each position vector holds sines, half
+  cosines.
   """
   check_positive(d_model=d_model, n_heads=n_heads)
   if d_model % n_heads or d_model % 2:
@@ -51,7 +51,7 @@ def check_heads(d_model, n_heads):
 
 
 def check_functions(**functions):
-  """Raises `UserError` unless each is a function, which makes a layer."""
+  """Raises `UserError` unless each is a function, to make a layer with."""
   for name, function in functions.items():
     if not callable(function) or isinstance(function, base.Layer):
       raise UserError(
@@ -63,11 +63,10 @@ def check_functions(**functions):
 def check_tokens(tokens, vocab_size, name='tokens'):
   """Raises `UserError` unless all tokens are in a model's vocabulary.
 
-  A model itself does not check them: its embedding silently takes the nearest
-  token that it knows. Call this function on tokens before you pass them to a
-  compiled function. While a function is traced, tokens have no values yet, so
-  there the check does nothing and costs nothing; in compiled functions use
-  `jax.experimental.checkify` with `index_checks`.
+  A model does not check tokens: its embedding silently takes the nearest one in
+  the vocabulary. Call this function before you pass tokens to a compiled
+  function. Within one they have no values yet, and the check does nothing; use
+  `jax.experimental.checkify` with `index_checks` there.
 
   Args:
     tokens: Array of integers of any shape.
@@ -87,7 +86,7 @@ def check_tokens(tokens, vocab_size, name='tokens'):
 
 
 def unwrapped(function):
-  """Returns what gin, `functools` and Trax's decorators are wrapped around."""
+  """Returns the function inside wrappers of gin, `functools` and Trax."""
   while True:
     if isinstance(function, functools.partial):
       function = function.func

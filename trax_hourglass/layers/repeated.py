@@ -1,4 +1,4 @@
-"""Layers of one structure, compiled as one."""
+"""Layers that the backward pass computes again, alone or in a loop."""
 
 import jax
 from jax import numpy as jnp
@@ -9,17 +9,45 @@ from trax_hourglass.kernels import blockwise, derivatives
 from trax_hourglass.layers.basic import STORED
 
 
+class Rematerialized(base.Layer):
+  """A layer whose inside the backward pass computes again, from its inputs.
+
+  Outputs, flat weights and gradients are those of the layer inside.
+  """
+
+  def __init__(self, layer):
+    super().__init__(n_in=layer.n_in, n_out=layer.n_out, name='Rematerialized')
+    self._sublayers = (layer,)
+    self._weights = self._state = (None,)
+
+  def init_weights_and_state(self, input_signature):
+    weights, state = self.sublayers[0].init(input_signature, use_cache=True)
+    self.weights, self.state = (weights,), (state,)
+
+  def forward(self, x):
+    (weights,), (state,), rng = self.weights, self.state, self.rng
+
+    # Weights are closed over, not passed: a shared layer caches them for its
+    # next use, which may be outside this function.
+    def apply(x, state, rng):
+      return self.sublayers[0].pure_fn(x, weights, state, rng, use_cache=True)
+
+    y, state = derivatives.rematerialized(apply, x, state, rng)
+    self.state = (state,)
+    return y
+
+
 class Repeated(base.Layer):
-  """Layers one after the other, as in `tl.Serial`, in a loop.
+  """Runs layers one after the other in a loop, of which one is compiled.
 
   Maps an array to one of the same shape. Flat weights and outputs are those of
-  `tl.Serial`, but only one layer is compiled, however many there are. For the
-  backward pass each layer keeps its input, the arrays marked by `basic.stored`
-  and those that `blockwise` attention keeps; the rest is recomputed.
+  `tl.Serial`. For the backward pass each layer keeps its input, the arrays that
+  `basic.stored` marks and those of `blockwise` attention; the rest is computed
+  again.
 
   Args:
     layers: At least one, all built alike, each from one array to one like it.
-    rematerialize: Whether the backward pass finds the inputs alone.
+    rematerialize: Whether each layer keeps its input alone.
   """
 
   def __init__(self, layers, rematerialize=False):
@@ -40,14 +68,14 @@ class Repeated(base.Layer):
     self.weights, self.state = zip(*weights_and_state, strict=True)
 
   def forward(self, x):
-    # A layer that they share has its weights in the first of them, and a mark
-    # in their place in the last. It knows them by now, and so does the loop.
+    # A layer that all share has its weights in the first of them or before, and
+    # a mark in place of weights in the last. It has cached them by now.
     *_, last = self.sublayers
 
     def step(x, weights, state, rng):
       return last.pure_fn(x, weights, state, rng, use_cache=True)
 
-    y, states = repeat(
+    y, states = derivatives.repeat(
       step,
       self._policy,
       x,
@@ -73,91 +101,3 @@ def _stack(trees, mark):
     return last if is_mark(last) else jnp.stack(leaves)
 
   return jax.tree.map(stack, trees[-1], *trees, is_leaf=is_mark)
-
-
-def repeat(step, policy, x, weights, *others):
-  """Returns the last `x` of a loop and the stacked further outputs of `step`.
-
-  As `jax.lax.scan`, but in the backward pass each gradient of stacked weights
-  takes the place in memory of the weights that it belongs to.
-
-  Args:
-    step: Function from x and the weights and others of one turn to the next x
-      and any tree. Gradients also reach the floats that it closes over.
-    policy: What the backward pass finds stored, for `jax.checkpoint`.
-    x: An array.
-    weights: Tree of arrays that all have the number of turns as first axis.
-    *others: Further trees of such arrays, which no gradient reaches.
-  """
-  if derivatives.is_forward():
-    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
-    return jax.lax.scan(
-      lambda x, inputs: step(x, *inputs), x, (weights, *others)
-    )
-  n = len(jax.tree.leaves((weights, others))[0])
-  first = jax.tree.map(lambda a: a[0], (weights, *others))
-  step, closed_over = jax.closure_convert(step, x, *first)
-  step = jax.checkpoint(step, prevent_cse=False, policy=policy)
-
-  def forward(x, weights, others, closed_over):
-    def turn(x, inputs):
-      weights, *others = inputs
-
-      def differentiated(x, weights, closed_over):
-        return step(x, weights, *others, *closed_over)
-
-      y, pull_back, output = jax.vjp(
-        differentiated, x, weights, closed_over, has_aux=True
-      )
-      return y, (output, _without(pull_back, (weights, closed_over)))
-
-    y, (outputs, pull_backs) = jax.lax.scan(turn, x, (weights, *others))
-    return (y, outputs), (weights, closed_over, pull_backs)
-
-  def backward(residuals, cotangents):
-    weights, closed_over, pull_backs = residuals
-
-    def turn(carry, inputs):
-      dx, places, sums = carry
-      i, pull_back = inputs
-      weights = jax.tree.map(lambda a: a[i], places)
-      dx, gradients, more = pull_back((weights, closed_over))(dx)
-      # All reading of a place comes before it is written.
-      dx, gradients = jax.lax.optimization_barrier((dx, gradients))
-      places = jax.tree.map(lambda a, g: a.at[i].set(g), places, gradients)
-      return (dx, places, jax.tree.map(jnp.add, sums, more)), None
-
-    zeros = jax.tree.map(jnp.zeros_like, closed_over)
-    (dx, gradients, sums), _ = jax.lax.scan(
-      turn,
-      (cotangents[0], weights, zeros),
-      (jnp.arange(n), pull_backs),
-      reverse=True,
-    )
-    return dx, gradients, None, sums
-
-  @jax.custom_vjp
-  def run(x, weights, others, closed_over):
-    def turn(x, inputs):
-      return step(x, *inputs, *closed_over)
-
-    return jax.lax.scan(turn, x, (weights, *others))
-
-  run.defvjp(forward, backward)
-  return run(x, weights, others, closed_over)
-
-
-def _without(tree, known):
-  """Returns a function from `known` to a tree, a tree without those arrays."""
-  leaves, structure = jax.tree.flatten(tree)
-  ids = [id(leaf) for leaf in jax.tree.leaves(known)]
-  places = [ids.index(id(x)) if id(x) in ids else None for x in leaves]
-
-  def put_back(rest, known):
-    known, rest = jax.tree.leaves(known), iter(rest)
-    return jax.tree.unflatten(
-      structure, [next(rest) if i is None else known[i] for i in places]
-    )
-
-  rest = [leaf for leaf in leaves if id(leaf) not in ids]
-  return jax.tree_util.Partial(put_back, rest)

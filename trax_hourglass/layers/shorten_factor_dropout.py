@@ -9,16 +9,15 @@ from trax_hourglass.layers.checks import check_mode
 
 
 def ShortenFactorDropout(layers, mode='train'):
-  """Returns a layer that runs one of `layers`, in training one drawn anew.
+  """Returns a layer that runs one of `layers`, drawn for each training step.
 
-  Each call in mode `'train'` draws uniformly, within the compiled step; any
-  other runs the first one. The draws follow from a key in the layer's state,
-  not from the call's: so devices that hold the same state draw alike, and a
-  checkpoint continues them.
+  Mode `'train'` draws uniformly, within the compiled step; other modes run the
+  first layer. Draws follow from a key in the layer's state, not the call's: so
+  devices with the same state draw alike, and a checkpoint continues the draws.
 
   Args:
-    layers: Layers of the same inputs, outputs and weights; those of the first
-      are used for all.
+    layers: Layers with the same inputs, outputs and weights, of which those of
+      the first are used for all.
     mode: `'train'`, `'eval'` or `'predict'`.
   """
   check_mode(mode)
@@ -52,7 +51,7 @@ class _OneOf(base.Layer):
     super().__init__(n_in=1 + layers[0].n_in, n_out=layers[0].n_out)
     self._layers = layers
     self._mode = mode
-    self._sublayers = (layers[0],)  # Whose weights and state these are.
+    self._sublayers = (layers[0],)  # Owns the weights and state.
     self._weights = self._state = (None,)
 
   def init_weights_and_state(self, input_signature):
@@ -60,14 +59,14 @@ class _OneOf(base.Layer):
     weights, state = self._layers[0].init(_unpack(signature), use_cache=True)
     self.weights, self.state = (weights,), (state,)
     for layer in self._layers[1:]:
-      layer.rng = self.rng  # Else made in a trace, where it must not remain.
+      layer.rng = self.rng  # Else made within a trace, which it would outlive.
 
   def forward(self, inputs):
     i, *x = inputs
     (weights,), (state,), rng = self.weights, self.state, self.rng
 
-    # Weights are closed over, not passed: a layer that is shared with others
-    # keeps them for the next, which runs outside.
+    # Weights are closed over, not passed: a shared layer caches them for its
+    # next use, which may be outside this function.
     def branch(layer):
       return lambda x: layer.pure_fn(
         _unpack(x), weights, state, rng, use_cache=True
@@ -83,5 +82,5 @@ class _OneOf(base.Layer):
 
 
 def _unpack(inputs):
-  """Returns inputs as Trax hands them to a layer: a single one by itself."""
+  """Returns inputs as Trax passes them to a layer: a single one by itself."""
   return inputs[0] if len(inputs) == 1 else tuple(inputs)

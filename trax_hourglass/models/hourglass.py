@@ -1,7 +1,13 @@
 """The Hourglass (arXiv:2110.13711, Figure 2 and Algorithm 1)."""
 
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import NamedTuple
+
 from jax import numpy as jnp
 from trax import layers as tl
+from trax.layers import base
 
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError, check_positive
@@ -9,19 +15,27 @@ from trax_hourglass.layers.attention.relative import (
   RelativeAttention,
   RelativeBiases,
 )
+from trax_hourglass.layers.attention.types import attention_layer
+from trax_hourglass.layers.basic import LayerNorm
+from trax_hourglass.layers.blocks import DecoderBlock
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_functions,
   check_mode,
 )
+from trax_hourglass.layers.repeated import Rematerialized, Repeated
 from trax_hourglass.layers.resampling import (
   AttentionResampling,
   AveragePooling,
   LinearUpsampling,
 )
-from trax_hourglass.layers.resampling.types import check_resamplers
-from trax_hourglass.models.cached import Limit
-from trax_hourglass.models.levels import Levels
+from trax_hourglass.layers.resampling.types import (
+  check_resamplers,
+  check_weights_alike,
+  resampling_layer,
+)
+from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
+from trax_hourglass.models.cached import CachedValley, Limit
 
 
 def Hourglass(
@@ -45,14 +59,12 @@ def Hourglass(
 ):
   """Returns a causal layer that maps `(batch, length, d_model)` to that shape.
 
-  Output i depends on inputs up to i. Any length will do: the sequence is padded
-  at its end to a multiple of the innermost total shorten factor, which no
-  output before the padding can see, and cropped again. Activations keep the
-  dtype of the input.
+  Output i depends on inputs up to i. Sequences of any length are padded at the
+  end to a multiple of the innermost total shorten factor, and cropped again: no
+  output before the padding sees it. Activations keep the dtype of the input.
 
-  Mode `'predict'` maps the vectors that follow those of earlier calls, which
-  are cached as state: at each level by as many entries as it has vectors. The
-  shortened levels run when a group is complete.
+  Mode `'predict'` maps the vectors that follow those of earlier calls, cached
+  as state at each level. A shortened level runs when a group is complete.
 
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
@@ -78,10 +90,10 @@ def Hourglass(
       `AttentionResampling`: the resampler that makes its queries.
     attention_upsampling_fn: u in U(x, x') = x + u(x'), where `upsampling_fn`
       is `AttentionResampling`.
-    rematerialize: Whether the backward pass computes each block and resampler
-      again, rather than keep what is inside it in memory.
-    max_inference_length: How many vectors mode `'predict'` has room for; every
-      output of a call that goes beyond is NaN.
+    rematerialize: Whether the backward pass recomputes the inside of each block
+      and resampler instead of keeping it in memory.
+    max_inference_length: Number of vectors that mode `'predict'` has room for;
+      every output of a call that goes beyond is NaN.
 
   Raises:
     UserError: If an argument is out of its range.
@@ -100,41 +112,66 @@ def Hourglass(
     attention_upsampling_fn,
   )
   outermost = hierarchy_lib.parse(hierarchy, vanilla_layers)
+  context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
+  parts = _parts(mode, outermost.multiple, rematerialize, max_inference_length)
   levels = Levels(
-    *RelativeBiases(d_model, n_heads),
-    d_model=d_model,
-    d_ff=d_ff,
-    n_heads=n_heads,
-    dropout=dropout,
-    dropout_shared_axes=dropout_shared_axes,
-    mode=mode,
-    ff_activation=ff_activation,
     vanilla_attn_type=vanilla_attn_type,
     middle_attn_type=middle_attn_type,
-    downsampling_fn=downsampling_fn,
-    upsampling_fn=upsampling_fn,
-    attention_downsampling_fn=attention_downsampling_fn,
-    attention_upsampling_fn=attention_upsampling_fn,
-    # Mode 'predict' has no backward pass.
-    rematerialize=rematerialize and mode != 'predict',
-    max_inference_length=max_inference_length,
+    shortening=(downsampling_fn, attention_downsampling_fn),
+    upsampling=(upsampling_fn, attention_upsampling_fn),
+    general={'d_model': d_model, 'dropout': dropout, 'mode': mode},
+    attention={
+      'n_heads': n_heads,
+      'context_bias_layer': context_bias_layer,
+      'location_bias_layer': location_bias_layer,
+      'max_inference_length': max_inference_length,
+    },
+    feed_forward={
+      'd_ff': d_ff,
+      'dropout_shared_axes': dropout_shared_axes,
+      'ff_activation': ff_activation,
+    },
+    parts=parts,
   )
-  if mode == 'predict':
-    first, last = tl.Fn('Unpadded', lambda x: x), Limit(max_inference_length)
-  else:
-    first = tl.Fn('PadToMultiple', lambda x: _pad(x, outermost.multiple))
-    last = tl.Fn('Crop', lambda y, x: y[:, : x.shape[1]])
   return tl.Serial(
     tl.Dup(),  # x, x
-    first,
+    parts.first,
     levels.stack(outermost),
-    last,
+    parts.last,
     name='Hourglass',
   )
 
 
+class Parts(NamedTuple):
+  """The layers for which mode `'predict'` has counterparts."""
+
+  first: base.Layer  # x to x, before the levels.
+  last: base.Layer  # (y, x) to y, after the levels.
+  valley: Callable  # `Valley` or its counterpart.
+  repeat: Callable  # Several blocks to one layer.
+  wrap: Callable  # A block or resampler to the layer in its place.
+
+
+def _parts(mode, multiple, rematerialize, max_inference_length):
+  if mode == 'predict':
+    return Parts(
+      first=tl.Fn('Unpadded', lambda x: x),
+      last=Limit(max_inference_length),
+      valley=CachedValley,
+      # A loop would stack, and so copy, weights and caches.
+      repeat=functools.partial(tl.Serial, name='Repeated'),
+      wrap=lambda layer: layer,
+    )
+  return Parts(
+    first=tl.Fn('PadToMultiple', lambda x: _pad(x, multiple)),
+    last=tl.Fn('Crop', lambda y, x: y[:, : x.shape[1]]),
+    valley=Valley,
+    repeat=functools.partial(Repeated, rematerialize=rematerialize),
+    wrap=Rematerialized if rematerialize else lambda layer: layer,
+  )
+
+
 def _pad(x, multiple):
-  """Pads axis 1 with zeros at its end to a multiple."""
   if x.ndim != 3:
     raise UserError(
       f'Hourglass: got an input of shape {x.shape}, expected (batch, length, '
@@ -142,3 +179,123 @@ def _pad(x, multiple):
     )
   widths = [(0, 0), (0, -x.shape[1] % multiple), (0, 0)]
   return jnp.pad(x, widths)
+
+
+def Valley(shorten_factor, shorten, inner, upsample, norm):
+  """Returns the layers between the vanilla layers of Algorithm 1.
+
+  Maps x to y, or (x, x) to (y, x) if the upsampling takes x too.
+  """
+  return tl.Serial(
+    tl.ShiftRight(shorten_factor - 1),
+    shorten,
+    inner,  # x', x
+    upsample,
+    norm,
+    name='Valley',
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Levels:
+  """Builds the levels of an Hourglass, from the outermost one inwards.
+
+  `stack` is one call of HOURGLASS in Algorithm 1. A `level` is a
+  `hierarchy.Level`.
+
+  Attributes:
+    shortening: `downsampling_fn` and `attention_downsampling_fn`.
+    upsampling: `upsampling_fn` and `attention_upsampling_fn`.
+    general: Keywords of attention types, blocks and resamplers.
+    attention: Further keywords of attention types and resamplers.
+    feed_forward: Further keywords of blocks and resamplers.
+  """
+
+  vanilla_attn_type: Callable
+  middle_attn_type: Callable
+  shortening: tuple[Callable, Callable]
+  upsampling: tuple[Callable, Callable]
+  general: dict
+  attention: dict
+  feed_forward: dict
+  parts: Parts
+
+  def stack(self, level):
+    """Returns the layers of a level and of those in it."""
+    if not level.inners:
+      return [self.blocks(level.n_pre, level)]
+    return [  # x
+      self.blocks(level.n_pre, level),
+      tl.Dup(),  # x, x
+      self.valleys(level),
+      tl.Add(),  # x
+      self.blocks(level.n_post, level),
+    ]
+
+  def valleys(self, level):
+    """Returns the valley of a level, or several of which training draws one."""
+    valleys = [self.valley(level, inner) for inner in level.inners]
+    if len(valleys) == 1:
+      return valleys[0]
+    check_weights_alike(
+      f"hierarchy '{level}'",
+      self.general['d_model'],
+      [
+        (k, self.shorten(k, level), self.upsample(k, level))
+        for k in map(level.shorten_factor, level.inners)
+      ],
+    )
+    return ShortenFactorDropout(valleys, self.general['mode'])
+
+  def valley(self, level, inner):
+    """Returns shift, shortening, the shorter level and upsampling."""
+    k = level.shorten_factor(inner)
+    return self.parts.valley(
+      k,
+      self.shorten(k, level),
+      self.stack(inner),
+      self.upsample(k, level),
+      LayerNorm(),
+    )
+
+  def blocks(self, n_layers, level):
+    """Returns blocks and the norm that follows them."""
+    blocks = [self.block(level) for _ in range(n_layers)]
+    if n_layers > 1:
+      blocks = self.parts.repeat(blocks)
+    else:
+      blocks = [self.parts.wrap(block) for block in blocks]
+    name = f'Blocks_{n_layers}@{level.total_shorten_factor}'
+    return tl.Serial(blocks, LayerNorm(), name=name)
+
+  def block(self, level):
+    """Returns one Transformer block."""
+    factor = level.total_shorten_factor
+    attention = attention_layer(
+      self.vanilla_attn_type if factor == 1 else self.middle_attn_type,
+      total_pooling=factor,
+      **self.general,
+      **self.attention,
+    )
+    return DecoderBlock(attention, **self.general, **self.feed_forward)
+
+  def shorten(self, k, level):
+    """Returns a layer that shortens the vectors of a level k times."""
+    return self._resample(*self.shortening, k, level, is_upsampling=False)
+
+  def upsample(self, k, level):
+    """Returns a layer from the next level to a level, k times as long."""
+    return self._resample(*self.upsampling, k, level, is_upsampling=True)
+
+  def _resample(self, resampler, resampling_fn, k, level, is_upsampling):
+    layer = resampling_layer(
+      resampler,
+      k,
+      is_upsampling=is_upsampling,
+      resampling_fn=resampling_fn,
+      total_pooling=level.total_shorten_factor,
+      **self.general,
+      **self.attention,
+      **self.feed_forward,
+    )
+    return self.parts.wrap(layer)

@@ -40,39 +40,19 @@ def HourglassLM(
   Maps tokens, `(batch, length)` integers below `vocab_size`, to logits,
   `(batch, length, vocab_size)`, where those at position i depend on the tokens
   before i alone. Takes the arguments of `trax.models.HourglassLM` and has the
-  same flat weights in the same order, so that checkpoints load either way.
+  same flat weights in the same order: checkpoints load either way.
 
-  Tokens outside the vocabulary are clipped to it silently, as `tl.Embedding`
-  does. `Loop`, `score` and `Sampler` refuse them; before a call of your own,
-  `check_tokens` does.
+  Tokens outside the vocabulary are silently clipped to it, as by
+  `tl.Embedding`. `Loop`, `score` and `Sampler` refuse them; call `check_tokens`
+  before calls of your own.
 
-  In mode `'predict'` it is fed the start symbol 0 and then the tokens, any
-  number of them in a call, and gives the logits of `'eval'`.
+  Mode `'predict'` maps the start symbol 0 and then the tokens, any number of
+  them in a call, to the logits of mode `'eval'`.
 
-  Args:
-    vocab_size: Number of different tokens.
-    d_model: As for `Hourglass`, like everything below.
-    d_ff: Width inside the feed-forward layers.
-    vanilla_layers: (pre, post) blocks at `@1`.
-    hierarchy: The levels.
-    n_heads: Number of attention heads.
-    dropout: Share of activations dropped in training.
-    dropout_shared_axes: Axes along which one dropout mask is shared.
-    mode: `'train'`, `'eval'` or `'predict'`.
-    ff_activation: The activation of the feed-forward layers.
-    vanilla_attn_type: Attention of the blocks at `@1`.
-    middle_attn_type: Attention of the shortened blocks.
-    downsampling_fn: The shortening.
-    upsampling_fn: The upsampling.
-    attention_downsampling_fn: S of attention shortening.
-    attention_upsampling_fn: u of attention upsampling.
-    rematerialize: Whether to trade time for memory.
-    activation_dtype: Type of the activations, `'float32'` or `'bfloat16'`;
-      weights, norms, softmax and logits are in float32 either way.
-    max_inference_length: How many tokens mode `'predict'` has room for.
-
-  Raises:
-    UserError: If an argument is out of its range.
+  Arguments and errors are those of `Hourglass`, and two more: `vocab_size` is
+  the number of different tokens, `activation_dtype` the type of the
+  activations, `'float32'` or `'bfloat16'`; weights, norms, softmax and logits
+  are in float32 either way.
   """
   check_positive(vocab_size=vocab_size)
   check_dtype(activation_dtype)

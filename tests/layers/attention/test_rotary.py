@@ -2,7 +2,6 @@
 
 import functools
 
-import jax
 from jax import numpy as jnp
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from trax.layers.research import rotary_positional_embedding
 
 from tests import trax_tools
 from trax_hourglass.errors import UserError
+from trax_hourglass.kernels import sinusoids
 from trax_hourglass.layers import RotaryAttention, attention_layer
-from trax_hourglass.layers.attention import rotary
 
 
 def _turn(vector, position):
@@ -58,10 +57,10 @@ def test_equals_a_plain_loop():
 def test_rotates_as_trax_does():
   x = np.random.default_rng(2).normal(size=(2, 1031, 6)).astype(np.float32)
   np.testing.assert_allclose(
-    rotary.rotate(x), rotary_positional_embedding.rotate(x), atol=1e-3
+    sinusoids.rotate(x), rotary_positional_embedding.rotate(x), atol=1e-3
   )
   np.testing.assert_allclose(
-    rotary.rotate(x)[:, :31],
+    sinusoids.rotate(x)[:, :31],
     rotary_positional_embedding.rotate(x)[:, :31],
     atol=1e-5,
   )
@@ -69,7 +68,7 @@ def test_rotates_as_trax_does():
 
 def test_products_of_rotated_vectors_depend_on_their_distance():
   q, k = np.random.default_rng(3).normal(size=(2, 6)).astype(np.float32)
-  rotated_q, rotated_k = rotary.rotate(np.tile([[q], [k]], (1, 11, 1)))
+  rotated_q, rotated_k = sinusoids.rotate(np.tile([[q], [k]], (1, 11, 1)))
   products = rotated_q @ rotated_k.T
   for distance in range(-10, 11):
     np.testing.assert_allclose(
@@ -99,18 +98,6 @@ def test_equals_the_rotary_attention_of_trax():
   y = ours(weights[:2] + weights, x)
   np.testing.assert_allclose(y, theirs(weights, x), atol=1e-5)
   assert np.std(y) > 0.1
-
-
-def test_dropout_keeps_the_mean_and_drops_the_rate():
-  n, rate = 64, 0.25
-  zeros, ones = np.zeros((1, n, 2), np.float32), np.ones((1, n, 2), np.float32)
-  dropped = rotary.causal_attention(
-    zeros, zeros, ones, dropout=rate, rng=jax.random.PRNGKey(0)
-  )
-  # Row i is the share of its i + 1 equal weights that is kept, over 1 - rate.
-  assert abs(dropped[0, n // 2 :].mean() - 1) < 0.03
-  assert dropped[0, 0, 0] in (0, np.float32(1 / (1 - rate)))
-  assert len(np.unique(dropped)) > n // 4
 
 
 def test_keeps_the_precision_of_its_input():

@@ -15,13 +15,13 @@ from trax import layers as tl
 from trax import shapes
 
 from trax_hourglass import layers
+from trax_hourglass.kernels.local import attend, local_attention
 from trax_hourglass.lab.benchmarks.operations import product_operations
 from trax_hourglass.lab.benchmarks.steps import (
   Program,
   take_turns,
   training_step,
 )
-from trax_hourglass.layers.attention.local import attend, local_attention
 
 
 class Model(NamedTuple):

@@ -82,9 +82,9 @@ class Projections(base.Layer):
   """Maps (queries, memory, memory) to (kernel, bias, queries, keys, values).
 
   Owns the projections of distances, queries, keys and values, in the order of
-  the flat weights. The first is not applied but handed on, as its kernel,
-  `(d_model, d_model)`, and bias, `(d_model,)`: which distances a call needs
-  follows from the cache.
+  the flat weights. That of distances is not applied but handed on, as its
+  kernel, `(d_model, d_model)`, and bias, `(d_model,)`: the cache says which
+  distances a call needs.
   """
 
   def __init__(self, d_model):

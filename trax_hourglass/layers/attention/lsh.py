@@ -32,36 +32,21 @@ def LSHAttention(
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
   Multi-head self-attention within chunks of similar vectors: sorts the vectors
-  by a random hash, cuts them into chunks, and lets a vector attend to those of
-  its own chunk and of the chunk before that are earlier than itself. What
-  several hashes find is weighed by its logits. Memory grows with
-  length * chunk_len.
+  by a random hash, cuts them into chunks of `chunk_len`, and lets a vector
+  attend to earlier ones in its own chunk and the `n_chunks_before` chunks
+  before it. Outputs for several hashes, `n_hashes`, are averaged by the weight
+  of their logits. A hash has `n_buckets` values, an even number or a list of
+  factors, by default two for each chunk. Memory grows with length * chunk_len;
+  any length is padded to a multiple of `chunk_len` and cropped.
 
-  No output sees a later vector, but which chunk a vector falls into depends on
-  all the vectors, later ones too: changing one moves outputs before it.
+  No output attends to a later vector, but later vectors too decide which chunk
+  a vector falls into: changing one moves outputs before it.
 
   Mode `'predict'` hashes nothing: a vector attends to all earlier ones, with
-  the same weights, as training does where one chunk holds the whole sequence.
+  the same weights, as in training with one chunk for the whole sequence.
 
-  Args:
-    d_model: Width of the activations; even, and a multiple of `n_heads`.
-    n_heads: Number of attention heads.
-    dropout: Share of the attention weights dropped in training, in [0, 1).
-    mode: `'train'`, `'eval'` or `'predict'`.
-    context_bias_layer: Not used, as positions turn the vectors: part of every
-      type's signature.
-    location_bias_layer: Not used.
-    total_pooling: Total shorten factor of the activations, used by the cache.
-    chunk_len: Vectors in a chunk. Any length will do: padding goes to the last
-      chunks and is cropped.
-    n_chunks_before: How many chunks before its own a vector attends to.
-    n_hashes: Number of hashes.
-    n_buckets: Number of values of a hash, even, or a list of such numbers whose
-      product it is. By default two for each chunk.
-    max_inference_length: As for `RelativeAttention`.
-
-  Raises:
-    UserError: If an argument is out of its range.
+  All other arguments, and errors, are those of `RelativeAttention`; the biases
+  are not used, as vectors are rotated by their positions.
 
   Source: arXiv:2110.13711, Section 3.4.2, has the defaults; arXiv:2001.04451.
     A vector is rotated (arXiv:2104.09864) before the heads are split, as in the
@@ -97,7 +82,7 @@ def LSHAttention(
     tl.Branch(
       [Dense(d_model), rotate_layer(), tl.SplitIntoHeads(n_heads)],
       [Dense(d_model), tl.SplitIntoHeads(n_heads)],
-    ),  # queries that are the keys too, values
+    ),  # queries that are also the keys, values
     attention,
     tl.MergeHeads(n_heads),
     Dense(d_model),
@@ -119,27 +104,27 @@ def _check_buckets(n_buckets):
 
 
 class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
-  """Trax's LSH attention, of sequences of any number and length.
+  """Trax's LSH attention for any number and length of sequences.
 
-  Maps (queries that are the keys too, values), each
+  Maps (queries that are also the keys, values), each
   `(batch * n_heads, length, d_head)`, to that shape. Trax keeps buckets and
-  random keys as state, which fits the batch that the layer was initialised with
-  and no other. Here hashes follow from the layer's random key alone, the same
-  for all sequences. Heads are computed one after the other, and again in the
-  backward pass, so that one head's attention weights are in memory at a time.
+  random keys as state, which fits only the batch that the layer was initialised
+  with. Here hashes follow from the layer's random key alone, the same for all
+  sequences. Heads are computed in turn, and again in the backward pass, so that
+  the attention weights of one head are in memory at a time.
   """
 
   has_backward = False
 
   def init_weights_and_state(self, input_signature):
-    """Makes none."""
+    """Leaves both empty."""
 
   def forward(self, inputs):
     n, length, _ = inputs[0].shape
     padding = [(0, 0), (0, -length % self._chunk_len), (0, 0)]
     queries, values = (jnp.pad(x, padding) for x in stored(inputs))
 
-    # In float32: Trax takes softmax and sums over hashes in the precision of
+    # In float32: Trax computes softmax and sums over hashes in the precision of
     # its inputs, and the logit of a vector with itself is near -1e5.
     @jax.checkpoint
     def attend(queries, values, key):
@@ -163,19 +148,19 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
     return stored(outputs.swapaxes(0, 1).reshape(n, length, -1))
 
   def hash_vectors(self, vecs, rng, mask=None):
-    # Padding, the zeros, is sorted behind all else.
+    # The zeros of the padding are sorted behind all else.
     return super().hash_vectors(vecs, rng, jnp.any(vecs != 0, axis=-1))
 
   def _keys(self, n):
-    """Returns `(n, 2)`: a random key for each head, in each sequence."""
+    """Returns a random key for each head of each sequence, `(n, 2)`."""
     keys = jax.random.split(self.rng, self._n_heads)
     return jnp.tile(keys, (n // self._n_heads, 1))
 
 
 class CachedSelfAttention(CachedAttention):
-  """`HashedSelfAttention` in mode `'predict'`, of queries and values of a call.
+  """`HashedSelfAttention` in mode `'predict'`, with one chunk for all vectors.
 
-  All vectors are as those of one chunk, so that nothing is hashed.
+  Maps (queries that are also the keys, values) of a call.
   """
 
   def __init__(self, length):

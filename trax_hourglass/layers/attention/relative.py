@@ -1,10 +1,10 @@
 """Transformer-XL's relative attention, within a level and across two.
 
-`relative_attention` is the formula, written out. Training and evaluation
-compute the same with `kernels.blockwise`, mode `'predict'` with
-`kernels.cached.attention`, and neither holds an array of queries x keys for the
-whole sequence. `kernels.alignment` defines which keys a query sees, and their
-distances.
+`relative_attention` is the formula, written out. The layers compute the same,
+without an array of queries x keys for the whole sequence: in training and
+evaluation by `kernels.blockwise`, in mode `'predict'` by
+`kernels.cached.attention`. `kernels.alignment` defines which keys a query sees,
+and at which distances.
 
 Source: arXiv:1901.02860, Section 3.3; arXiv:2110.13711, Section 2.
 """
@@ -27,22 +27,22 @@ from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 def relative_attention(
   queries, keys, values, distances, context_bias, location_bias, kept=1
 ):
-  """Returns relative attention as the formula, over an array of all pairs.
+  """Returns relative attention by its formula, for tests and readers.
 
     softmax(((Q + u) K^T + (Q + v) R^T) / sqrt(d_head)) V
 
-  over the keys that a query sees; R holds the projected sinusoid of each pair's
-  distance. For tests and readers: no layer calls it.
+  over the keys that each query sees, where R is the projected sinusoid of each
+  pair's distance.
 
   Args:
     queries: Q, `(batch, heads, q, d_head)`.
     keys: K, `(batch, heads, k, d_head)`.
     values: V, like `keys`.
-    distances: The rows of R, `(heads, max(q, k), d_head)`, one for each of
+    distances: Rows of R, `(heads, max(q, k), d_head)`, for
       `Alignment.distances`.
     context_bias: u, `(1, heads, 1, d_head)`.
     location_bias: v, `(1, heads, 1, d_head)`.
-    kept: Factors of the attention weights, such as a mask of dropout.
+    kept: Factors of the attention weights, such as a dropout mask.
   """
   n_queries, n_keys = queries.shape[2], keys.shape[2]
   alignment = align(n_queries, n_keys)
@@ -70,22 +70,21 @@ def RelativeAttention(
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
   Causal multi-head self-attention whose logits depend on the content of query
-  and key and on their distance. This is the signature of an attention type:
-  the models call any `vanilla_attn_type` and `middle_attn_type` like this.
+  and key and on their distance. Any attention type has this signature.
 
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
     n_heads: Number of attention heads.
     dropout: Share of the attention weights dropped in training, in [0, 1).
     mode: `'train'`, `'eval'` or `'predict'`.
-    context_bias_layer: Layer that pushes the bias `u` of arXiv:1901.02860,
-      `(1, n_heads, 1, d_model // n_heads)`; see `RelativeBiases`.
-    location_bias_layer: The same for the bias `v`. Both are shared by all
-      attention of a model; a pair of their own is made where they are `None`.
-    total_pooling: The total shorten factor of the activations, the unit of
-      distance between two neighbours.
-    max_inference_length: In mode `'predict'`, how many tokens of the whole
-      model there is room for: the cache holds their `total_pooling`-th part.
+    context_bias_layer: Layer that pushes the bias `u` of arXiv:1901.02860; see
+      `RelativeBiases`.
+    location_bias_layer: Layer that pushes the bias `v`. All attention of a
+      model shares both; where they are `None`, the layer has its own pair.
+    total_pooling: Total shorten factor of the activations, the distance of two
+      neighbours.
+    max_inference_length: Tokens of the whole model that mode `'predict'` makes
+      room for, `total_pooling` of them in a cached vector.
 
   Raises:
     UserError: If an argument is out of its range, or only one bias is given.
@@ -120,14 +119,14 @@ def RelativeCrossAttention(
   query_step=1,
   key_step=1,
 ):
-  """Returns a layer that maps `(queries, memory)` to activations for queries.
+  """Returns a layer that maps (queries, memory) to activations for queries.
 
   Shapes are `(batch, q, d_model)`, `(batch, k, d_model)` and
   `(batch, q, d_model)`, where `q` divides `k` (shortening) or `k` divides `q`
   (upsampling). A query sees the memory of its own group and of all earlier
   ones. Arguments and errors are those of `RelativeAttention`; `total_pooling`
-  is that of the finer sequence. In mode `'predict'`, where a call may bring
-  queries or memory alone, `query_step` and `key_step` are to be given.
+  is that of the finer sequence. Mode `'predict'` needs `query_step` and
+  `key_step`, see `Alignment`, as a call may have queries or memory alone.
   """
   check_mode(mode)
   check_dropout(dropout)
@@ -152,12 +151,8 @@ def RelativeCrossAttention(
   # The order of projections and biases is that of the flat weights.
   return tl.Serial(  # queries, memory
     Distances(d_model, total_pooling),  # distances, queries, memory, memory
-    tl.Parallel(
-      Dense(d_model),
-      Dense(d_model),
-      Dense(d_model),
-      Dense(d_model),
-    ),  # distances, queries, keys, values
+    tl.Parallel(*(Dense(d_model) for _ in range(4))),
+    # distances, queries, keys, values
     context_bias_layer,
     location_bias_layer,  # v, u, distances, queries, keys, values
     DotProductRelativeAttention(n_heads, dropout, mode),
@@ -167,11 +162,11 @@ def RelativeCrossAttention(
 
 
 def RelativeBiases(d_model, n_heads):
-  """Returns the two weight layers that push a model's biases `u` and `v`.
+  """Returns the two layers that push a model's biases `u` and `v`.
 
-  Each pushes `(1, n_heads, 1, d_model // n_heads)`, drawn from N(0, 1e-6). `u`
-  (context) is added to the queries that meet keys, `v` (location) to those
-  that meet distances. Passing the same pair to several layers shares it.
+  Each pushes a weight, `(1, n_heads, 1, d_model // n_heads)`, drawn from
+  N(0, 1e-6): `u` (context) is added to the queries that meet keys, `v`
+  (location) to those that meet distances. Layers given one pair share it.
 
   Raises:
     UserError: If `n_heads` does not divide `d_model`.
@@ -183,15 +178,9 @@ def RelativeBiases(d_model, n_heads):
 
 
 def Distances(d_model, total_pooling):
-  """Returns a layer that pushes distances and doubles the memory.
+  """Maps (queries, memory) to (distances, queries, memory, memory).
 
-  Maps (queries, memory) to (distances, queries, memory, memory). Distances,
-  `(max(q, k), d_model)`, are the sinusoids of all distances between a query and
-  a key that it sees, farthest past first.
-
-  Args:
-    d_model: Width of the vectors, even.
-    total_pooling: Total shorten factor of the finer sequence.
+  Distances, `(max(q, k), d_model)`, are sinusoids of `Alignment.distances`.
   """
 
   def distances(queries, memory):
@@ -208,11 +197,7 @@ def _sinusoids(alignment, n_queries, d_model):
 
 
 class DotProductRelativeAttention(base.Layer):
-  """Maps (v, u, distances, queries, keys, values) to activations.
-
-  Splits the heads, calls `blockwise.attention` and merges them again. A class
-  because dropout needs the layer's random key.
-  """
+  """Maps (v, u, distances, queries, keys, values) to activations."""
 
   def __init__(self, n_heads, dropout=0.0, mode='train'):
     super().__init__(n_in=6, n_out=1)

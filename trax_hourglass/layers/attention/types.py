@@ -1,4 +1,4 @@
-"""Which attention a block uses, as a value.
+"""Attention types: which attention a block uses, as a value.
 
 An attention type is a function with the signature of `RelativeAttention`:
 
@@ -10,12 +10,12 @@ It returns a causal layer from `(batch, length, d_model)` to the same shape, and
 may have options of its own, as keywords with defaults. `dropout` is that of the
 attention weights: a block drops the outputs itself.
 
-In mode `'predict'` it is called with `max_inference_length` too, the number of
-tokens of the whole model that there must be room for, and maps the vectors that
-follow those of earlier calls.
+In mode `'predict'` it is also called with `max_inference_length`, the number of
+tokens of the whole model to make room for, and maps the vectors that follow
+those of earlier calls.
 
-The causal attention of `trax.layers` is called in other ways, so a table says
-how. Options that gin or `functools.partial` has bound remain bound.
+The causal attention of `trax.layers` is called in other ways: see `_ADAPTERS`.
+Options that gin or `functools.partial` has bound remain bound.
 """
 
 import functools
@@ -36,6 +36,14 @@ from trax_hourglass.layers.checks import (
   unwrapped,
 )
 
+# Layers that sort a sequence, ours among them as a `PureLSHSelfAttention`.
+_SORTING = (
+  efficient_attention.LSHFF,
+  efficient_attention.LSHSelfAttention,
+  efficient_attention.MixedLSHSelfAttention,
+  efficient_attention.PureLSHSelfAttention,
+)
+
 
 def attention_layer(
   attention_type,
@@ -50,25 +58,17 @@ def attention_layer(
 ):
   """Returns the layer of an attention type: ours, Trax's or any other.
 
-  Args:
-    attention_type: A function as described above, or one of `trax.layers` that
-      makes causal attention of a sequence to itself.
-    d_model: As for `RelativeAttention`, like everything below.
-    n_heads: Number of attention heads.
-    dropout: Share of the attention weights dropped in training.
-    mode: `'train'`, `'eval'` or `'predict'`.
-    context_bias_layer: Layer that pushes the bias `u`.
-    location_bias_layer: Layer that pushes the bias `v`.
-    total_pooling: The total shorten factor of the activations.
-    max_inference_length: Passed on in mode `'predict'` alone.
+  `attention_type` is a function as described above, or one of `trax.layers`
+  that makes causal self-attention. All other arguments are those of
+  `RelativeAttention`.
 
   Raises:
-    UserError: If that is no attention type, or none that mode `'predict'` can
-      run, or an argument is out of its range.
+    UserError: If that is not an attention type, or cannot run in mode
+      `'predict'`, or an argument is out of its range.
   """
   if not callable(attention_type) or isinstance(attention_type, base.Layer):
     raise UserError(
-      f'attention type: got {_in_words(attention_type)}, expected the function '
+      f'attention type: got {_name(attention_type)}, expected the function '
       'that makes the layer, such as RelativeAttention'
     )
   check_mode(mode)
@@ -82,15 +82,27 @@ def attention_layer(
     'location_bias_layer': location_bias_layer,
     'total_pooling': total_pooling,
   }
+  make_layer, make_cached_layer = _adapters(attention_type)
   if mode == 'predict':
+    make_layer = make_cached_layer
     call['max_inference_length'] = max_inference_length
-  layer = _adapter(attention_type, mode)(attention_type, d_model, call)
+  layer = make_layer(attention_type, d_model, call)
   if not isinstance(layer, base.Layer) or (layer.n_in, layer.n_out) != (1, 1):
     raise UserError(
-      f'attention type {_in_words(attention_type)}: got {_in_words(layer)}, '
-      'expected that it returns a layer from one array to one array'
+      f'attention type {_name(attention_type)}: got {_name(layer)}, expected '
+      'that it returns a layer from one array to one array'
     )
   return layer
+
+
+def is_strictly_causal(layer):
+  """Returns whether no output of a causal layer depends on later inputs at all.
+
+  With LSH attention anywhere in it, outputs do, by way of the sorting.
+  """
+  return not isinstance(layer, _SORTING) and all(
+    map(is_strictly_causal, layer.sublayers)
+  )
 
 
 def _ours(attention_type, d_model, call):
@@ -103,48 +115,20 @@ def _relative(attention_type, d_model, call):
 
 def _plain(attention_type, d_model, call):
   keywords = {name: call[name] for name in ('n_heads', 'dropout', 'mode')}
-  if call['mode'] == 'predict':
-    keywords['max_inference_length'] = _cache_length(call)
-  layer = attention_type(d_model, **keywords)
-  if call['mode'] == 'predict' and _has(layer, convolution.CausalDepthwiseConv):
+  return _fitted(attention_type(d_model, **keywords))
+
+
+def _cached_plain(attention_type, d_model, call):
+  with_room = functools.partial(
+    attention_type, max_inference_length=_cache_length(call)
+  )
+  layer = _plain(with_room, d_model, call)
+  if _has(layer, convolution.CausalDepthwiseConv):
     raise UserError(
-      f'attention type {_in_words(attention_type)}: got use_dconv=True, whose '
+      f'attention type {_name(attention_type)}: got use_dconv=True, whose '
       "convolution keeps nothing for mode 'predict'; expected use_dconv=False"
     )
-  return _fitted(layer)
-
-
-def _efficient(attention_type, d_model, call):
-  d_head = d_model // call['n_heads']
-  make = functools.partial(
-    attention_type,
-    n_heads=call['n_heads'],
-    d_qk=d_head,
-    d_v=d_head,
-    causal=True,
-    masked=False,
-    attention_dropout=call['dropout'],
-    output_dropout=0.0,  # A block drops the outputs itself.
-  )
-  if call['mode'] != 'predict':
-    return _fitted(make(mode=call['mode']))
-  options = vars(make(mode='eval'))
-  if options['_bias']:
-    raise UserError(
-      f'attention type {_in_words(attention_type)}: got bias=True, which Trax '
-      "leaves out in mode 'predict'; expected bias=False"
-    )
-  if options['_chunk_len']:
-    # Only one by one does Trax forget the chunks that are out of reach.
-    return _fitted(OneByOne(make(mode='predict')))
-  length = _cache_length(call)
-  layer = make(mode='predict', predict_mem_len=length, predict_drop_len=length)
-  return _fitted(layer)
-
-
-def _cache_length(call):
-  alignment = Alignment(total_pooling=call['total_pooling'])
-  return alignment.cache_length(call['max_inference_length'])
+  return layer
 
 
 def _has(layer, layer_class):
@@ -154,6 +138,45 @@ def _has(layer, layer_class):
   )
 
 
+def _efficient(attention_type, d_model, call, **options):
+  d_head = d_model // call['n_heads']
+  keywords = {
+    'n_heads': call['n_heads'],
+    'd_qk': d_head,
+    'd_v': d_head,
+    'causal': True,
+    'masked': False,
+    'attention_dropout': call['dropout'],
+    'output_dropout': 0.0,  # A block drops the outputs itself.
+    'mode': call['mode'],
+  }
+  return _fitted(attention_type(**keywords | options))
+
+
+def _cached_efficient(attention_type, d_model, call):
+  options = vars(attention_type(mode='eval'))
+  if options['_bias']:
+    raise UserError(
+      f'attention type {_name(attention_type)}: got bias=True, which Trax '
+      "leaves out in mode 'predict'; expected bias=False"
+    )
+  if not options['_chunk_len']:
+    length = _cache_length(call)
+    limits = {'predict_mem_len': length, 'predict_drop_len': length}
+    return _efficient(attention_type, d_model, call, **limits)
+
+  # Only one by one does Trax forget the chunks that are out of reach.
+  def one_by_one(**keywords):
+    return OneByOne(attention_type(**keywords))
+
+  return _efficient(one_by_one, d_model, call)
+
+
+def _cache_length(call):
+  alignment = Alignment(total_pooling=call['total_pooling'])
+  return alignment.cache_length(call['max_inference_length'])
+
+
 def _without_weights(attention_type, d_model, call):
   with_weights = functools.partial(
     tl.PureLSHSelfAttentionWrapper, pure_lsh_implementation=attention_type
@@ -161,11 +184,22 @@ def _without_weights(attention_type, d_model, call):
   return _efficient(with_weights, d_model, call)
 
 
-def _fitted(layer):
-  """Returns a layer of Trax that fits where ours do.
+def _uncached(attention_type, d_model, call):
+  del d_model, call
+  cached = [kind for kind, (_, make) in _ADAPTERS.items() if make != _uncached]
+  raise UserError(
+    "attention type in mode 'predict': got Trax's "
+    f'{_name(unwrapped(attention_type))}, which keeps no cache of what it '
+    'attends to; use RelativeAttention, RotaryAttention, LSHAttention or one '
+    f'of {_names(cached)}'
+  )
 
-  It computes in float32, returns the precision of its input, and checks
-  lengths. Trax itself would compute softmax and sums in bfloat16.
+
+def _fitted(layer):
+  """Returns a layer of Trax in the place of one of ours.
+
+  It computes in float32, where Trax would compute softmax and sums in bfloat16,
+  returns the precision of its input, and checks lengths.
   """
 
   def check_length(x):
@@ -196,69 +230,50 @@ def _check_chunks(layer, length):
     _check_chunks(sublayer, length)
 
 
+# Functions that call an attention type of Trax, and call it in mode 'predict',
+# where one that keeps no cache, or gives other outputs than in 'eval', is
+# refused.
 _ADAPTERS = {
-  unwrapped(attention.CausalAttention): _plain,
-  unwrapped(sparsity.CausalFavor): _plain,
-  unwrapped(sparsity.ConvCausalAttention): _plain,
-  unwrapped(sparsity.LowRankCausalAttention): _plain,
-  unwrapped(sparsity.ModularCausalAttention): _plain,
-  unwrapped(sparsity.MultiplicativeCausalAttention): _plain,
-  unwrapped(sparsity.MultiplicativeConvCausalAttention): _plain,
-  unwrapped(sparsity.MultiplicativeModularCausalAttention): _plain,
-  efficient_attention.SelfAttention: _efficient,
-  efficient_attention.LSHSelfAttention: _efficient,
-  efficient_attention.PureLSHSelfAttentionWrapper: _efficient,
-  efficient_attention.PureLSHSelfAttention: _without_weights,
-  efficient_attention.MixedLSHSelfAttention: _without_weights,
-  unwrapped(rel_attention.RelativeAttentionWrapper): _relative,
+  unwrapped(sparsity.CausalFavor): (_plain, _uncached),
+  efficient_attention.SelfAttention: (_efficient, _cached_efficient),
+  efficient_attention.LSHSelfAttention: (_efficient, _uncached),
+  efficient_attention.PureLSHSelfAttentionWrapper: (_efficient, _uncached),
+  efficient_attention.PureLSHSelfAttention: (_without_weights, _uncached),
+  efficient_attention.MixedLSHSelfAttention: (_without_weights, _uncached),
+  unwrapped(rel_attention.RelativeAttentionWrapper): (_relative, _uncached),
 }
+for _attention_type in (
+  attention.CausalAttention,
+  sparsity.ConvCausalAttention,
+  sparsity.LowRankCausalAttention,
+  sparsity.ModularCausalAttention,
+  sparsity.MultiplicativeCausalAttention,
+  sparsity.MultiplicativeConvCausalAttention,
+  sparsity.MultiplicativeModularCausalAttention,
+):
+  _ADAPTERS[unwrapped(_attention_type)] = _plain, _cached_plain
 
 
-# Those of Trax that keep a cache and give in mode 'predict' what they give in
-# mode 'eval': LSH attention of Trax gives something else.
-_CACHED = {
-  unwrapped(attention.CausalAttention),
-  unwrapped(sparsity.ConvCausalAttention),
-  unwrapped(sparsity.LowRankCausalAttention),
-  unwrapped(sparsity.ModularCausalAttention),
-  unwrapped(sparsity.MultiplicativeCausalAttention),
-  unwrapped(sparsity.MultiplicativeConvCausalAttention),
-  unwrapped(sparsity.MultiplicativeModularCausalAttention),
-  efficient_attention.SelfAttention,
-}
-
-
-def _adapter(attention_type, mode):
-  """Returns the function that calls the type as its class wants to be called.
-
-  Raises:
-    UserError: If it belongs to Trax, but not to the table, or keeps no cache in
-      mode `'predict'`.
-  """
+def _adapters(attention_type):
+  """Returns the functions that call a type, and call it in mode `'predict'`."""
   original = unwrapped(attention_type)
-  # gin derives a class from each that it binds.
+  # gin derives a class from each class that it binds.
   ancestors = getattr(original, '__mro__', (original,))
-  for known, adapter in _ADAPTERS.items():
+  for known, adapters in _ADAPTERS.items():
     if known in ancestors:
-      if mode == 'predict' and known not in _CACHED:
-        raise UserError(
-          f"attention type in mode 'predict': got Trax's {_in_words(known)}, "
-          'which keeps no cache of what it attends to; use RelativeAttention, '
-          f'RotaryAttention, LSHAttention or one of {_names(_CACHED)}'
-        )
-      return adapter
+      return adapters
   module = getattr(original, '__module__', None) or ''
   if module.split('.')[0] == 'trax':
     raise UserError(
-      f"attention type: got Trax's {_in_words(original)}, which is no causal "
+      f"attention type: got Trax's {_name(original)}, which is no causal "
       f'attention of a sequence to itself; use one of {_names(_ADAPTERS)}'
     )
-  return _ours
+  return _ours, _ours
 
 
 def _names(attention_types):
   return ', '.join(sorted(known.__name__ for known in attention_types))
 
 
-def _in_words(x):
+def _name(x):
   return getattr(x, '__name__', None) or ' '.join(repr(x).split())

@@ -8,15 +8,14 @@ with the keywords of `trax.models.HourglassLM`, see `types.resampling_layer`:
             context_bias_layer=..., location_bias_layer=...,
             total_pooling=..., resampling_fn=...)
 
-so any function that takes these can stand in for the ones below, each of which
-documents the arguments that it uses. The one inside `AttentionResampling` is
-called with `shorten_factor`, `d_model`, `dropout` and `mode` alone, and maps
-one array to one.
+so any function that takes these can stand in for ours. The resampler inside
+`AttentionResampling` is called with `shorten_factor`, `d_model`, `dropout` and
+`mode` alone, and maps one array to one.
 
-In mode `'predict'` a model passes `max_inference_length` too, and hands on
-groups as they are completed, see `models.cached`: shortening maps some whole
-groups, which follow those of earlier calls, and so does upsampling from x'
-alone. One that takes (x', x) is `AttentionUpsampling`.
+In mode `'predict'` a model passes `max_inference_length` too, and runs the
+layers on groups as these are completed, see `models.cached`: shortening, and
+upsampling from x' alone, map whole groups that follow those of earlier calls.
+An upsampling that takes (x', x) must be an `AttentionUpsampling`.
 """
 
 from trax_hourglass.layers.resampling.attention import (
@@ -24,11 +23,9 @@ from trax_hourglass.layers.resampling.attention import (
   AttentionShortening,
   AttentionUpsampling,
 )
-from trax_hourglass.layers.resampling.pooling import (
+from trax_hourglass.layers.resampling.linear import (
   AveragePooling,
   LinearPooling,
-)
-from trax_hourglass.layers.resampling.upsampling import (
   LinearUpsampling,
   NaiveUpsampling,
   NoUpsampling,

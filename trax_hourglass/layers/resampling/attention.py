@@ -9,9 +9,11 @@ from trax import layers as tl
 from trax_hourglass.layers.attention.relative import RelativeCrossAttention
 from trax_hourglass.layers.basic import Dropout, LayerNorm
 from trax_hourglass.layers.blocks import FeedForward
-from trax_hourglass.layers.resampling.groups import check_call
-from trax_hourglass.layers.resampling.pooling import AveragePooling
-from trax_hourglass.layers.resampling.upsampling import LinearUpsampling
+from trax_hourglass.layers.resampling.linear import (
+  AveragePooling,
+  LinearUpsampling,
+  check_call,
+)
 
 
 def AttentionResampling(
@@ -32,31 +34,15 @@ def AttentionResampling(
 ):
   """Returns `AttentionUpsampling` or `AttentionShortening`.
 
-  Args:
-    shorten_factor: k, which divides the length of x.
-    d_model: Width of the activations; even, and a multiple of `n_heads`.
-    is_upsampling: Whether to upsample, rather than to shorten.
-    d_ff: Width inside the feed-forward layer.
-    n_heads: Number of attention heads.
-    dropout: Share of activations dropped in training, in [0, 1).
-    dropout_shared_axes: Axes along which one dropout mask is shared.
-    mode: `'train'`, `'eval'` or `'predict'`.
-    ff_activation: Function without arguments that returns the activation layer.
-    context_bias_layer: As for `RelativeAttention`.
-    location_bias_layer: As for `RelativeAttention`.
-    total_pooling: Total shorten factor of x.
-    resampling_fn: S or u, a resampler: by default `AveragePooling` for S and
-      `LinearUpsampling` for u, as in `trax.models.HourglassLM`. It is called
-      with `shorten_factor`, `d_model`, `dropout` and `mode` alone, and maps one
-      array to one.
-    max_inference_length: As for `RelativeAttention`.
+  `shorten_factor` is k, which divides the length of x, and `total_pooling` the
+  total shorten factor of x. `resampling_fn` is S or u, a resampler: by default
+  `AveragePooling` for S and `LinearUpsampling` for u, as in
+  `trax.models.HourglassLM`. All other arguments, and errors, are those of
+  `DecoderBlock` and `RelativeAttention`.
 
-  Raises:
-    UserError: If an argument is out of its range.
-
-  Source: arXiv:2110.13711, Sections 2.1 and 2.3; S and u are `resampling_fn`.
+  Source: arXiv:2110.13711, Sections 2.1 and 2.3.
   """
-  check_call(shorten_factor, mode, ())
+  check_call(shorten_factor, mode)
   steps = {'key_step' if is_upsampling else 'query_step': shorten_factor}
   resample = AttentionUpsampling if is_upsampling else AttentionShortening
   if resampling_fn is None:
@@ -105,7 +91,7 @@ def AttentionShortening(pool, attend, feed_forward):
 
 
 class AttentionUpsampling(tl.Serial):
-  """A layer that maps (x', x), shortened and from before that, to (y, x).
+  """Maps (x', x), shortened vectors and those before shortening, to (y, x).
 
   y = U(x, x') + Attention(Q = U(x, x'), K = V = x') with U(x, x') = x + u(x'),
   then a feed-forward.
@@ -116,8 +102,8 @@ class AttentionUpsampling(tl.Serial):
     feed_forward: Layer with a residual connection.
 
   Attributes:
-    per_group: The part that needs no x: maps x' to (u(x'), x').
-    per_vector: The part that does: maps (u(x'), x', x) to (y, x).
+    per_group: The part that does not need x: maps x' to (u(x'), x').
+    per_vector: The part that needs x: maps (u(x'), x', x) to (y, x).
   """
 
   def __init__(self, upsample, attend, feed_forward):
