@@ -1,4 +1,4 @@
-"""What the tests of layers and models share: weights by hand, jitted calls."""
+"""Signatures, weights and jitted calls for tests of layers and models."""
 
 import jax
 import numpy as np

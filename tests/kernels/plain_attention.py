@@ -1,4 +1,4 @@
-"""Relative attention as it is written down: every pair, one after the other."""
+"""Relative attention as a plain loop over pairs."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Attention in blocks is the plain one: outputs, gradients, less memory."""
+"""Attention in blocks against its formula: outputs, gradients, memory."""
 
 import jax
 from jax import numpy as jnp
@@ -11,8 +11,8 @@ from trax_hourglass.layers.attention.relative import relative_attention
 
 # (queries, keys): one level, shortening by 3, upsampling by 3.
 LENGTHS = [(29, 29), (9, 27), (27, 9)]
-# As it is, so that all is one block; blocks one by one, of all heads at once;
-# in runs with a rest, one head after the other, or a head of all sequences.
+# Default sizes, so that all is one block; small blocks, of all heads at once;
+# blocks in runs with a remainder, of one head in turn, of one sequence or all.
 SIZES = {
   'whole': {},
   'blocks': {'BLOCK': 3, 'MAX_RUNS': 16},
@@ -109,7 +109,7 @@ def test_dropout_has_one_mask_in_both_directions(attention, n_q, n_k):
   def dropped(q, k, v, location):
     return attention(q, k, v, location, dropout=DROPOUT, rng=rng)
 
-  # What the attention makes of the unit vectors is its weights.
+  # With unit vectors as values, outputs are the attention weights.
   weights = dropped(q, k, np.broadcast_to(np.eye(n_k), k.shape), location)
   keep = weights != 0
 

@@ -1,4 +1,4 @@
-"""Masks drop their share, element by element, and belong to rows."""
+"""Tests of random masks: their share, independence, and rows."""
 
 import jax
 from jax import numpy as jnp

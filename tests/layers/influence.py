@@ -8,10 +8,10 @@ from tests import trax_tools
 
 
 def of(layer, length, d_model):
-  """Returns booleans [input, output]: whether changing it moves that.
+  """Returns booleans [input, output]: whether the input moves the output.
 
-  The layer, of `(batch, length, d_model)` to the same shape, runs on a sequence
-  and on all its copies with one vector changed.
+  The layer maps a sequence, and a copy of it with one vector changed for each
+  input.
   """
   rng = np.random.default_rng(0)
   x = rng.normal(size=(length, d_model))
@@ -23,7 +23,7 @@ def of(layer, length, d_model):
 
 def between(copies, forward):
   """Returns booleans [input, output]: row j + 1 differs from row 0 in j."""
-  # Two draws: an influence that happens to vanish does so in one of them.
+  # Two draws of weights: no influence vanishes by chance in both.
   outputs = [
     np.asarray(forward.each(forward.random_weights(seed), copies))
     for seed in (0, 1)

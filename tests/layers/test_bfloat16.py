@@ -1,4 +1,4 @@
-"""Tests that attention to activations in bfloat16 has a softmax in float32."""
+"""Tests that softmax is in float32 for activations in bfloat16."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Tokens outside the vocabulary, which no compiled model reports."""
+"""Tests of checks for tokens outside the vocabulary."""
 
 import jax
 from jax.experimental import checkify

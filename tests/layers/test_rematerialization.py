@@ -1,4 +1,4 @@
-"""Rematerialised, layers are the same and their training step smaller."""
+"""Rematerialised layers compute the same in less memory."""
 
 import jax
 from jax import numpy as jnp
@@ -65,7 +65,7 @@ def steps(request):
 
 
 def _compile(layer, signature, flat, flat_state):
-  """Returns the step, and the weights that it is to be called with."""
+  """Returns the compiled step, and the weights to call it with."""
   weights, state = tl.unflatten_weights_and_state(
     flat, flat_state, layer.weights_and_state_signature(signature)
   )

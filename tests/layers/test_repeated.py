@@ -1,4 +1,4 @@
-"""Repeated layers are those of `tl.Serial`, compiled once."""
+"""Repeated layers compute the same as `tl.Serial`, compiled once."""
 
 import jax
 from jax import numpy as jnp
@@ -16,7 +16,7 @@ SIGNATURE = trax_tools.activations_signature(7, 6)
 
 
 class Count(base.Layer):
-  """Adds how often it was called."""
+  """Adds the number of earlier calls."""
 
   def init_weights_and_state(self, input_signature):
     self.state = jnp.zeros((), jnp.int32)
@@ -27,7 +27,7 @@ class Count(base.Layer):
 
 
 def _blocks(n, is_shared=True):
-  """Returns blocks with dropout, state, and a bias that they share or not."""
+  """Returns blocks with dropout, state, and a shared bias or none."""
 
   def bias():
     return tl.Weights(tl.RandomNormalInitializer(1.0), (6,))
@@ -115,5 +115,5 @@ def test_gradients_take_the_place_of_weights():
   compiled = jax.jit(jax.grad(loss)).lower(weights, x).compile()
   n_bytes = sum(4 * x.size for x in jax.tree.leaves(weights))
   temporary = compiled.memory_analysis().temp_size_in_bytes
-  assert temporary > 0.5 * n_bytes  # Or it says nothing about the weights.
+  assert temporary > 0.5 * n_bytes  # Else weights would be negligible.
   assert temporary < 1.5 * n_bytes

@@ -1,4 +1,4 @@
-"""Shorten factor dropout: every draw is the plain model of its factor."""
+"""Shorten factor dropout: every draw runs the plain model of its factor."""
 
 import jax
 import numpy as np
@@ -33,7 +33,7 @@ def _model(hierarchy, mode, **arguments):
 
 
 class Case:
-  """A drawing model, and the plain ones of its factors with its weights."""
+  """A model with factors to draw, and the plain models with its weights."""
 
   def __init__(self, name):
     hierarchy, self.factors, resamplers = MODELS[name]
@@ -60,7 +60,7 @@ class Case:
     )
 
   def index_of(self, logits):
-    """Returns which factor they are of."""
+    """Returns the factor that gives these outputs."""
     (i,) = (
       i
       for i, expected in enumerate(self.logits)

@@ -1,4 +1,4 @@
-"""The configurations that several tests run, each traced and compiled once."""
+"""Configurations of several tests, each traced and compiled once."""
 
 import functools
 
@@ -65,7 +65,7 @@ CASES = {
 
 
 def arguments(name, resamplers):
-  """Returns the arguments of a case, resamplers from that module."""
+  """Returns the arguments of a case, with resamplers of a module."""
   case, _ = CASES[name]
   return {
     key: getattr(resamplers, value) if key.endswith('sampling_fn') else value
@@ -86,7 +86,7 @@ def ours(name):
 
 
 def changed_tokens(length):
-  """Returns a sequence and all its copies with one token changed.
+  """Returns a sequence, and a copy of it with each token changed.
 
   Shape `(length + 1, length)`; row j + 1 differs from row 0 in token j.
   """

@@ -1,4 +1,4 @@
-"""Models in mode 'predict' as jitted functions, beside those in 'eval'."""
+"""Models in mode 'predict' as jitted functions, and in 'eval' to compare."""
 
 import jax
 import numpy as np
@@ -77,5 +77,5 @@ def tokens(length, batch=1, seed=0):
 
 
 def fed(tokens):
-  """Returns what mode 'predict' is fed: the start symbol, then the tokens."""
+  """Returns the inputs of mode 'predict': the start symbol, then tokens."""
   return np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]

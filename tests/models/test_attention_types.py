@@ -1,4 +1,4 @@
-"""Attention types inside the model: what leaks, and the authors' outputs."""
+"""Attention types in models: causality, and the authors' outputs."""
 
 import functools
 import json
@@ -40,7 +40,7 @@ LENGTH = 11
 def test_no_later_token_reaches_an_output(
   attention_type, sees_all, monkeypatch
 ):
-  """In vanilla and shortened layers; in LSH while all keep their chunks."""
+  """In vanilla and shortened layers; with LSH, as long as chunks are fixed."""
   influence.fix_hashes(monkeypatch)
   model = th.HourglassLM(
     **cases.WIDTHS,
@@ -60,7 +60,7 @@ def test_no_later_token_reaches_an_output(
 
 
 def _load(name):
-  """Returns a case's arrays and the arguments of its model, with its gin."""
+  """Parses a case's gin, and returns its arrays and model arguments."""
   case = np.load(test_equality.REFERENCE / f'{name}.npz')
   for binding in json.loads(str(case['gin'])):
     gin.parse_config('trax.layers.' + binding.replace('@', '@trax.layers.'))
@@ -88,7 +88,7 @@ def _layers(layer, layer_class):
 
 
 def _with_hash_keys(model, keys):
-  """Returns the model, hashing in each of our LSH attentions by those keys."""
+  """Returns the model, with these keys for the hashes of its LSH layers."""
   ours = _layers(model, lsh.HashedSelfAttention)
   for layer, layer_keys in zip(ours, keys, strict=True):
     layer._keys = lambda n, layer_keys=layer_keys: layer_keys[:n]
@@ -122,7 +122,7 @@ def _with_state(model, tokens, keys):
 
 @pytest.fixture
 def their_random_numbers():
-  """Those of JAX before 0.5."""
+  """Uses the random numbers of JAX before 0.5."""
   with jax.threefry_partitionable(False):
     yield
   gin.clear_config()

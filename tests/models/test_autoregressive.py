@@ -17,8 +17,8 @@ PARAMETER_FREE = {
   'upsampling_fn': th.NaiveUpsampling,
 }
 
-# name -> (hierarchy, length, arguments), beyond what Trax's model takes:
-# lengths that do not divide, unequal sides, no shortening.
+# name -> (hierarchy, length, arguments), which Trax's model does not take:
+# lengths that k does not divide, unequal sides, no shortening.
 MORE = {
   'baseline': ('2@1', 7, {}),
   'attention': ('1@1 1@3 0@1', 11, {}),
@@ -75,7 +75,7 @@ def test_a_shorter_shift_leaks(monkeypatch, arguments):
     th.HourglassLM, length, hierarchy='1@1 1@3 1@1', **arguments
   )
   leaks = _influence(model, length) & ~_earlier(length)
-  # Each group sees one token too many: its first output that which it predicts.
+  # Each group sees one token too many: its first output sees its own target.
   expected = np.diag(np.arange(length) % 3 == 0)
   np.testing.assert_array_equal(leaks, expected)
 
@@ -86,5 +86,5 @@ def _earlier(length):
 
 
 def _influence(model, length):
-  """Returns booleans [token, output]: whether changing it moves that."""
+  """Returns booleans [token, output]: whether the token moves the output."""
   return influence.between(cases.changed_tokens(length), model)

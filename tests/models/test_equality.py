@@ -1,4 +1,4 @@
-"""Equal outputs from equal weights: ours and those of `trax.models`."""
+"""Our models and `trax.models` give equal outputs for equal weights."""
 
 import json
 import pathlib
@@ -46,7 +46,7 @@ def test_reference(name):
 
 
 def assert_equals_reference(forward, flat_weights, case):
-  """Compares logits, loss and gradients with what the authors' code gave.
+  """Compares logits, loss and gradients with those of the authors' code.
 
   Args:
     forward: Function from flat weights and tokens to logits.
@@ -96,7 +96,7 @@ def test_beside_trax(name):
 
 
 def test_takes_the_attention_and_resamplers_of_trax():
-  """What other code wrote for Trax's model fits ours."""
+  """Our model takes the calls that other code makes of Trax's model."""
   with_theirs = trax_hourglass.HourglassLM(
     **cases.WIDTHS,
     hierarchy='0@3',
@@ -135,7 +135,7 @@ def test_takes_the_attention_and_resamplers_of_trax():
   ],
 )
 def test_takes_resamplers_that_return_several_layers(arguments):
-  """As Trax's does, in a list: where models need a single layer, too."""
+  """As in Trax's model: also where ours needs a single layer."""
   theirs, ours = (
     trax_tools.Jitted(
       trax_hourglass.HourglassLM(
@@ -162,7 +162,7 @@ def test_takes_resamplers_that_return_several_layers(arguments):
 
 
 def test_reads_the_checkpoint_of_trax(tmp_path):
-  """One that Trax's model and Trax's Loop wrote."""
+  """A checkpoint that Trax's model and Trax's Loop wrote."""
 
   def model(lm, mode):
     return lm(**cases.WIDTHS, hierarchy='0@3', vanilla_layers=(0, 0), mode=mode)

@@ -1,4 +1,4 @@
-"""Tests of derivatives in forward mode, and of those of gradients."""
+"""Tests of derivatives in forward mode, and of second derivatives."""
 
 import contextlib
 
@@ -75,7 +75,7 @@ def test_slope_is_that_of_the_gradient(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
 def test_slope_of_the_gradient(name):
-  """Forward over reverse is reverse over reverse; differences tell the same.
+  """Forward over reverse, reverse over reverse and differences agree.
 
   Neither needs `forward_mode`, but for a model that is rematerialized.
   """

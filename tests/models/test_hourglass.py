@@ -24,7 +24,7 @@ def model():
   )
   layer.rng = fastmath.random.get_prng(0)
   layer.init(trax_tools.tokens_signature(8, batch=2))
-  # Norms and biases as drawn are ones and zeros, which much has no effect on.
+  # Norms and biases start as ones and zeros, which would hide mistakes.
   rng = np.random.default_rng(1)
   flat, _ = tl.flatten_weights_and_state(layer.weights, layer.state)
   layer.weights, _ = fastmath.tree_unflatten(
@@ -46,8 +46,8 @@ def test_every_weight_has_a_finite_gradient(model):
   flat, _ = tl.flatten_weights_and_state(gradient, model.state)
   norms = np.array([np.linalg.norm(g) for g in flat])
   assert np.isfinite(norms).all()
-  # Softmax does not see what all keys have in common: the biases of the key
-  # and position Dense have a gradient of zero but for rounding.
+  # Softmax ignores what all keys share: the biases of the key and position
+  # Dense have a gradient of zero, up to rounding.
   unseen = _key_and_position_biases([g.shape for g in flat])
   assert len(unseen) == 2 * (5 + 2 * 2)  # Blocks and resamplers.
   assert norms[unseen].max() < 1e-5 * np.linalg.norm(norms)
@@ -56,7 +56,7 @@ def test_every_weight_has_a_finite_gradient(model):
 
 
 def _key_and_position_biases(shapes):
-  """Returns their indices: of position, query, key, value Dense in a row."""
+  """Returns the indices of position, query, key and value Dense in a row."""
   indices, i = [], 0
   while i < len(shapes):
     if shapes[i : i + 8] == [(6, 6), (6,)] * 4:

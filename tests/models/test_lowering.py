@@ -1,4 +1,4 @@
-"""Every step lowers for every platform; none of the devices is needed."""
+"""Every step lowers for every platform, without its devices."""
 
 import jax
 from jax import export
@@ -26,7 +26,7 @@ def _model(mode):
 
 
 def _predict(build, batch):
-  """Returns the work of a call with one token, as those of `steps` are."""
+  """Returns a call with one token, as `steps` returns its work."""
   tokens = batch[0][:, :1]
   model = build('predict')
   model.init(shapes.signature(tokens))
@@ -45,7 +45,7 @@ def work(request):
   *tokens, loss_weights = BATCH
   batch = *tokens, loss_weights.astype(np.float32)
   with pytest.MonkeyPatch.context() as monkeypatch:
-    # So that heads are taken in turn on a CPU, and all at once elsewhere.
+    # Heads are taken in turn on a CPU, and all at once elsewhere.
     monkeypatch.setattr(blockwise, '_CACHED', 1)
     work = request.param(_model, batch)
     yield jax.jit(work.function, donate_argnums=work.donated), work.arguments

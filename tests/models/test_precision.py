@@ -48,8 +48,8 @@ def _loss(model, weights):
 
 
 def _gradient(model):
-  # Tests compile with XLA's default, which hands products to a library; on some
-  # CPUs that one has none from bfloat16 to float32.
+  # By default XLA calls a library for products, which on some CPUs lacks those
+  # from bfloat16 to float32.
   options = None
   if metadata.version('jaxlib').startswith(importing._KNOW_LIBRARY_FUSIONS):
     options = {importing._LIBRARY_FUSIONS.removeprefix('--'): ''}
@@ -96,7 +96,7 @@ def test_softmax_is_float32(model):
 
 
 def _equations(jaxpr, name):
-  """Yields the equations of a primitive, of inner jaxprs too."""
+  """Yields the equations of a primitive, in inner jaxprs too."""
   for equation in jaxpr.eqns:
     if equation.primitive.name == name:
       yield equation

@@ -70,7 +70,7 @@ CASES = {
 
 @pytest.fixture
 def short_segments(monkeypatch):
-  """Caches of several segments, and several blocks, in few positions."""
+  """Makes short caches have several segments and blocks."""
   monkeypatch.setattr(segments, 'FIRST', 7)
   monkeypatch.setattr(many_queries, 'QUERIES', 6)
   monkeypatch.setattr(many_queries, 'KEYS', 6)
@@ -124,7 +124,7 @@ BATCH, LONGER = 2, 16  # Whole chunks, for Trax's chunked attention.
   ],
 )
 def test_calls_may_bring_any_number_of_tokens(arguments, short_segments):
-  """And leave the state that one token at a time leaves."""
+  """And leave the same state as one token at a time."""
   evaluated, model = predicting.pair(LONGER, BATCH, **arguments)
   weights = evaluated.random_weights()
   tokens = predicting.tokens(LONGER, BATCH)
@@ -169,7 +169,7 @@ def test_beyond_the_limit_all_is_nan():
   'attention_type', [tl.CausalAttention, tl.SelfAttention, th.RelativeAttention]
 )
 def test_a_call_that_crosses_the_limit_is_nan(attention_type):
-  """All of it, while one that just fills the room is what it should be."""
+  """All outputs of such a call; a call that just fits is unharmed."""
   evaluated, model = predicting.pair(
     LENGTH,
     max_inference_length=7,
@@ -197,7 +197,7 @@ def test_a_call_that_crosses_the_limit_is_nan(attention_type):
   ],
 )
 def test_weights_of_training_fit(arguments):
-  """As a tree, too: assigned from model to model."""
+  """The tree of weights can be assigned from model to model."""
   structures = []
   for mode in ('train', 'eval', 'predict'):
     model = th.HourglassLM(**predicting.WIDTHS, **arguments, mode=mode)
@@ -208,7 +208,7 @@ def test_weights_of_training_fit(arguments):
 
 @pytest.mark.slow
 def test_a_step_copies_no_cache():
-  """All that a compiled loop of steps needs beside its state is small."""
+  """A compiled loop of steps needs little memory beside its state."""
   length = 4096
   _, model = predicting.pair(
     LENGTH, max_inference_length=length, hierarchy='1@1 1@2 1@1'

@@ -17,7 +17,7 @@ ATTENTION = [
   th.RelativeAttention,
   th.RotaryAttention,
   functools.partial(th.LocalAttention, window=3),
-  # One chunk holds the sequence, so that nothing is left to chance.
+  # One chunk holds the whole sequence, so no hash decides.
   functools.partial(
     th.LSHAttention, chunk_len=3 * LENGTH, n_chunks_before=0, n_hashes=1
   ),
@@ -46,7 +46,7 @@ def hierarchies(draw):
 
 @st.composite
 def arguments(draw):
-  """Draws the arguments of a model that decide how it decodes."""
+  """Draws the arguments on which decoding depends."""
   pooling = st.sampled_from([th.AveragePooling, th.LinearPooling])
   upsampling = st.sampled_from(
     [th.LinearUpsampling, th.NaiveUpsampling, th.NoUpsampling]

@@ -1,4 +1,4 @@
-"""Where JAX counts in 64 bits, models compute in 32 bits as everywhere else."""
+"""With 64-bit types enabled in JAX, models still compute in 32 bits."""
 
 import functools
 
@@ -103,7 +103,7 @@ def test_trains_and_evaluates_in_32_bits(name, monkeypatch):
 
 
 def test_angles_are_those_of_32_bits():
-  """At a distance of thousands their rounding is part of the weights."""
+  """Weights were trained with the rounding of angles at large distances."""
 
   def angles():
     x = np.ones((1, len(BIG), 8), np.float32)

@@ -1,4 +1,4 @@
-"""Metrics of a language model, for Trax's loop, and how to write them down."""
+"""Metrics of a language model for Trax's loop, and the units of figures."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ def BitsPerByte():
 def BitsPerDim():
   """Returns a layer that maps (logits, targets, weights) to a scalar.
 
-  `BitsPerByte` by the name that it has on sub-pixels.
+  `BitsPerByte` by its name for sub-pixels.
   """
   return _bits('BitsPerDim')
 
@@ -52,11 +52,11 @@ def _bits(name):
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-  """What bits are counted over, and what has to stand beside the figure.
+  """The unit of figures in bits, and the remarks to print beside them.
 
   Attributes:
     unit: 'bits per byte' of a text, 'bits per dim' of images.
-    source: Which set of images it is: figures on others don't compare.
+    source: The set of images: figures on different sets don't compare.
     note: A reservation about the model, see `evaluation.caveat`.
   """
 
@@ -66,11 +66,11 @@ class Measure:
 
   @property
   def metric(self) -> str:
-    """What the unit is called in `train.metrics`: 'bits_per_byte', ...."""
+    """The unit's name in `train.metrics`: 'bits_per_byte' or 'bits_per_dim'."""
     return self.unit.replace(' ', '_')
 
   @property
   def remarks(self) -> str:
-    """' [source; note]', to stand behind a figure; '' if there is neither."""
+    """' [source; note]', to print after a figure; '' if there is neither."""
     remarks = '; '.join(filter(None, (self.source, self.note)))
     return remarks and f' [{remarks}]'

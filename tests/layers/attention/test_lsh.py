@@ -1,4 +1,4 @@
-"""Tests of LSH attention: against a plain loop, and what it may not see."""
+"""Tests of LSH attention against a plain loop, and of its causality."""
 
 import jax
 import numpy as np
@@ -35,10 +35,9 @@ def _shares_by_loop(queries, buckets, n_chunks_before):
   [(23, 1), (1, 1), pytest.param(20, 0, marks=pytest.mark.slow)],
 )
 def test_equals_a_plain_loop(length, n_chunks_before):
-  """With the unit vectors as values, outputs are the shares of the values.
+  """With unit vectors as values, outputs are the shares of the values.
 
-  Those of later values are exactly zero: no later value enters while the chunks
-  are what they are.
+  The shares of later values are exactly zero, as long as chunks stay the same.
   """
   core = lsh.HashedSelfAttention(
     n_heads=1,

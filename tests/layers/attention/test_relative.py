@@ -12,7 +12,7 @@ from trax_hourglass.layers.attention import relative as ra
 
 
 def test_distances_are_sinusoids_of_tokens():
-  """Literal rows: in nested levels a neighbour is `total_pooling` tokens."""
+  """In nested levels a neighbour is `total_pooling` tokens away."""
   queries, memory = (np.zeros((1, n, 4), np.float32) for n in (2, 4))
   frequencies = np.array([1, 0.01])
 

@@ -14,8 +14,8 @@ from trax_hourglass.kernels import sinusoids
 from trax_hourglass.layers import RotaryAttention, attention_layer
 
 
-def _turn(vector, position):
-  """Returns the vector, pair by pair turned as a complex number."""
+def _rotated(vector, position):
+  """Returns the vector with each pair rotated as a complex number."""
   d = len(vector)
   pairs = vector[: d // 2] + 1j * vector[d // 2 :]
   pairs *= [
@@ -33,8 +33,10 @@ def _loop(x, weights, n_heads):
   for h in range(n_heads):
     head = slice(h * d, (h + 1) * d)
     for i in range(len(x)):
-      query = _turn(q[i, head], i)
-      logits = [query @ _turn(k[j, head], j) / np.sqrt(d) for j in range(i + 1)]
+      query = _rotated(q[i, head], i)
+      logits = [
+        query @ _rotated(k[j, head], j) / np.sqrt(d) for j in range(i + 1)
+      ]
       shares = np.exp(logits) / np.exp(logits).sum()
       merged[i, head] = shares @ v[: i + 1, head]
   return merged @ w_o + b_o
@@ -78,7 +80,7 @@ def test_products_of_rotated_vectors_depend_on_their_distance():
 
 
 def test_equals_the_rotary_attention_of_trax():
-  """Trax shares weights of queries and keys, and a rotation between heads."""
+  """In Trax queries and keys share weights, and heads share a rotation."""
   length, d_model = 7, 6
   signature = trax_tools.activations_signature(length, d_model)
   theirs = functools.partial(

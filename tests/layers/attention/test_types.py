@@ -1,4 +1,4 @@
-"""Tests of attention as a value: ours, Trax's, and what is neither."""
+"""Tests of attention types: ours, Trax's, and functions that are neither."""
 
 import functools
 
@@ -18,7 +18,7 @@ from trax_hourglass.layers import attention_layer
 LENGTH, D_MODEL, N_HEADS = 11, 8, 2
 BIASES = layers.RelativeBiases(D_MODEL, N_HEADS)
 
-# Chunks of the whole sequence: membership is fixed, and full the reach.
+# One chunk holds the whole sequence, so that all earlier vectors are in reach.
 OURS = {
   'LSHAttention': functools.partial(layers.LSHAttention, chunk_len=LENGTH),
   'LocalAttention': functools.partial(layers.LocalAttention, window=LENGTH),
@@ -144,7 +144,7 @@ def test_attention_of_trax_keeps_the_precision_of_its_input():
 
 @pytest.fixture
 def bound():
-  """A function from gin bindings to the attention type that they bind."""
+  """A function from gin bindings to the attention type they bind."""
 
   def attention_type(reference, *bindings):
     gin.parse_config([f'test.kept.attention_type = {reference}', *bindings])

@@ -126,7 +126,7 @@ def test_takes_the_whole_call_of_a_model(resampler):
 
 @pytest.mark.parametrize('mode', ['train', 'eval', 'predict'])
 def test_the_call_of_a_model_is_that_of_trax(mode):
-  """And in mode 'predict' it says how much room there must be."""
+  """In mode 'predict' the call also has `max_inference_length`."""
   found = []
 
   def resampler(shorten_factor, d_model, **call):
