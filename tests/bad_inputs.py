@@ -184,7 +184,7 @@ ARGUMENTS = [
   Case(
     'generate',
     ('--output_dir=$image_run', '--images=20'),
-    "--images: got '20'",
+    'images: got 20',
     'expected numbers from 0 to 19',
   ),
   Case(

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from absl import flags
 import numpy as np
 import pytest
 
-from trax_hourglass import train
+from trax_hourglass import commands, train
+from trax_hourglass.configuration import command_line
 
 TINY = Path(__file__).parent / 'tiny.gin'
 
@@ -26,6 +28,16 @@ def arguments(text, output_dir, *config):
     f'--output_dir={output_dir}',
     *(f'--config={binding}' for binding in bindings),
   ]
+
+
+def run_of(argv) -> commands.Run:
+  """Trains as a command line says, and returns the finished run."""
+  command_line.start(argv)
+  return commands.train(
+    flags.FLAGS.output_dir,
+    init_checkpoint=flags.FLAGS.init_checkpoint,
+    **command_line.configuration(),
+  )
 
 
 def fails(capsys, argv, *, code=2, main=train.main) -> str:

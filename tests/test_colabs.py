@@ -153,7 +153,7 @@ def test_bindings_are_of_parameters_that_exist(name):
     binding = re.sub(r'\{\w+\}$', '1', binding)
     gin.clear_config()
     command_line.start(['train', '--config_file=enwik8.gin', binding])
-    reading.configure()
+    reading.configure(**command_line.configuration())
   gin.clear_config()
 
 

@@ -55,7 +55,7 @@ def test_bindings_are_of_parameters_that_exist(page, binding):
   command_line.start(
     ['train', '--config_file=quickstart.gin', '--config=' + binding]
   )
-  reading.configure()
+  reading.configure(**command_line.configuration())
   gin.clear_config()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.commands import arguments
-from trax_hourglass import evaluate, train
+from trax_hourglass import commands, evaluate, train
 
 
 @pytest.fixture(scope='module')
@@ -35,9 +35,13 @@ def test_output_dir_is_enough(run, capsys):
   assert 2 < float(out.split()[0]) < 9
 
 
-def test_run_returns_what_the_command_prints(run, capsys):
-  argv = ['evaluate', f'--output_dir={run}']
-  assert f'{evaluate.run(argv)}\n' == score(capsys, *argv[1:])
+def test_the_function_returns_what_the_command_prints(run, capsys):
+  step = 'evaluate.step = 5'
+  scored = commands.evaluate(str(run), config=[step])
+  capsys.readouterr()
+  assert f'{scored}\n' == score(
+    capsys, f'--output_dir={run}', f'--config={step}'
+  )
 
 
 def test_scores_as_training_did(run, capsys):

@@ -26,6 +26,7 @@ ROOMS = (
   ('data', 'distribution'),
   ('evaluation', 'generation', 'training'),
   ('configuration',),
+  ('commands',),
   ('lab',),
   DOORS,
 )
@@ -38,7 +39,7 @@ FORBIDDEN = {
   'layers': {'tensorflow'},
   'models': {'tensorflow'},
 }
-WITH_GIN = {'configuration', 'lab', *DOORS}
+WITH_GIN = {'configuration', 'commands', 'lab', *DOORS}
 # Modules that configuration names in a string, to be loaded by a gin file.
 NAMED_IN_STRINGS = {'trax_hourglass.lab.registration'}
 

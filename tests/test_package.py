@@ -92,7 +92,7 @@ home = Path(trax_hourglass.__file__).parent
 assert home.parent == Path(sys.argv[1]), home
 assert hasattr(gin, 'configurable')
 command_line.start(['train', '--config_file=table4/2x1_8x3_2x1.gin'])
-reading.configure()
+reading.configure(**command_line.configuration())
 assert gin.query_parameter('%SEED') == 0  # From a file that others include.
 assert len(text.wikipedia_sample().test) == 250_000
 assert len(images.photos32().split('train')) == 579

@@ -12,10 +12,10 @@ import pytest
 from trax.supervised import history as trax_history
 
 from tests.commands import TINY, fails
-from trax_hourglass import evaluate, evaluation, generate, reproduce, train
+from trax_hourglass import commands, evaluation, reproduce
 from trax_hourglass.configuration import command_line, registration
 from trax_hourglass.lab.reproduction import costs, page, prepared
-from trax_hourglass.lab.reproduction.experiments import Commands, Experiment
+from trax_hourglass.lab.reproduction.experiments import Experiment
 from trax_hourglass.layers import metrics
 from trax_hourglass.training.checkpoints import locking
 
@@ -29,7 +29,6 @@ SMALL = (
   'trax_hourglass.reproduce.seeds = 1',
 )
 CHUNKS = (*SMALL, 'trax_hourglass.random_chunks.n_chunks = 400')
-REAL = Commands(train.run, evaluate.run, generate.run)
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +47,12 @@ def argv(output_dir, *flags, config=CHUNKS):
   ]
 
 
-def pretend_to_train(argv):
-  """Returns what a run would, its bits and accuracy told by its command."""
-  command = ' '.join(argv)
-  [seed] = [a[-1] for a in argv if a.startswith('--config=SEED = ')]
-  has_vanilla = "HIERARCHY = '0@1" not in command and '1@1' in command
+def pretend_to_train(output_dir, *, config_file, config):
+  """Returns what a run would, with bits and accuracy that follow its config."""
+  del output_dir, config_file
+  bound = ' '.join(config)
+  [seed] = [b[-1] for b in config if b.startswith('SEED = ')]
+  has_vanilla = "HIERARCHY = '0@1" not in bound and '1@1' in bound
   history = trax_history.History()
   for step, bits in ((1, 8.0), (2, 2.0 + int(seed) / 10)):
     history.append('eval', 'metrics/bits_per_byte', step, bits)
@@ -65,7 +65,7 @@ def pretend_to_train(argv):
     measure=metrics.Measure(),
   )
   score = evaluation.Score(bits, 0.01, 100)
-  return train.Run(loop, 1.0, score)
+  return commands.Run(loop, 2, 1.0, score)
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +74,7 @@ def done(tmp_path_factory):
   home = tmp_path_factory.mktemp('reproduce')
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(home)
-    patch.setattr(reproduce, '_COMMANDS', REAL._replace(train=pretend_to_train))
+    patch.setattr(commands, 'train', pretend_to_train)
     reproduce.main(argv(home / 'found', '--study=appendix_a1'))
   return home / 'found'
 
@@ -84,7 +84,7 @@ def test_a_run(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   chunks = Experiment('chunks', str(tmp_path / 'found'), CHUNKS)
   variants = reproduce._variants(chunks)
-  [record] = chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0)
+  [record] = chunks.run(variants, '0@1 2@3 0@1', seed=0)
   assert 2 < record.pop('bits') < 12
   assert 0 <= record.pop('accuracy') < 0.7
   assert [step for step, _ in record.pop('curve')] == [1]
@@ -99,7 +99,7 @@ def test_a_run(tmp_path, monkeypatch):
   assert len(chunks.records()) == 1
   # Checkpoints go when a result is there.
   assert list((tmp_path / 'found' / 'runs' / 'chunks').iterdir()) == []
-  assert chunks.run(REAL, variants, '0@1 2@3 0@1', seed=0) == []
+  assert chunks.run(variants, '0@1 2@3 0@1', seed=0) == []
   assert list((tmp_path / 'found' / 'runs' / 'chunks').iterdir()) == []
 
 
@@ -109,7 +109,7 @@ def test_a_run_that_is_scored_twice(tmp_path, monkeypatch):
   config = (*SMALL, 'trax_hourglass.evaluate.n_bytes = 500')
   text = Experiment('text', str(tmp_path / 'found'), config)
   variants = reproduce._variants(text)
-  at_2, at_3 = text.run(REAL, variants, 'k from {2,3}, at 2', seed=0)
+  at_2, at_3 = text.run(variants, 'k from {2,3}, at 2', seed=0)
   assert at_2['variant'] == 'k from {2,3}, at 2'
   assert at_3['variant'] == 'k from {2,3}, at 3'
   assert at_2['bits'] != at_3['bits']
@@ -125,7 +125,7 @@ def test_completions(tmp_path, monkeypatch):
   )
   completions = Experiment('completions', str(tmp_path / 'found'), config)
   picture = tmp_path / 'figure8.png'
-  completions.complete(REAL, str(picture))
+  completions.complete(str(picture))
   [record] = completions.records()
   assert record['steps'] == 2
   assert len(record['bits_per_dim']) == len(record['images'])
@@ -234,12 +234,12 @@ def test_what_is_there_is_not_done_again(done, monkeypatch, capsys):
 def tiny(tmp_path_factory):
   """Returns where, and with what flags, the models of `tiny.gin` trained."""
   home = tmp_path_factory.mktemp('tiny')
-  commands, counted, timed = [], [], []
+  configs, counted, timed = [], [], []
 
-  def train_tiny(argv):
-    commands.append([flag for flag in argv if flag.startswith('--config=')])
-    run = pretend_to_train(argv)
-    penalty = 0.0 if '--config=LEARNING_RATE = 6e-3' in argv else 0.1
+  def train_tiny(output_dir, *, config_file, config):
+    configs.append(config)
+    run = pretend_to_train(output_dir, config_file=config_file, config=config)
+    penalty = 0.0 if 'LEARNING_RATE = 6e-3' in config else 0.1
     score = dataclasses.replace(run.score, bits=run.score.bits + penalty)
     return dataclasses.replace(run, score=score)
 
@@ -249,7 +249,7 @@ def tiny(tmp_path_factory):
 
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(home)
-    patch.setattr(reproduce, '_COMMANDS', REAL._replace(train=train_tiny))
+    patch.setattr(commands, 'train', train_tiny)
     patch.setattr(costs, 'training_operations', count)
     patch.setattr(costs, 'of_steps', lambda *_: timed.append(1))
     patch.setattr(page, 'write', lambda *_: None)
@@ -259,21 +259,21 @@ def tiny(tmp_path_factory):
     reproduce.main(flags)  # All is there.
   assert not timed
   assert counted == [(504, 8, 1)] * 9
-  return home / 'found', commands
+  return home / 'found', configs
 
 
 def test_the_best_rate_of_the_baseline_serves_all(tiny):
-  found, commands = tiny
-  trials, runs = commands[:3], commands[3:]
+  found, configs = tiny
+  trials, runs = configs[:3], configs[3:]
   for trial, rate in zip(trials, ('1.5e-3', '3e-3', '6e-3'), strict=True):
     assert trial == [
-      "--config=HIERARCHY = '6@1'",
-      '--config=STEPS = 2000',
-      f'--config=LEARNING_RATE = {rate}',
-      '--config=SEED = 0',
+      "HIERARCHY = '6@1'",
+      'STEPS = 2000',
+      f'LEARNING_RATE = {rate}',
+      'SEED = 0',
     ]
   for run in runs:
-    assert '--config=LEARNING_RATE = 6e-3' in run
+    assert 'LEARNING_RATE = 6e-3' in run
   content = json.loads((found / 'tiny.json').read_text())
   chosen = {r['variant']: r.get('chosen') for r in content['records']}
   assert len(chosen) == 12
@@ -283,14 +283,14 @@ def test_the_best_rate_of_the_baseline_serves_all(tiny):
 
 
 def test_the_most_informative_runs_come_first(tiny):
-  _, commands = tiny
-  assert [(run[0], run[-1]) for run in commands[3:9]] == [
-    (f"--config=HIERARCHY = '{hierarchy}'", f'--config=SEED = {seed}')
+  _, configs = tiny
+  assert [(run[0], run[-1]) for run in configs[3:9]] == [
+    (f"HIERARCHY = '{hierarchy}'", f'SEED = {seed}')
     for seed in range(3)
     for hierarchy in ('6@1', '2@1 8@3 2@1')
   ]
-  assert len(commands) == 3 + 2 * 3 + 5 + 2
-  assert all('--config=STEPS = 24000' in run for run in commands[-2:])
+  assert len(configs) == 3 + 2 * 3 + 5 + 2
+  assert all('STEPS = 24000' in run for run in configs[-2:])
 
 
 def test_a_record_keeps_the_learning_curve(tiny):
@@ -306,9 +306,7 @@ def test_candidates_that_another_process_tries_are_waited_for(
   tmp_path, monkeypatch, capsys
 ):
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(
-    reproduce, '_COMMANDS', REAL._replace(train=pretend_to_train)
-  )
+  monkeypatch.setattr(commands, 'train', pretend_to_train)
   monkeypatch.setattr(costs, 'training_operations', lambda *_, **__: 10)
   original = locking.locked
 
@@ -329,13 +327,13 @@ def test_a_time_limit(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   seen = []
 
-  def train_two(argv):
-    seen.append(argv)
+  def train_two(output_dir, **configuration):
+    seen.append(output_dir)
     if len(seen) > 2:
       signal.raise_signal(signal.SIGALRM)  # Now, rather than in ten minutes.
-    return pretend_to_train(argv)
+    return pretend_to_train(output_dir, **configuration)
 
-  monkeypatch.setattr(reproduce, '_COMMANDS', REAL._replace(train=train_two))
+  monkeypatch.setattr(commands, 'train', train_two)
   found = tmp_path / 'found'
   flags = argv(found, '--study=appendix_a1', '--minutes=10')
   capsys.readouterr()
@@ -362,9 +360,7 @@ def test_a_run_that_another_process_has_just_done(tmp_path, monkeypatch):
 
 def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(
-    reproduce, '_COMMANDS', REAL._replace(train=pretend_to_train)
-  )
+  monkeypatch.setattr(commands, 'train', pretend_to_train)
   original = locking.locked
 
   def locked(directory):

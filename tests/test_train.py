@@ -326,7 +326,7 @@ def test_finds_the_gin_files_from_anywhere(monkeypatch, tmp_path):
   (tmp_path / 'own.gin').write_text("include 'quickstart.gin'\n")
   for config_file in ('quickstart.gin', 'own.gin'):
     command_line.start(['train', f'--config_file={config_file}'])
-    reading.configure()
+    reading.configure(**command_line.configuration())
     assert values.bound('train.model') is not None
 
 

@@ -316,8 +316,9 @@ def _table1(peak):
 
 def _configure(hierarchy):
   """Reads the gin file of a row of Table 1; returns what --config binds."""
-  FLAGS.config_file = [table1.file_name(hierarchy)]
-  return reading.configure()
+  return reading.configure(
+    config_file=table1.file_name(hierarchy), config=FLAGS.config
+  )
 
 
 def _generation(peak):

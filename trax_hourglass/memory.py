@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
   command_line.check_used(*command_line.CONFIGURATION_FLAGS, 'log_level')
   check_positive(**{'--devices': FLAGS.devices})
   device_memory.simulate(FLAGS.devices)
-  overrides = reading.configure()
+  overrides = reading.configure(**command_line.configuration())
   with explain.config_errors():
     sizes = _sizes()
     batch_size, length = sizes.batch_size, _length(sizes)

@@ -37,7 +37,7 @@ _MAX_POINTS = 1000
 def main(argv: Sequence[str]) -> None:
   command_line.start(argv)
   command_line.check_used(*command_line.CONFIGURATION_FLAGS, 'log_level')
-  overrides = reading.configure()
+  overrides = reading.configure(**command_line.configuration())
   with explain.config_errors():
     name = bindings.function('train.lr_schedule_fn').__name__
     schedule, steps = bindings.schedule(), _steps()

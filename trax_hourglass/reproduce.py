@@ -13,11 +13,9 @@ import os
 import sys
 
 from absl import flags
-from absl.testing import flagsaver
 import gin
 from trax import trainer_flags
 
-from trax_hourglass import evaluate, generate, train
 from trax_hourglass.configuration import (
   command_line,
   directories,
@@ -70,7 +68,6 @@ flags.DEFINE_bool(
 _USED_FLAGS = ('config', 'log_level', 'output_dir')
 _RESULTS, _PAGE = 'results', 'REPRODUCTION.md'
 _TRAINED = (TEXT, TINY, GPU, PHOTOGRAPHS, LENGTHS, CHUNKS)
-_COMMANDS = experiments.Commands(train.run, evaluate.run, generate.run)
 _COSTS, _OPERATIONS, _STEPS = 'costs', 'operations', 'steps'
 
 
@@ -119,9 +116,7 @@ def _do_the_rest(names, experiment, directory):
   if 'tables2and3' in names:
     _count_trainings(directory)
   if 'figure8' in names:
-    experiment(COMPLETIONS).complete(
-      _COMMANDS, os.path.join(directory, 'figure8.png')
-    )
+    experiment(COMPLETIONS).complete(os.path.join(directory, 'figure8.png'))
 
 
 def _read_flags(argv):
@@ -166,7 +161,7 @@ def _train(names, experiment):
   todo.sort(key=lambda run: run[:2])  # By group and seed.
   for group, seed, variant, of, variants in todo:
     if group < 0 or of.is_ready(variants):
-      for record in of.run(_COMMANDS, variants, variant, seed):
+      for record in of.run(variants, variant, seed):
         print(
           f'{of.name}  {record["variant"]}  seed {seed}  '
           f'{record["bits"]:.4f} bits',
@@ -251,7 +246,7 @@ def _count_trainings(directory):
     print(f'operations of {row.files}: {len(files)} files', flush=True)
     record = {'variant': row.files, 'setting': '', 'operations': 0}
     for file in files:
-      _configure(str(file))
+      reading.configure(config_file=str(file))
       with explain.config_errors():
         record['operations'] += costs.training_operations(
           _bound_model(row.tokens), _bound('train.steps')
@@ -293,13 +288,7 @@ def _variants(experiment):
 
 
 def _parse(experiment, bindings):
-  _configure(experiment.file, [*bindings, *experiment.config])
-
-
-def _configure(file, bindings=()):
-  # Commands that run in this process find the flags as they were.
-  with flagsaver.flagsaver(config_file=[file], config=list(bindings)):
-    reading.configure()
+  reading.configure(**experiment.configuration(bindings))
 
 
 def _bound(name):

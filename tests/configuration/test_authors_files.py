@@ -16,9 +16,9 @@ import requests
 import tensorflow_datasets as tfds
 from trax import shapes, trainer
 
-from tests.commands import fails
+from tests.commands import fails, run_of
 from tests.configuration import authors_files
-from trax_hourglass import evaluate, generate, memory, plot_schedule, train
+from trax_hourglass import evaluate, generate, memory, plot_schedule
 from trax_hourglass.configuration import bindings, command_line, reading, values
 from trax_hourglass.lab.benchmarks import device_memory
 from trax_hourglass.training.checkpoints import format
@@ -83,7 +83,7 @@ def flags(data, name, model='trax', *config, has_data=True):
 
 def configured(*argv):
   command_line.start(['train', *argv])
-  reading.configure()
+  reading.configure(**command_line.configuration())
 
 
 @every_form
@@ -171,7 +171,7 @@ def _train(data, name, model, init_checkpoint, directory):
     'train.random_seed = 1',
   )
   argv = [*flags(data, name, model, *config), init_checkpoint]
-  loop = train.run(['train', *argv, f'--output_dir={directory}']).loop
+  loop = run_of(['train', *argv, f'--output_dir={directory}']).loop
   return [loss for _, loss in loop.history.get('train', 'training/loss')]
 
 
@@ -207,7 +207,7 @@ def test_both_models_train_alike(runs, name):
 def test_a_saved_configuration_goes_on_without_flags(runs, name, model):
   directory = runs(name)[0] / model
   argv = [f'--config_file={directory}/config.gin', '--config=train.steps = 3']
-  loop = train.run(['train', *argv, f'--output_dir={directory}']).loop
+  loop = run_of(['train', *argv, f'--output_dir={directory}']).loop
   assert [step for step, _ in loop.history.get('train', 'training/loss')] == [
     1,
     2,

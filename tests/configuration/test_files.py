@@ -28,7 +28,7 @@ def _write(path, content):
 
 def _read(path, *flags):
   command_line.start(['train', f'--config_file={path}', *flags])
-  reading.configure()
+  reading.configure(**command_line.configuration())
   return values.bound('train.steps')
 
 

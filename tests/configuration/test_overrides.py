@@ -6,7 +6,7 @@ import gin
 import numpy as np
 import pytest
 
-from tests.commands import TINY, fails
+from tests.commands import TINY, fails, run_of
 from trax_hourglass import evaluate, generate, memory, plot_schedule, train
 from trax_hourglass.configuration import operative, selectors
 from trax_hourglass.lab.benchmarks import device_memory
@@ -90,7 +90,7 @@ def test_train_takes_what_is_given(places, tmp_path, file):
     'train.steps = 1',
   )
   argv += [f'--config_file={places}/{file}', f'--output_dir={tmp_path}']
-  finished = train.run(argv)
+  finished = run_of(argv)
   assert 'over 200 bytes' in str(finished.score)
   # The batch's size is bound in no macro's scope, but called in one.
   config = (tmp_path / 'config.gin').read_text()
@@ -121,7 +121,7 @@ def test_a_resumed_run_takes_what_is_given(places, tmp_path):
     ('earlier.gin', 2, 'new', 200),
   ):
     config = (f'train.steps = {steps}', f"{_PATH} = '{places}/{name}'")
-    finished = train.run(
+    finished = run_of(
       [
         *_argv('train', *config),
         f'--config_file={places}/{file}',
@@ -142,7 +142,7 @@ def test_scopes_of_the_users_own_stay(places, tmp_path, capsys):
     + f"TEST/{_PATH} = '{places}/new'\n"
   )
   argv = ['train', f'--config_file={two}', f'--output_dir={tmp_path}/run']
-  assert 'over 200 bytes' in str(train.run(argv).score)
+  assert 'over 200 bytes' in str(run_of(argv).score)
   earlier = tmp_path / 'earlier.gin'
   earlier.write_text(gin.operative_config_str())
   for file in (earlier, tmp_path / 'run/config.gin'):

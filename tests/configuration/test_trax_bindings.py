@@ -36,7 +36,7 @@ def configure(tmp_path):
 
   def configure(name, *config, argv=(OURS,)):
     command_line.start(_arguments(tmp_path, name, *config, argv=argv))
-    reading.configure()
+    reading.configure(**command_line.configuration())
 
   return configure
 
@@ -133,7 +133,7 @@ def test_what_is_given_wins_over_what_a_saved_configuration_says(tmp_path):
   ours = 'trax_hourglass.HourglassLM.d_ff = 64'
   config = [f'--config={binding}' for binding in (*bindings, ours)]
   command_line.start(['train', f'--config_file={saved}', OURS, *config])
-  reading.configure()
+  reading.configure(**command_line.configuration())
   found = [_bound(name) for name in ('d_model', 'd_ff', 'n_heads')]
   assert found == [32, 64, 2]
 
@@ -285,6 +285,6 @@ def test_mistakes_that_show_when_traxs_model_is_built(tmp_path, capsys):
 @exits.exit_codes()
 def _build(argv):
   command_line.start(argv)
-  reading.configure()
+  reading.configure(**command_line.configuration())
   with explain.config_errors():
     bindings.model('eval')

@@ -93,7 +93,7 @@ def checkpoint(tmp_path_factory):
 def _train(directory):
   """Writes a checkpoint, with Trax's loop of Trax's model."""
   command_line.start(['train', f'--config_file={directory}/config.gin'])
-  reading.configure()
+  reading.configure(**command_line.configuration())
   lm = gin.get_configurable('trax.models.HourglassLM')
   tokens = np.zeros((2, LENGTH), np.int32)
   batch = tokens, tokens, np.ones(tokens.shape, np.float32)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands import arguments, fails, random_text
 from trax_hourglass import evaluate, generate, load_checkpoint, train
+from trax_hourglass.commands import run_config
 from trax_hourglass.configuration import exits
 from trax_hourglass.training import Loop
 
@@ -150,9 +151,9 @@ def test_full_disk_costs_the_picture_alone(
 
 def test_full_disk_leaves_no_part_of_a_configuration(tmp_path, disk, capsys):
   path = tmp_path / 'config.gin'
-  train._save_config(tmp_path, 0, '# header\n\na = 1\n')
+  run_config.save(tmp_path, 0, '# header\n\na = 1\n')
   disk(10)
-  train._save_config(tmp_path, 0, '# header\n\na = 2\n')
+  run_config.save(tmp_path, 0, '# header\n\na = 2\n')
   disk()
   assert path.read_text() == '# header\n\na = 1\n'
   assert list(tmp_path.iterdir()) == [path]

@@ -9,6 +9,7 @@ import jax
 from trax import fastmath, trainer, trainer_flags
 
 from trax_hourglass import runtime
+from trax_hourglass.configuration import reading
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 
@@ -34,7 +35,7 @@ flags.DEFINE_bool(
   'Whether gin files may only bind what Trax and trax_hourglass have.',
 )
 
-# The flags that `reading.configure` reads.
+# Those of `reading.Configuration` that need no data.
 CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
 _HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
@@ -96,6 +97,12 @@ def start(argv: Sequence[str], on_hosts: bool = False) -> None:
   trainer._tf_setup_from_flags()
   if FLAGS.disable_jit:
     fastmath.disable_jit()
+
+
+def configuration() -> reading.Configuration:
+  """Returns the arguments of `reading.configure` that the flags give."""
+  names = (*CONFIGURATION_FLAGS, 'data_dir')
+  return {name: FLAGS[name].value for name in names}
 
 
 def check_used(*names: str) -> None:

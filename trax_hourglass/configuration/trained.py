@@ -1,21 +1,12 @@
-"""The trained model that a command reads: flag --checkpoint, `config.gin`."""
+"""A trained model: its checkpoint, with the configuration of its training."""
 
 import dataclasses
 import sys
+from typing import Unpack
 
-from absl import flags
-
-from trax_hourglass.configuration import reading
+from trax_hourglass.configuration import reading, values
 from trax_hourglass.configuration.overrides import Overrides
-from trax_hourglass.errors import UserError
 from trax_hourglass.training.checkpoints import configs, find
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string(
-  'checkpoint',
-  None,
-  'A *.pkl.gz file, or a directory: its newest. By default --output_dir.',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +16,14 @@ class Trained:
   Attributes:
     checkpoint: The checkpoint's path.
     config_files: The gin files that configure the model.
-    overrides: The bindings of --config.
+    overrides: The bindings of `config`.
+    takes_images: Whether it was trained on images, rather than text.
   """
 
   checkpoint: str
   config_files: tuple[str, ...]
   overrides: Overrides
+  takes_images: bool
 
   def report(self) -> None:
     """Prints the paths, and warns of bindings without effect, on stderr."""
@@ -43,28 +36,26 @@ class Trained:
       print(f'{name:15}{text}', file=sys.stderr)
 
 
-def configure() -> Trained:
-  """Finds a checkpoint and reads its configuration.
+def configure(
+  checkpoint: str, **configuration: Unpack[reading.Configuration]
+) -> Trained:
+  """Finds a checkpoint and binds its configuration.
 
-  If no --config_file is given, that is the configuration that the checkpoint
-  was trained with.
+  Args:
+    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    **configuration: As in `reading.Configuration`. Without `config_file` that
+      is the configuration with which the checkpoint was trained.
 
   Raises:
     UserError: If there is no checkpoint, or gin cannot make sense of the files.
   """
-  path = find.find_checkpoint(_checkpoint())
-  if not FLAGS.config_file and (config := configs.find(path)):
-    FLAGS.config_file = [config]
-  config_files = tuple(FLAGS.config_file or ())
-  return Trained(path, config_files, reading.configure())
-
-
-def _checkpoint() -> str:
-  if FLAGS.checkpoint and FLAGS.init_checkpoint:
-    raise UserError(
-      '--checkpoint and --init_checkpoint are both given, expected one'
-    )
-  path = FLAGS.checkpoint or FLAGS.init_checkpoint or FLAGS.output_dir
-  if not path:
-    raise UserError('checkpoint: not given; use --checkpoint or --output_dir')
-  return path
+  path = find.find_checkpoint(checkpoint)
+  given = configuration.get('config_file') or configs.find(path) or ()
+  config_files = (given,) if isinstance(given, str) else tuple(given)
+  overrides = reading.configure(
+    **{**configuration, 'config_file': config_files}
+  )
+  inputs = values.selector('train.inputs')
+  return Trained(
+    path, config_files, overrides, inputs == 'trax_hourglass.image_inputs'
+  )

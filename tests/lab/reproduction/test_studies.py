@@ -76,7 +76,7 @@ def test_studies_compare_what_there_is(name):
 @pytest.mark.parametrize('name', TRAINED_ON)
 def test_what_is_said_of_experiments(name):
   command_line.start(['reproduce', f'--config_file=reproduction/{name}.gin'])
-  reading.configure()
+  reading.configure(**command_line.configuration())
 
   def bound(parameter):
     return copy.deepcopy(values.bound(f'trax_hourglass.{parameter}'))

@@ -1,6 +1,6 @@
 """Gin files with many variants of one experiment, and the runs of them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
 import gc
@@ -8,12 +8,13 @@ import math
 import os
 import re
 import shutil
-from typing import NamedTuple
 
-from absl.testing import flagsaver
 import jax
 
+from trax_hourglass import commands
+from trax_hourglass.configuration.reading import Configuration
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.generation import completion
 from trax_hourglass.lab.reproduction import results
 from trax_hourglass.training import learning_curves
 from trax_hourglass.training.checkpoints import locking
@@ -97,14 +98,6 @@ class Variants:
 _COMPLETED = (5, 90, 170, 250, 330)
 
 
-class Commands(NamedTuple):
-  """The functions `run` of the commands that are called so."""
-
-  train: Callable
-  evaluate: Callable
-  generate: Callable
-
-
 @dataclasses.dataclass(frozen=True)
 class Experiment:
   """A gin file of `gin/reproduction` and where its results are.
@@ -128,13 +121,9 @@ class Experiment:
     suffix = f'_{what}' if what else ''
     return os.path.join(self.directory, f'{self.name}{suffix}.json')
 
-  def flags(self, bindings: Sequence[str]) -> list[str]:
-    """Returns the flags by which any command takes a variant."""
-    bindings = (*bindings, *self.config)
-    return [
-      f'--config_file={self.file}',
-      *(f'--config={binding}' for binding in bindings),
-    ]
+  def configuration(self, bindings: Sequence[str] = ()) -> Configuration:
+    """Returns the experiment's configuration, with bindings of a variant."""
+    return {'config_file': self.file, 'config': [*bindings, *self.config]}
 
   def records(self, what: str = '') -> list[dict]:
     """Returns what is there: of each run, or of what is called so.
@@ -148,13 +137,10 @@ class Experiment:
     """Adds records to those of the runs, or of what is called so."""
     results.add(self.path(what), self._settings(), records)
 
-  def run(
-    self, commands: Commands, variants: Variants, name: str, seed: int
-  ) -> list[dict]:
+  def run(self, variants: Variants, name: str, seed: int) -> list[dict]:
     """Trains a variant and adds what came of it to the results.
 
     Args:
-      commands: What trains and scores.
       variants: Those of the experiment.
       name: Of one of them, or of a candidate.
       seed: Of data and model.
@@ -168,7 +154,7 @@ class Experiment:
     with self._at_work(f'{slug}_seed{seed}') as output_dir:
       if output_dir is None or self.is_there(name, seed):
         return []
-      records = self._train(commands, variants, name, seed, output_dir)
+      records = self._train(variants, name, seed, output_dir)
       self.add(records)
       shutil.rmtree(output_dir)
       return records
@@ -188,11 +174,9 @@ class Experiment:
     """Returns whether a run's record is there."""
     return results.find(self.records(), name, seed) is not None
 
-  def _train(self, commands, variants, name, seed, output_dir):
+  def _train(self, variants, name, seed, output_dir):
     bindings = [*self._bindings(variants, name), f'SEED = {seed}']
-    to_output_dir = f'--output_dir={output_dir}'
-    with flagsaver.flagsaver():
-      run = commands.train(['train', *self.flags(bindings), to_output_dir])
+    run = commands.train(output_dir, **self.configuration(bindings))
     accuracy = run.loop.history.get('eval', 'metrics/accuracy')
     curves = learning_curves.curves(run.loop.history, run.loop.measure)
     of_run = {
@@ -208,10 +192,9 @@ class Experiment:
     records = [{'variant': name, **_of_score(run.score), **of_run}]
     for other, (of, more) in variants.evaluations.items():
       if of == name:
-        with flagsaver.flagsaver():
-          score = commands.evaluate(
-            ['evaluate', *self.flags([*bindings, *more]), to_output_dir]
-          )
+        score = commands.evaluate(
+          output_dir, **self.configuration([*bindings, *more])
+        )
         records.append({'variant': other, **_of_score(score), **of_run})
     del run
     jax.clear_caches()
@@ -224,29 +207,20 @@ class Experiment:
     chosen = variants.candidates.get(self.chosen(variants), ())
     return [*variants.variants[name], *chosen]
 
-  def complete(self, commands: Commands, picture: str) -> None:
-    """Trains a model of images, and lets it complete some.
-
-    Args:
-      commands: What trains and generates.
-      picture: Where to write them.
-    """
+  def complete(self, picture: str) -> None:
+    """Trains a model of images, and writes a picture that it completed."""
     if self.records():
       return
     with self._at_work('model') as output_dir:
       if output_dir is not None and not self.records():
-        self._complete(commands, picture, output_dir)
+        self._complete(picture, output_dir)
 
-  def _complete(self, commands, picture, output_dir):
-    flags = [*self.flags([]), f'--output_dir={output_dir}']
-    with flagsaver.flagsaver():
-      run = commands.train(['train', *flags])
-    numbers = ','.join(map(str, _COMPLETED))
-    with flagsaver.flagsaver():
-      commands.generate(['generate', *flags, f'--images={numbers}'])
-    completed = results.load(os.path.join(output_dir, 'completions.json'))
-    shutil.copy(os.path.join(output_dir, 'completions.png'), picture)
-    names = ('source', 'temperature', 'images', 'bits_per_dim')
+  def _complete(self, picture, output_dir):
+    run = commands.train(output_dir, **self.configuration())
+    found = commands.complete_images(
+      output_dir, _COMPLETED, **self.configuration()
+    )
+    completion.plot_completions(found.completions, found.source, picture)
     self.add(
       [
         {
@@ -254,7 +228,10 @@ class Experiment:
           'setting': '',
           'steps': run.loop.step,
           **_of_score(run.score),
-          **{name: completed[name] for name in names},
+          'source': found.source,
+          'temperature': 1.0,
+          'images': list(found.numbers),
+          'bits_per_dim': found.completions.bits.tolist(),
         }
       ]
     )

@@ -1,0 +1,152 @@
+"""Texts and images from trained models, as gin files configure them."""
+
+from collections.abc import Iterator, Sequence
+import dataclasses
+from typing import TypedDict, Unpack
+
+import gin
+import numpy as np
+from trax import shapes
+
+from trax_hourglass.configuration import (
+  bindings,
+  explain,
+  reading,
+  trained,
+  values,
+)
+from trax_hourglass.data import images as images_lib
+from trax_hourglass.errors import UserError
+from trax_hourglass.generation import Sample, Sampler, completion
+from trax_hourglass.training.checkpoints import load
+
+
+class Draw(TypedDict, total=False):
+  """How tokens are drawn, as for `generation.Sampler.sample`."""
+
+  temperature: float
+  top_k: int | None
+  top_p: float | None
+  seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CompletedImages:
+  """Images of a split, completed by a model.
+
+  Attributes:
+    completions: The images, what the model made of them, and the bits.
+    numbers: Which images of the split they are.
+    source: The name of the data and of the split.
+    model: The model, and what it was configured with.
+  """
+
+  completions: completion.Completions
+  numbers: tuple[int, ...]
+  source: str
+  model: trained.Trained
+
+
+def generate_text(
+  checkpoint: str,
+  prompt: bytes = b'',
+  length: int = 500,
+  *,
+  draw: Draw | None = None,
+  **configuration: Unpack[reading.Configuration],
+) -> Iterator[Sample]:
+  """Returns an iterator over the bytes that a model writes after a prompt.
+
+  Names checkpoint and configuration on standard error.
+
+  Args:
+    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    prompt: The bytes to continue.
+    length: How many bytes to generate.
+    draw: How they are drawn.
+    **configuration: As for `trained.configure`.
+
+  Raises:
+    UserError: At a user's mistake.
+  """
+  source = trained.configure(checkpoint, **configuration)
+  parts = _sampler(source).stream(prompt, length, **(draw or {}))
+  source.report()
+  return parts
+
+
+def complete_images(
+  checkpoint: str,
+  numbers: Sequence[int] = (0, 1, 2, 3),
+  n_completions: int = 3,
+  *,
+  draw: Draw | None = None,
+  **configuration: Unpack[reading.Configuration],
+) -> CompletedImages:
+  """Returns images with lower halves that a model generates after the upper.
+
+  They are of the split on which the model is evaluated while it trains. Names
+  checkpoint and configuration on standard error.
+
+  Args:
+    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    numbers: Which images of the split.
+    n_completions: How many lower halves for each.
+    draw: How tokens are drawn.
+    **configuration: As for `trained.configure`. `train.inputs` has to be bound
+      to `trax_hourglass.image_inputs`.
+
+  Raises:
+    UserError: At a user's mistake.
+  """
+  source = trained.configure(checkpoint, **configuration)
+  with explain.config_errors():
+    images = values.argument('train.inputs', 'images')
+    name = values.argument('train.inputs', 'eval_split') or 'validation'
+    images_lib.check_images(images)
+    split = images.split(name)
+  for number in numbers:
+    if not 0 <= number < len(split):
+      raise UserError(
+        f'images: got {number}, expected numbers from 0 to {len(split) - 1}'
+      )
+  chosen = np.stack([split[number] for number in numbers])
+  _make_room(chosen[0].size)
+  completed = completion.complete(
+    _sampler(source), chosen, n_completions, **(draw or {})
+  )
+  source.report()
+  return CompletedImages(
+    completed, tuple(numbers), f'{images.name}, {name} split', source
+  )
+
+
+def _make_room(n_tokens):
+  """Lets our model take a whole image, whatever its configuration says."""
+  model = values.without_macros(values.bound('train.model'))
+  scope = '/'.join(getattr(model, 'scopes', ()))
+  name = 'max_inference_length'
+  if (values.argument('train.model', name) or 0) < n_tokens:
+    with gin.unlock_config():
+      gin.bind_parameter((scope, 'trax_hourglass.HourglassLM', name), n_tokens)
+
+
+def _sampler(source: trained.Trained) -> Sampler:
+  """Returns a sampler of the configured model, with a checkpoint's weights."""
+  if values.selector('train.model') == 'trax.models.HourglassLM':
+    raise UserError(
+      "trax.models.HourglassLM has no mode 'predict'; give "
+      '--model=trax_hourglass.HourglassLM, which takes its weights'
+    )
+  with explain.config_errors():
+    model = bindings.model('predict')
+    load.set_weights(
+      model, source.checkpoint, shapes.ShapeDtype((1, 1), np.int32)
+    )
+  sampler = Sampler(model)
+  if (sampler.vocab_size or 0) > 256:
+    raise UserError(
+      f'vocab_size: got {sampler.vocab_size}, expected at most 256: tokens are '
+      'written as bytes'
+    )
+  return sampler

@@ -1,0 +1,113 @@
+"""The `config.gin` of a run, with all that is needed to repeat it."""
+
+import copy
+import importlib.metadata
+import os
+import platform
+import re
+
+import gin
+import jax
+import tensorflow as tf
+
+from trax_hourglass.configuration import directories, operative, values
+from trax_hourglass.distribution import hosts
+from trax_hourglass.training.checkpoints import configs, folders
+
+_PACKAGES = (
+  'trax-hourglass',
+  'trax',
+  'jax',
+  'jaxlib',
+  'numpy',
+  'tensorflow',
+  'gin-config',
+)
+
+
+def seed(output_dir: str) -> int:
+  """Returns `train.random_seed`; binds it if it is not bound.
+
+  To the seed of the run that resumes in the output directory, or to a new one.
+  """
+  bound = copy.deepcopy(values.bound('train.random_seed'))
+  if bound is None:
+    bound = _earlier_seed(output_dir)
+    if bound is None:
+      bound = hosts.common_seed()
+    with gin.unlock_config():
+      gin.bind_parameter('train.random_seed', bound)
+  return bound
+
+
+def _earlier_seed(output_dir):
+  newest = max((one.step for one in folders.stored(output_dir)), default=0)
+  path = configs.in_force(output_dir, newest)
+  if path is None:
+    return None
+  with tf.io.gfile.GFile(path) as f:
+    text = f.read()
+  # Trax writes no header.
+  for line in (r'# seed: (\d+)', r'train\.random_seed = (\d+)'):
+    if match := re.search(f'^{line}$', text, re.MULTILINE):
+      return int(match[1])
+  return None
+
+
+def text(command: str, random_seed: int) -> str:
+  """Returns a gin file that repeats the run, with a header.
+
+  Args:
+    command: What the run was started with.
+    random_seed: The run's seed.
+  """
+  versions = ', '.join(f'{name} {_version(name)}' for name in _PACKAGES)
+  header = (
+    f'command: {command}',
+    f'directory: {_directory()}',
+    f'seed: {random_seed}',
+    f'versions: python {platform.python_version()}, {versions}',
+    f'devices: {jax.device_count()} {jax.devices()[0].device_kind}',
+  )
+  lines = ['# ' + ' '.join(line.split()) for line in header]
+  return '\n'.join([*lines, '', operative.text()])
+
+
+def save(output_dir: str, step: int, configuration: str) -> None:
+  """Writes a run's configuration to its output directory.
+
+  A run that resumes with the configuration in force there writes nothing; one
+  that resumes with another writes a new file beside the earlier ones.
+
+  Args:
+    output_dir: The output directory.
+    step: The step from which the run goes on.
+    configuration: As `text` returns it.
+  """
+  path = os.path.join(output_dir, folders.CONFIG)
+  earlier = step and configs.in_force(output_dir, step)
+  if earlier:
+    with tf.io.gfile.GFile(earlier) as f:
+      if _bindings(f.read()) == _bindings(configuration):
+        return
+    path = os.path.join(output_dir, f'config_{step}.gin')
+  with directories.expendable(path) as part, open(part, 'w') as f:
+    f.write(configuration)
+
+
+def _bindings(configuration):
+  return configuration.partition('\n\n')[2]
+
+
+def _directory():
+  try:
+    return os.getcwd()
+  except OSError:  # It has been deleted.
+    return '(gone)'
+
+
+def _version(package):
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return '(source tree)'

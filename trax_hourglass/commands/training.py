@@ -1,0 +1,183 @@
+"""Trax's `train` as gin files configure it, on our loop."""
+
+import contextlib
+import copy
+import dataclasses
+import datetime
+import os
+import time
+from typing import Unpack
+
+import gin
+import jax
+import numpy as np
+from trax import shapes
+
+from trax_hourglass import evaluation
+from trax_hourglass.commands import run_config
+from trax_hourglass.configuration import (
+  bindings,
+  directories,
+  explain,
+  reading,
+  trax_bindings,
+  values,
+)
+from trax_hourglass.data import trax_sets
+from trax_hourglass.distribution import hosts
+from trax_hourglass.errors import UserError
+from trax_hourglass.training import building, learning_curves
+from trax_hourglass.training.checkpoints import find, folders, load, locking
+from trax_hourglass.training.loop import Loop
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A finished run.
+
+  Attributes:
+    loop: The loop, at its end.
+    n_steps: Steps that it trained, in this process.
+    seconds: How long it trained, in this process.
+    score: The score of the evaluation that is bound; `None` if none is.
+  """
+
+  loop: Loop
+  n_steps: int
+  seconds: float
+  score: evaluation.Score | None
+
+
+def train(
+  output_dir: str | None = None,
+  *,
+  init_checkpoint: str | None = None,
+  command: str = 'trax_hourglass.commands.train',
+  **configuration: Unpack[reading.Configuration],
+) -> Run:
+  """Trains with Trax's `train`, on our loop, and scores what was trained.
+
+  Called again with the same arguments it resumes.
+
+  Args:
+    output_dir: Where the run is kept; by default a new folder in `~/trax`.
+    init_checkpoint: A checkpoint whose weights training starts from.
+    command: How the run was started, for the header of its `config.gin`.
+    **configuration: As in `reading.Configuration`.
+
+  Raises:
+    UserError: At a user's mistake.
+    Interrupted: If it was stopped, when all is saved.
+  """
+  overrides = reading.configure(**configuration)
+  output_dir = _checked(output_dir or _default_output_dir())
+  with contextlib.ExitStack() as stack:
+    with _new_directory(output_dir), explain.config_errors():
+      if hosts.is_first():
+        _check_folders(output_dir)
+        stack.enter_context(locking.locked(output_dir))
+      seed = run_config.seed(output_dir)
+      evaluate = bindings.evaluator()
+      _check_bindings(init_checkpoint)
+      built = _build(output_dir, seed)
+      loop = built.loop
+      overrides.check_calls()
+      overrides.warn()
+      loop.measure = dataclasses.replace(
+        bindings.measure(), note=evaluation.caveat(loop.model)
+      )
+      if built.n_steps and loop.is_chief:
+        loop.configuration = run_config.text(command, seed)
+        run_config.save(output_dir, loop.step, loop.configuration)
+    start_time = time.time()
+    if built.n_steps:
+      with explain.layer_errors():
+        loop.run(built.n_steps)
+    seconds = time.time() - start_time
+    if loop.is_chief:
+      picture = os.path.join(output_dir, 'learning_curve.png')
+      with directories.expendable(picture) as part:
+        learning_curves.plot(loop.history, part, loop.measure)
+  with explain.layer_errors():
+    score = evaluate and evaluate(loop.eval_model)
+  return Run(loop, built.n_steps, seconds, score)
+
+
+def _build(output_dir, seed) -> building.Built:
+  """Returns the loop of Trax's `train`, its streams and models built."""
+  options = gin.get_configurable('trax_hourglass.Loop')()
+  try:
+    with trax_sets.checked():
+      return building.build(output_dir, seed, **options)
+  except StopIteration as error:
+    raise UserError(
+      'train.inputs: got a stream without a batch, expected some to train on '
+      'and to evaluate with'
+    ) from error
+  except AttributeError as error:
+    bindings.check_inputs(error)
+    raise
+
+
+def _check_bindings(init_checkpoint):
+  """Raises `UserError` at what Trax's `train` would stumble over later."""
+  bindings.check_train()
+  if init_checkpoint:
+    path = find.find_checkpoint(init_checkpoint)
+    with gin.unlock_config():
+      gin.bind_parameter('train.init_checkpoint', path)
+  path = copy.deepcopy(values.bound('train.init_checkpoint'))
+  if path is None:
+    return
+  if not isinstance(path, str):
+    raise UserError(
+      f'train.init_checkpoint: got {path!r}, expected the name of a checkpoint'
+    )
+  # Trax takes any weights, in the order they come.
+  load.check_weights(
+    bindings.model('eval'),
+    find.find_checkpoint(path),
+    shapes.ShapeDtype((1, trax_bindings.length_multiple()), np.int32),
+  )
+
+
+def _default_output_dir():
+  """Returns a new folder, named as `trax.trainer` names it."""
+  if jax.process_count() > 1:
+    raise UserError(
+      '--output_dir: not given, expected one that all hosts share'
+    )
+  model = values.selector('train.model').rpartition('.')[2]
+  data = values.value('data_streams.dataset_name', 'random')
+  path = f'~/trax/{model}_{data}_{datetime.datetime.now():%Y%m%d_%H%M}'
+  print(f'--output_dir: not given, using {path}')
+  return path
+
+
+def _checked(output_dir):
+  """Returns the path; raises `UserError` if it is not of a file system."""
+  if '://' in output_dir:
+    raise UserError(
+      f'--output_dir: got {output_dir}, expected a folder of a file system, '
+      'where files can be locked and renamed; mount it, or copy it there '
+      'afterwards'
+    )
+  return os.path.expanduser(output_dir)
+
+
+def _new_directory(path):
+  """Returns the context in which the first of several hosts makes it."""
+  if hosts.is_first():
+    return directories.writable(path)
+  return contextlib.nullcontext()
+
+
+def _check_folders(path):
+  """Raises `UserError` if a file is where a run makes a folder."""
+  for name in (folders.FOLDER, 'train', 'eval'):
+    folder = os.path.join(path, name)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+      raise UserError(
+        f'--output_dir: {folder} is a file, expected room for a folder; take '
+        'it away or give another directory'
+      )
