@@ -1,9 +1,9 @@
 """Reading of compressed files and of archives that hold one file.
 
-The first bytes of a file tell its format, whatever its name. Its content is
-examined in the same way, so a `.tar.gz` or a zip in a zip can be read, too.
-Nothing is written to disk, and memory holds only the text, and a zip if it is
-inside another archive.
+The first bytes of a file tell its format, whatever its name, and those of its
+content again, so a `.tar.gz` or a zip in a zip can be read, too. Nothing is
+written to disk, and memory holds only the text, and a zip inside another
+archive.
 """
 
 import bz2
@@ -12,20 +12,56 @@ import gzip
 import io
 import lzma
 import os
+import re
 import shutil
 import tarfile
 from typing import BinaryIO
 import zipfile
 
-from trax_hourglass.data import files, first_bytes
+from trax_hourglass.data import files
 from trax_hourglass.errors import UserError
 
 _PIECE = 1 << 20
 _MOST_NESTED = 8  # Some archives contain themselves.
 _ADVICE = 'unpack it and give the text itself'
+_HEAD = 512  # Bytes that tell the format: the length of a tar's header.
 _SUFFIXES = {
   *('.gz', '.tgz', '.bz2', '.tbz', '.tbz2', '.xz', '.txz', '.lzma', '.tlz'),
   *('.zst', '.tzst', '.zip', '.tar'),
+}
+
+# Any compressed file or archive has a control character in its first bytes; a
+# text that merely begins with the same letters has none.
+_CONTROL = re.compile(rb'[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]')
+# The digits of pi, and of its square root.
+_BLOCK, _NO_BLOCK = b'1AY&SY', b'\x17rE8P\x90'
+_BEGINNINGS = {
+  'gzip': (b'\x1f\x8b',),
+  'bzip2': tuple(
+    b'BZh%d' % level + block
+    for level in range(1, 10)
+    for block in (_BLOCK, _NO_BLOCK)
+  ),
+  'xz': (b'\xfd7zXZ\0',),
+  'zstd': (
+    b'\x28\xb5\x2f\xfd',
+    *(b'%c\x2a\x4d\x18' % i for i in range(0x50, 0x60)),  # Skippable frames.
+  ),
+  'zip': (b'PK\3\4', b'PK\5\6', b'PK\7\x08'),
+  '7-Zip': (b'7z\xbc\xaf\x27\x1c',),
+  'RAR': (b'Rar!\x1a\x07',),
+  'lz4': (b'\x04\x22\x4d\x18', b'\x02\x21\x4c\x18'),
+  'lzip': (b'LZIP\1',),
+  'lzop': (b'\x89LZO\0',),
+  'Snappy': (b'\xff\x06\0\0sNaPpY',),
+  'compress': (b'\x1f\x9d',),
+  'Windows cabinet': (b'MSCF\0\0\0\0',),
+  'xar': (b'xar!',),
+  'ar': (b'!<arch>\n',),
+  'cpio': (b'070701', b'070702', b'070707'),
+  'RPM': (b'\xed\xab\xee\xdb',),
+  'Parquet': (b'PAR1',),
+  'Arrow': (b'ARROW1\0\0',),
 }
 
 
@@ -38,7 +74,7 @@ def read_bytes(path: str | os.PathLike, member: str | None = None) -> bytes:
 
   Raises:
     UserError: If the file or the member is missing or cannot be read, or an
-      archive holds several files or is of a kind that cannot be read.
+      archive holds several files or has an unsupported format.
   """
   if not isinstance(path, str | os.PathLike) or not str(path):
     raise UserError(f'path: got {path!r}, expected the name of a file')
@@ -56,18 +92,16 @@ def unpack(
 
   Args:
     file: The file, at its beginning.
-    source: The file's name or origin, for errors. If it ends in a suffix such
-      as `.gz`, the file must be compressed.
+    source: Its name in errors. If it ends in a suffix such as `.gz`, the file
+      must be compressed.
     member: The file to take from a zip.
   """
-  readers = []  # A reader that is collected would close the file under it.
+  readers = []  # Kept: a garbage-collected reader closes the file below it.
   with files.reading(source), contextlib.ExitStack() as stack:
     while len(readers) <= _MOST_NESTED:
       reader = io.BufferedReader(file, _PIECE)
       readers.append(reader)
-      kind = first_bytes.kind_of(
-        reader.peek(first_bytes.LENGTH)[: first_bytes.LENGTH]
-      )
+      kind = _format(reader.peek(_HEAD)[:_HEAD])
       if kind is None:
         if len(readers) == 1:
           _check_suffix(source)
@@ -79,8 +113,44 @@ def unpack(
   )
 
 
+def _format(head: bytes) -> str | None:
+  """Returns the format of a file, such as 'gzip', or `None` for any other."""
+  if not _CONTROL.search(head):
+    return None
+  for kind, beginnings in _BEGINNINGS.items():
+    if head.startswith(beginnings):
+      return kind
+  if _is_lzma(head):
+    return 'lzma'
+  return 'tar' if _is_tar(head) else None
+
+
+def _is_lzma(head):
+  """Returns whether this looks like a header of `xz --format=lzma`.
+
+  That has no fixed first bytes: a byte of properties, the sizes of the window
+  and of the text, and the first byte of the data, which is 0.
+  """
+  if len(head) < 14 or head[0] != 0x5D or head[13]:
+    return False
+  window = int.from_bytes(head[1:5], 'little')
+  size = int.from_bytes(head[5:13], 'little')
+  is_usual = window >= 4096 and window.bit_count() <= 2
+  return is_usual and (size < 1 << 38 or size == (1 << 64) - 1)
+
+
+def _is_tar(head):
+  if head[257:262] == b'ustar':
+    return True
+  try:  # An older tar only has a checksum.
+    tarfile.TarInfo.frombuf(head, 'utf-8', 'surrogateescape')
+  except tarfile.TarError:
+    return False
+  return True
+
+
 def _opened(kind, file, source, member):
-  """Returns a context manager that yields the unpacked content of a file."""
+  """Returns a context manager that yields the unpacked content."""
   if kind == 'zip':
     return _zip(file, source, member)
   if kind == 'tar':
@@ -98,7 +168,7 @@ def _opened(kind, file, source, member):
 
 @contextlib.contextmanager
 def _to_the_end(file):
-  """Yields a file and reads it to its end, where the checksum is."""
+  """Yields a file, then reads it to its end, where the checksum is."""
   with file:
     yield file
     while file.read(_PIECE):
@@ -177,12 +247,12 @@ def _tar(file, source):
 
 
 def _is_extra(name):
-  """Returns whether a file holds metadata that macOS adds for each file."""
+  """Returns whether this is a file of metadata that macOS adds."""
   return name.startswith('__MACOSX/') or os.path.basename(name).startswith('._')
 
 
 def _content(file) -> bytes:
-  """Returns the rest of a file, without a second copy of it in memory."""
+  """Returns the rest of a file without ever holding two copies of it."""
   content = io.BytesIO()
   shutil.copyfileobj(file, content, _PIECE)
   return content.getvalue()

@@ -1,4 +1,4 @@
-"""The task that no Hourglass without vanilla layers can do (App. A.1)."""
+"""A task that an Hourglass without vanilla layers cannot learn (App. A.1)."""
 
 import numpy as np
 
@@ -14,16 +14,16 @@ def random_chunks(
 ) -> Text:
   """Returns a text of chunks L#L, each with a random letter L.
 
-  The letter that ends a chunk is known from the one that begins it, `#` from
-  its place, and the first letter not at all.
+  The last letter of a chunk follows from its first one, which is unpredictable,
+  and `#` from its position.
 
   Args:
-    n_letters: How many letters there are, from A on.
-    n_chunks: How many chunks, of three bytes each.
-    seed: What the letters follow from.
+    n_letters: Number of letters, from A on.
+    n_chunks: Number of chunks, of three bytes each.
+    seed: Seed of the letters.
 
   Raises:
-    UserError: If a number is out of its range.
+    UserError: If a number is out of range.
 
   Source: arXiv:2110.13711, App. A.1.
   """
@@ -34,6 +34,5 @@ def random_chunks(
   letters = np.random.default_rng(seed).integers(n_letters, size=n_chunks)
   tokens = np.full((n_chunks, 3), _BETWEEN, np.uint8)
   tokens[:, ::2] = (ord('A') + letters)[:, np.newaxis]
-  # Whole chunks in each part.
-  parts = np.split(tokens, [n_chunks * p // 100 for p in (90, 95)])
-  return Text(f'chunks of {n_letters} letters', *map(np.ravel, parts))
+  parts = map(np.ravel, streams.split(tokens))  # Whole chunks in each.
+  return Text(f'chunks of {n_letters} letters', *parts)

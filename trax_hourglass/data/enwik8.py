@@ -10,7 +10,7 @@ from trax_hourglass.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-  """A zip on the net, and the size and MD5 of the one file wanted from it."""
+  """A zip to download, with the size and MD5 of a file in it."""
 
   url: str
   member: str
@@ -29,17 +29,17 @@ ARCHIVE = Archive(
 
 def enwik8(
   path: str | os.PathLike | None = None,
-  data_dir: str | os.PathLike = '~/.cache/trax_hourglass',
+  data_dir: str | os.PathLike = files.CACHE,
   download: bool = False,
 ) -> text.Text:
-  """Returns enwik8: 90M bytes to train on, 5M for validation, 5M for the test.
+  """Returns enwik8: 90M bytes for training, 5M for validation, 5M for testing.
 
   Size and checksum are checked each time it is read.
 
   Args:
-    path: The raw file, `enwik8.zip` or the file compressed in any other way; by
-      default it is looked for in `data_dir`.
-    data_dir: Where a download is kept.
+    path: The file, raw or compressed in any way; by default `enwik8` or
+      `enwik8.zip` in `data_dir`.
+    data_dir: Folder of downloads.
     download: Whether to fetch 35 MiB if there is none in `data_dir`.
 
   Raises:
@@ -73,7 +73,6 @@ def _check_zip(path, source):
 
 
 def _check(content, source):
-  """Raises a `UserError` unless `content` is the archive's."""
   advice = 'fetch it again from ' + ARCHIVE.url
   if len(content) != ARCHIVE.n_bytes:
     raise UserError(

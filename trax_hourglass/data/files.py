@@ -29,6 +29,7 @@ _BROKEN = (
   zlib.error,
 )
 _PIECE = 1 << 20
+CACHE = '~/.cache/trax_hourglass'  # The default folder of downloads.
 
 
 @dataclasses.dataclass(frozen=True)

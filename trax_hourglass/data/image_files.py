@@ -1,4 +1,4 @@
-"""Images on disk: as separate files, and as one array to be memory-mapped."""
+"""Images on disk: as separate files, and as one memory-mapped array."""
 
 from collections.abc import Iterable
 import functools
@@ -12,8 +12,8 @@ import tqdm
 from trax_hourglass.data import files
 from trax_hourglass.errors import UserError, warn
 
-# Formats of photographs that can be recognized by their first bytes. Pillow has
-# more: formats with a palette, for icons, or for which it starts a program.
+# Formats of photographs with recognizable first bytes. Pillow has more: with a
+# palette, for icons, or for which it starts a program.
 _FORMATS = (
   *('AVIF', 'BMP', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'QOI', 'TIFF', 'WEBP'),
 )
@@ -21,13 +21,13 @@ _SHOWN = 3
 
 
 def read_folder(folder: str) -> np.ndarray:
-  """Returns all images in a folder and in those below, sorted by path.
+  """Returns all images in a folder and its subfolders, sorted by path.
 
   Other files are skipped, with a warning. Links to other folders are followed;
   each folder is read once.
 
   Raises:
-    UserError: If there is none, or `decode` refuses one.
+    UserError: If there is no image, or `decode` refuses one.
   """
   with files.reading(folder):
     paths = sorted(_paths(folder))
@@ -51,7 +51,7 @@ def read_folder(folder: str) -> np.ndarray:
 
 
 def warn_of_skipped(folder: str, names: list[str]) -> None:
-  """Warns how many files in a folder were skipped, and names some of them."""
+  """Warns of the number of files skipped in a folder, and names some."""
   if names:
     shown = ', '.join(names[:_SHOWN])
     more = f' and {len(names) - _SHOWN:,} more' if names[_SHOWN:] else ''
@@ -64,25 +64,18 @@ def warn_of_skipped(folder: str, names: list[str]) -> None:
 def decode(
   content: bytes, source: str, size: tuple[int, int] | None = None
 ) -> np.ndarray:
-  """Returns an image file as uint8, `(height, width, 3)`.
-
-  A photograph is turned upright if the camera recorded its orientation.
-
-  Args:
-    content: What is in the file.
-    source: Where it comes from, for the error.
-    size: The height and width that it must have; any by default.
+  """Returns an image file's content as uint8, `(height, width, 3)`, upright.
 
   Raises:
-    UserError: If it cannot be decoded, is not in RGB, or has another size.
+    UserError: If it cannot be decoded, is not in RGB, or does not have the
+      height and width `size`.
   """
   try:
     with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
       if image.mode != 'RGB':
         kind = 'grey' if image.mode[0] in '1LIF' else f'{image.mode}'
         raise UserError(
-          f'{source}: got a {kind} image, expected RGB; convert it or take it '
-          'out'
+          f'{source}: got a {kind} image, expected RGB; convert or remove it'
         )
       ImageOps.exif_transpose(image, in_place=True)
       height, width = size or image.size[::-1]
@@ -98,18 +91,18 @@ def decode(
   except Exception as error:  # Decoding a damaged file may raise anything.
     raise UserError(
       f'{source}: cannot be decoded, expected an image; it may be damaged: '
-      'fetch it again or take it out'
+      'fetch it again or remove it'
     ) from error
 
 
 def _paths(folder):
-  """Yields the paths of files in a folder and its subfolders, if not hidden."""
+  """Yields the paths of files in a folder and its subfolders, unless hidden."""
   root, seen = os.path.realpath(folder), set()
   for parent, folders, names in os.walk(
     folder, onerror=_raise, followlinks=True
   ):
     real = os.path.realpath(parent)
-    if real in seen:  # Through another link.
+    if real in seen:  # Reached through another link.
       folders.clear()
       continue
     seen.add(real)
@@ -130,7 +123,7 @@ def _raise(error):
 
 
 def _is_link_within(path, root):
-  """Returns whether `path` is a link to a folder inside or above `root`."""
+  """Returns whether this is a link to a folder inside or above `root`."""
   real = os.path.realpath(path)
   return os.path.islink(path) and os.path.commonpath([real, root]) in (
     real,
@@ -140,7 +133,7 @@ def _is_link_within(path, root):
 
 @functools.cache
 def _known_formats():
-  """Returns the names of our formats that the installed Pillow supports."""
+  """Returns those of `_FORMATS` that the installed Pillow supports."""
   Image.init()
   return tuple(name for name in _FORMATS if name in Image.OPEN)
 
@@ -166,15 +159,15 @@ def _is_image(path):
 def memory_mapped(
   path: str, shape: tuple[int, int, int, int], images: Iterable[np.ndarray]
 ) -> np.ndarray:
-  """Returns the array of images in a `.npy` file, which is written if need be.
+  """Returns images in a `.npy` file, which is written unless it exists.
 
   Args:
     path: The file.
     shape: `(n, height, width, 3)`.
-    images: What to write, arrays of `shape[1:]`.
+    images: Arrays of `shape[1:]` to write.
 
   Raises:
-    UserError: If the file cannot be written, or holds something else.
+    UserError: If the file cannot be written, or holds another array.
   """
 
   def make(part):
@@ -201,7 +194,7 @@ def memory_mapped(
 def _write(part, shape, images, path):
   header = {'descr': '|u1', 'fortran_order': False, 'shape': shape}
   n_images = 0
-  # Not through a memory map: a full disk would kill the process.
+  # Not through a memory map, where a full disk would kill the process.
   with open(part, 'wb') as file:
     np.lib.format.write_array_header_1_0(file, header)
     for image in tqdm.tqdm(
@@ -212,5 +205,5 @@ def _write(part, shape, images, path):
   if n_images != shape[0]:
     raise UserError(
       f'{path}: got {n_images:,} images to put there, expected {shape[0]:,}; '
-      'fetch what they come from again'
+      'fetch their archives again'
     )

@@ -1,8 +1,7 @@
 """Images as arrays of uint8, and their streams of tokens.
 
 The tokens of an image are its sub-pixels, row by row with the channels last:
-`(32, 32, 3)` becomes 3072 tokens. A stream yields batches as those of texts do,
-see `data.streams`.
+`(32, 32, 3)` becomes 3072 tokens.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +22,12 @@ _SPLITS = ('train', 'validation', 'test')
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Images:
-  """Images in parts, each loaded when it is asked for.
+  """Images in splits, each loaded when it is asked for.
 
   Attributes:
-    name: Which set it is, for a bits per dim says nothing without.
-    loaders: For each split a function to its images, an array of uint8,
-      `(n, height, width, 3)`, which may be memory-mapped.
+    name: The name of the set, without which bits per dim mean nothing.
+    loaders: For each split, a function that returns its images as an array of
+      uint8, `(n, height, width, 3)`, which may be memory-mapped.
     unit: What a model's cross-entropy is reported in.
   """
 
@@ -56,10 +55,10 @@ class Images:
     return cls(name, {split: lambda x=x: x for split, x in splits.items()})
 
   def split(self, name: str) -> np.ndarray:
-    """Returns the images of one part.
+    """Returns the images of a split.
 
     Raises:
-      UserError: If there is no such part, or nothing in it.
+      UserError: If there is no such split, or it is empty.
     """
     if name not in self.loaders:
       raise UserError(
@@ -76,10 +75,7 @@ class Images:
 
 
 def photos32() -> Images:
-  """Returns the embedded photographs, 32x32: 579 to train on, 96 to validate.
-
-  Enough to try things out on.
-  """
+  """Returns the embedded photographs of 32x32, 579 and 96 for validation."""
   sample = importlib.resources.files(__package__) / 'samples/photos32.npz'
   with sample.open('rb') as file, np.load(file) as arrays:
     return Images.from_arrays('photos32, the embedded photographs', **arrays)
@@ -113,13 +109,13 @@ def image_folder(path: str | os.PathLike) -> Images:
   JPEG, WebP, BMP and TIFF, whatever the files' names, and are turned upright as
   Exif says. A warning counts and names skipped files.
 
-  The folders `train`, `validation` and `test` are the splits. If there is none
-  of these, all images in the order of their paths are split as texts are: the
-  first 90%, then 5%, then 5%. They are held in memory.
+  The folders `train`, `validation` and `test` are the splits. Without any of
+  these, all images in the order of their paths are split: the first 90%, then
+  5%, then 5%. They are held in memory.
 
   Raises:
-    UserError: If there is no image, one cannot be read, one is not in RGB, or
-      two in a split differ in size.
+    UserError: If there is no image, one cannot be read or is not in RGB, or two
+      in a split differ in size.
   """
   path = os.path.abspath(os.path.expanduser(path))
   name = os.path.basename(path)
@@ -135,9 +131,7 @@ def image_folder(path: str | os.PathLike) -> Images:
       path, [name for name in beside if not name.startswith('.')]
     )
     return Images(name, loaders)
-  images = image_files.read_folder(path)
-  ends = [len(images) * percent // 100 for percent in (90, 95)]
-  parts = np.split(images, ends)
+  parts = streams.split(image_files.read_folder(path))
   return Images.from_arrays(name, **dict(zip(_SPLITS, parts, strict=True)))
 
 
@@ -151,33 +145,25 @@ def image_inputs(
 ) -> trax_inputs.Inputs:
   """Returns the `inputs` of Trax's `train`.
 
-  Training batches come from the train split, in an order that is drawn anew for
-  each pass; a batch may span two passes, so that no image is lost. Evaluation
-  batches go through the other split in order, over and over. Each evaluation of
-  a run starts with the first batch and takes at most `eval_batches`, so that it
-  sees the same images every time.
+  Training batches come from the train split, in an order of its own for each
+  pass; a batch may span two passes, so no image is lost. Each evaluation of a
+  run has the same batches: the images of the other split, from the first on.
 
   Args:
     images: The images with their splits.
     batch_size: Images in a batch, over all devices.
-    eval_batch_size: The same of evaluation batches, `batch_size` by default.
-    eval_batches: The number of batches to use, if the split has so many; by
-      default all, the last of which may be partly empty.
-    eval_split: What evaluations while training see; CIFAR-10 has but a 'test'.
-    seed: What the order follows from.
+    eval_batch_size: Images in an evaluation batch, `batch_size` by default.
+    eval_batches: Most batches in an evaluation; by default all, the last of
+      which may be partly empty.
+    eval_split: Split for evaluations while training; CIFAR-10 has only 'test'.
+    seed: Seed of the order.
 
   Raises:
-    UserError: If an argument is out of its range, a split is missing, the
-      splits differ in size, or a batch cannot be shared out evenly among the
-      devices.
+    UserError: If an argument is out of range, a split is missing, the splits
+      differ in size, or a batch cannot be shared out evenly among the devices.
   """
   check_images(images)
-  eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
-  check_positive(
-    batch_size=batch_size,
-    eval_batch_size=eval_batch_size,
-    **({} if eval_batches is None else {'eval_batches': eval_batches}),
-  )
+  check_positive(batch_size=batch_size)
   streams.check_seed(seed)
   train, evaluation = images.split('train'), images.split(eval_split)
   if train.shape[1:] != evaluation.shape[1:]:
@@ -187,31 +173,24 @@ def image_inputs(
       'split'
     )
 
-  def train_stream(n_devices):
-    streams.check_shares('batch_size', batch_size, n_devices)
+  def train_stream():
     order = streams.Shuffled(len(train), batch_size, seed)
     return streams.Stream(order, lambda choice: _batch(train[choice]))
 
-  def eval_stream(n_devices):
-    streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
-    n_batches = -(-len(evaluation) // eval_batch_size)
-    return streams.Repeated(
-      lambda: scoring_batches(evaluation, eval_batch_size),
-      min(eval_batches or n_batches, n_batches),
-    )
-
-  return trax_inputs.Inputs(train_stream, eval_stream)
+  return streams.inputs(
+    train_stream,
+    lambda size: scoring_batches(evaluation, size),
+    len(evaluation),
+    batch_size,
+    eval_batch_size,
+    eval_batches,
+  )
 
 
 def scoring_batches(
   images: np.ndarray, batch_size: int
 ) -> Iterator[streams.Batch]:
-  """Yields each image once, the last batch filled up with images of weight 0.
-
-  Args:
-    images: Array of uint8, `(n, height, width, 3)`.
-    batch_size: Images in a batch.
-  """
+  """Yields each image once, with images of weight 0 to fill the last batch."""
   for first in range(0, len(images), batch_size):
     chosen = images[first : first + batch_size]
     n_missing = batch_size - len(chosen)

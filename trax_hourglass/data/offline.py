@@ -1,23 +1,29 @@
-"""The data sets of the paper, or where they cannot be had an embedded sample.
+"""The paper's data sets, or embedded samples where these are not available.
 
-For notebooks and first looks: figures carry the name of what they are on, and a
-line says when that is a sample.
+For notebooks and first looks. A printed line says when a sample is used.
 """
 
 import os
 
-from trax_hourglass.data import enwik8, imagenet, images, prepared, text
+from trax_hourglass.data import (
+  enwik8,
+  files,
+  imagenet,
+  images,
+  prepared,
+  text,
+)
 from trax_hourglass.errors import UserError
 
 
 def enwik8_or_sample(
-  data_dir: str | os.PathLike = imagenet.CACHE, download: bool = True
+  data_dir: str | os.PathLike = files.CACHE, download: bool = True
 ) -> text.Text:
-  """Returns enwik8, or where there is no network the embedded sample.
+  """Returns enwik8, or the embedded sample of Wikipedia if it is unavailable.
 
   Args:
-    data_dir: Where `enwik8` looks for it and keeps a download.
-    download: Whether to fetch 35 MiB if there is none in `data_dir`.
+    data_dir: As for `enwik8`.
+    download: As for `enwik8`.
   """
   try:
     return enwik8.enwik8(data_dir=data_dir, download=download)
@@ -28,20 +34,19 @@ def enwik8_or_sample(
 
 def imagenet_or_photos(
   size: int = 32,
-  data_dir: str | os.PathLike = imagenet.CACHE,
+  data_dir: str | os.PathLike = files.CACHE,
   download: bool = True,
 ) -> images.Images:
-  """Returns ImageNet, or if there is none the embedded photographs.
+  """Returns ImageNet, or the embedded photographs if it is unavailable.
 
-  The old set is taken if TensorFlow Datasets has prepared it or its archives
-  are in `data_dir`, for nothing serves it any more; else the new set, whose
-  archives can be downloaded: 133 MiB of validation images at size 32, 505 MiB
-  at size 64.
+  The old set, which nothing serves any more, is taken if TensorFlow Datasets
+  has prepared it or its archives are in `data_dir`; else the new set, whose
+  validation images are 133 MiB at size 32 and 505 MiB at size 64.
 
   Args:
     size: 32 or 64. The photographs are of 32x32.
-    data_dir: Where `imagenet32` and `imagenet64` look for archives.
-    download: Whether to fetch the archive of the new set.
+    data_dir: Folder of the archives.
+    download: Whether to fetch archives of the new set.
 
   Raises:
     UserError: If there is no such size.

@@ -5,23 +5,23 @@ import os
 
 import numpy as np
 
-from trax_hourglass.data import image_files, imagenet
+from trax_hourglass.data import files, image_files, imagenet
 from trax_hourglass.data.images import Images
 from trax_hourglass.errors import UserError
 
 
 def cifar10(
   data_dir: str | os.PathLike | None = None,
-  cache_dir: str | os.PathLike = imagenet.CACHE,
+  cache_dir: str | os.PathLike = files.CACHE,
 ) -> Images:
-  """Returns CIFAR-10 as TFDS has it: 50,000 images to train on, 10,000 to test.
+  """Returns CIFAR-10: 50,000 images for training, 10,000 for testing.
 
-  A split is copied into a file in `cache_dir` when it is first asked for, and
-  mapped into memory from then on.
+  When a split is first asked for, it is copied into a file in `cache_dir`, from
+  then on mapped into memory.
 
   Args:
-    data_dir: Where TFDS keeps its data sets; by default where it does so.
-    cache_dir: A folder that can be written to.
+    data_dir: Folder of prepared data sets; by default that of TFDS.
+    cache_dir: A writable folder.
 
   Raises:
     UserError: When a split is asked for, if TFDS has not prepared the set.
@@ -34,17 +34,17 @@ def cifar10(
 def downsampled_imagenet(
   size: int = 32,
   data_dir: str | os.PathLike | None = None,
-  cache_dir: str | os.PathLike = imagenet.CACHE,
+  cache_dir: str | os.PathLike = files.CACHE,
 ) -> Images:
-  """Returns the old set of ImageNet as TFDS has it; see `cifar10`.
+  """Returns the old set of ImageNet, as `cifar10` does CIFAR-10.
 
-  `imagenet.imagenet32` reads the same images from their archives.
+  `imagenet32` and `imagenet64` read the same images from archives, and say how
+  much space these take.
 
   Args:
     size: 32 or 64.
-    data_dir: Where TFDS keeps its data sets; by default where it does so.
-    cache_dir: A folder that can be written to, with room for what
-      `imagenet.imagenet32` and `imagenet64` say.
+    data_dir: As for `cifar10`.
+    cache_dir: As for `cifar10`.
 
   Raises:
     UserError: If there is no such size; when a split is asked for, if TFDS has
@@ -62,15 +62,13 @@ def downsampled_imagenet(
   )
 
 
-def _images(name, tfds_name, size, splits, data_dir, cache_dir):
-  load = functools.partial(_load, tfds_name, size, data_dir, cache_dir)
-  return Images(
-    name, {split: functools.partial(load, split) for split in splits}
-  )
+def _images(name, tfds_name, size, splits, *folders):
+  load = functools.partial(_load, tfds_name, size, *folders)
+  return Images(name, {s: functools.partial(load, s) for s in splits})
 
 
 def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
-  # Here, for `import trax_hourglass` imports this module.
+  # Imported here because `import trax_hourglass` imports this module.
   import tensorflow_datasets as tfds
 
   if data_dir is not None:
@@ -78,8 +76,8 @@ def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
   builder = tfds.builder(tfds_name, data_dir=data_dir)
   if not builder.is_prepared():
     raise UserError(
-      f'{tfds_name}: got nothing in {builder.data_path}, expected what TFDS '
-      f'prepares; run {_command(tfds_name, data_dir)}'
+      f'{tfds_name}: got nothing in {builder.data_path}, expected a data set '
+      f'prepared by TFDS; run {_command(tfds_name, data_dir)}'
     )
   dataset = builder.as_dataset(
     split=split, decoders=tfds.decode.PartialDecoding({'image': True})

@@ -1,25 +1,29 @@
-"""What the streams of text and of images share.
+"""Streams of batches, of texts and of images.
 
-A stream yields batches (inputs, targets, loss weights) of shape
-`(batch, length)` in int32, int32 and float32. The inputs are the targets: the
-model shifts them right itself.
+A stream yields (inputs, targets, loss weights) of shape `(batch, length)` in
+int32, int32 and float32. Inputs equal targets: the model itself shifts right.
 """
 
 from collections.abc import Callable, Iterable
 import numbers
 
 import numpy as np
+from trax.data import inputs as trax_inputs
 
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Stream:
-  """Endless batches, of which any number can be skipped without being made."""
+  """Endless batches; skipped ones are not made.
+
+  Args:
+    choices: A `Draws` or `Shuffled` of indices of examples.
+    make_batch: Function from indices to a batch.
+  """
 
   def __init__(self, choices, make_batch: Callable[[np.ndarray], Batch]):
-    """Arguments are a `Draws` or a `Shuffled`, and what it chooses for."""
     self._choices = choices
     self._make_batch = make_batch
 
@@ -50,7 +54,7 @@ class Draws:
 
 
 class Shuffled:
-  """Permutations of 0..n-1, one after the other, in pieces of `size`."""
+  """Consecutive permutations of 0..n-1, in pieces of `size`."""
 
   def __init__(self, n: int, size: int, seed: int):
     self._rng = np.random.default_rng(seed)
@@ -102,7 +106,54 @@ class Repeated:
       next(self)
 
 
+def inputs(
+  train: Callable[[], Stream],
+  evaluation: Callable[[int], Iterable[Batch]],
+  n_evaluation: int,
+  batch_size: int,
+  eval_batch_size: int | None = None,
+  eval_batches: int | None = None,
+) -> trax_inputs.Inputs:
+  """Returns the `inputs` of Trax's `train`.
+
+  Args:
+    train: Makes the stream of training batches.
+    evaluation: Makes one pass over the evaluation data, in batches of the given
+      size.
+    n_evaluation: Examples in that pass.
+    batch_size: Examples in a training batch, over all devices.
+    eval_batch_size: Examples in an evaluation batch, `batch_size` by default.
+    eval_batches: Most batches in an evaluation; by default all of the pass.
+
+  Raises:
+    UserError: If a size is not positive; when a stream is made, if its batches
+      cannot be shared out evenly among the devices.
+  """
+  eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
+  check_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
+  n_batches = -(-n_evaluation // eval_batch_size)
+  if eval_batches is not None:
+    check_positive(eval_batches=eval_batches)
+    n_batches = min(eval_batches, n_batches)
+
+  def train_stream(n_devices):
+    check_shares('batch_size', batch_size, n_devices)
+    return train()
+
+  def eval_stream(n_devices):
+    check_shares('eval_batch_size', eval_batch_size, n_devices)
+    return Repeated(lambda: evaluation(eval_batch_size), n_batches)
+
+  return trax_inputs.Inputs(train_stream, eval_stream)
+
+
+def split(items: np.ndarray) -> list[np.ndarray]:
+  """Splits an array as enwik8 is split: the first 90%, then 5%, then 5%."""
+  return np.split(items, [len(items) * percent // 100 for percent in (90, 95)])
+
+
 def check_seed(seed) -> None:
+  """Raises `UserError` unless this is a seed."""
   if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
     raise UserError(
       f'seed: got {seed!r}, expected a whole number, at least 0 and below 2**63'
@@ -115,10 +166,10 @@ def check_shares(
   """Raises `UserError` unless a batch can be shared out evenly.
 
   Args:
-    name: Of the size, for the message.
+    name: The name of the size in the error.
     size: Sequences in the batch.
-    n_devices: Devices on all hosts.
-    n_hosts: How many hosts have them.
+    n_devices: Number of devices on all hosts.
+    n_hosts: Number of hosts.
   """
   if size % n_devices:
     below = size // n_devices * n_devices

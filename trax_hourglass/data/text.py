@@ -1,7 +1,4 @@
-"""Texts as arrays of bytes, cut into windows for training and for scoring.
-
-The streams of their batches are described in `data.streams`.
-"""
+"""Texts as arrays of bytes, cut into windows for training and for scoring."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -40,9 +37,7 @@ class Text:
   @classmethod
   def from_bytes(cls, name: str, content: bytes) -> 'Text':
     """Splits `content` as enwik8 is split: the first 90%, then 5%, then 5%."""
-    tokens = np.frombuffer(content, np.uint8)
-    ends = [len(tokens) * percent // 100 for percent in (90, 95)]
-    return cls(name, *np.split(tokens, ends))
+    return cls(name, *streams.split(np.frombuffer(content, np.uint8)))
 
   def split(self, name: str) -> np.ndarray:
     """Returns the part called 'train', 'validation' or 'test'."""
@@ -61,14 +56,14 @@ def wikipedia_sample() -> Text:
 
 
 def text_file(path: str | os.PathLike) -> Text:
-  """Returns the text in any file, unpacked if it is compressed.
+  """Returns the text in a file, unpacked if it is compressed.
 
   Its first bytes tell the format: gzip, bzip2, xz, lzma, zstd, a zip or tar of
   one file, or any of these inside another.
 
   Raises:
     UserError: If the file is missing, broken or empty, or an archive of another
-      kind or of several files.
+      format or of several files.
   """
   content = archives.read_bytes(path)
   if not content:
@@ -85,7 +80,7 @@ def random_windows(
     text: Array of uint8.
     length: Bytes in a window.
     batch_size: Windows in a batch.
-    seed: What the offsets follow from.
+    seed: Seed of the offsets.
 
   Raises:
     UserError: If a size is not positive or the text is shorter than a window.
@@ -97,18 +92,11 @@ def random_windows(
 def strided_windows(
   text: np.ndarray, length: int, stride: int, batch_size: int, seed: int
 ) -> streams.Stream:
-  """Returns endless batches of windows at every `stride`-th byte.
+  """Returns endless batches of windows at every `stride`-th byte, shuffled.
 
-  The order is drawn anew for each pass over the text. A batch may span two
-  passes, so that no window is lost; up to `stride` - 1 bytes at the text's end
-  are in none. The authors use length 2048 at stride 512 for enwik8.
-
-  Args:
-    text: Array of uint8.
-    length: Bytes in a window.
-    stride: Bytes from the start of one window to the next, at most `length`.
-    batch_size: Windows in a batch.
-    seed: What the order follows from.
+  Each pass over the text has its own order. A batch may span two passes, so no
+  window is lost; up to `stride` - 1 bytes at the end are in none. The authors
+  use length 2048 at stride 512 for enwik8. Otherwise as `random_windows`.
 
   Raises:
     UserError: If a size is not positive, the text is shorter than a window, or
@@ -166,10 +154,8 @@ def text_inputs(
 ) -> trax_inputs.Inputs:
   """Returns the `inputs` of Trax's `train`.
 
-  Training batches come from the train split. Evaluation batches are chunks of
-  the validation split without context, over and over. Each evaluation of a run
-  starts with the first batch and takes at most `eval_batches`, so that it sees
-  the same text every time.
+  Training batches come from the train split. Each evaluation of a run has the
+  same batches: chunks of the validation split, from its start, without context.
 
   Args:
     text: The text with its splits.
@@ -177,46 +163,35 @@ def text_inputs(
     batch_size: Windows in a batch, over all devices.
     eval_length: Bytes in a chunk, `length` by default.
     eval_batch_size: Chunks in a batch, `batch_size` by default.
-    eval_batches: The number of validation batches to use, if there are so many;
-      by default all, the last of which may be partly empty.
+    eval_batches: Most batches in an evaluation; by default all, the last of
+      which may be partly empty.
     stride: Bytes between the starts of windows; random offsets by default.
-    seed: What the choice of windows follows from.
+    seed: Seed of the choice of windows.
 
   Raises:
-    UserError: If an argument is out of its range, a split is shorter than a
-      window, or a batch cannot be shared out evenly among the devices.
+    UserError: If an argument is out of range, a split is shorter than a window,
+      or a batch cannot be shared out evenly among the devices.
   """
   check_text(text)
   eval_length = length if eval_length is None else eval_length
-  eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
-  check_positive(
-    length=length,
-    batch_size=batch_size,
-    eval_length=eval_length,
-    eval_batch_size=eval_batch_size,
-    **({} if eval_batches is None else {'eval_batches': eval_batches}),
-  )
+  check_positive(length=length, eval_length=eval_length)
   streams.check_seed(seed)
   _check_fits(text.train, length, f'train split of {text.name}')
   _check_fits(text.validation, eval_length, f'validation split of {text.name}')
 
-  def train_stream(n_devices):
-    streams.check_shares('batch_size', batch_size, n_devices)
+  def train():
     if stride is None:
       return random_windows(text.train, length, batch_size, seed)
     return strided_windows(text.train, length, stride, batch_size, seed)
 
-  def eval_stream(n_devices):
-    streams.check_shares('eval_batch_size', eval_batch_size, n_devices)
-    n_batches = -(-len(text.validation) // (eval_length * eval_batch_size))
-    return streams.Repeated(
-      lambda: scoring_windows(
-        text.validation, eval_length, eval_length, eval_batch_size
-      ),
-      min(eval_batches or n_batches, n_batches),
-    )
-
-  return trax_inputs.Inputs(train_stream, eval_stream)
+  return streams.inputs(
+    train,
+    lambda size: scoring_windows(text.validation, eval_length, None, size),
+    -(-len(text.validation) // eval_length),
+    batch_size,
+    eval_batch_size,
+    eval_batches,
+  )
 
 
 def check_text(text) -> None:
@@ -235,7 +210,7 @@ def _windows(text, length, batch_size):
   return np.lib.stride_tricks.sliding_window_view(text, length)
 
 
-def _stream(windows: np.ndarray, choices) -> streams.Stream:
+def _stream(windows, choices):
   def make_batch(choice):
     tokens = windows[choice].astype(np.int32)
     return tokens, tokens, np.ones(tokens.shape, np.float32)

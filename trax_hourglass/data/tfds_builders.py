@@ -1,8 +1,8 @@
-"""enwik8 and ImageNet from its archives, for TensorFlow Datasets (TFDS).
+"""Builders of enwik8 and ImageNet for TensorFlow Datasets (TFDS).
 
-Importing this module registers them, so that `trax.data.TFDS` and Trax's
-`data_streams` read them once they are prepared: `enwik8/l2048` and
-`imagenet_archives/old_32x32`.
+Importing this module registers them. Once prepared, `enwik8/l2048` and
+`imagenet_archives/old_32x32` are read by `trax.data.TFDS` and Trax's
+`data_streams`.
 
   import tensorflow_datasets as tfds
   from trax_hourglass.data import tfds_builders
@@ -26,11 +26,11 @@ _STRIDES = 4
 class Enwik8(tfds.core.GeneratorBasedBuilder):
   """enwik8 in windows: `enwik8/l2048` and `enwik8/l4096`.
 
-  Windows of the train split start at every quarter of their length, as those
-  that the authors trained on; the other splits are cut into chunks. The feature
-  is called `targets`, as in Tensor2Tensor's enwik8 problems. What is left at
-  the end of a split is in no window; `trax_hourglass.evaluate` scores all. A
-  file `enwik8.zip` in the folder for downloads is used.
+  Windows of the train split start at every quarter of their length, as the
+  authors' do; the other splits are cut into chunks. The feature is called
+  `targets`, as in Tensor2Tensor's enwik8 problems. The rest at the end of a
+  split is in no window; `trax_hourglass.evaluate` scores all bytes. A file
+  `enwik8.zip` in the folder of downloads is used.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -79,9 +79,9 @@ class Enwik8(tfds.core.GeneratorBasedBuilder):
 class ImagenetArchives(tfds.core.GeneratorBasedBuilder):
   """ImageNet from its published archives, old or new set, 32x32 or 64x64.
 
-  The feature is called `image`, as in `downsampled_imagenet`, whose pipelines
-  it fits. The configurations are `old_32x32`, `old_64x64`, `new_32x32` and
-  `new_64x64`; `data.imagenet` says what the sets are.
+  The configurations are `old_32x32`, `old_64x64`, `new_32x32` and `new_64x64`;
+  `data.imagenet` describes the sets. The feature is called `image`, as in
+  `downsampled_imagenet`, whose pipelines it fits.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -94,8 +94,8 @@ class ImagenetArchives(tfds.core.GeneratorBasedBuilder):
     for size in (32, 64)
   )
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
-    'Put there the archives of the set, train_32x32.tar and so on, see '
-    'trax_hourglass.data.imagenet.SPLITS.'
+    'Put the archives of the set there, such as train_32x32.tar; '
+    'trax_hourglass.data.imagenet.SPLITS lists them.'
   )
 
   @property
@@ -120,7 +120,7 @@ class ImagenetArchives(tfds.core.GeneratorBasedBuilder):
 
   def _split_generators(self, dl_manager):
     version, size = self._version_and_size
-    # All are checked before hours go into the first.
+    # All are checked before hours are spent on the first.
     paths = {
       split: imagenet.find_archives(dl_manager.manual_dir, size, version, split)
       for split in ('train', 'validation')

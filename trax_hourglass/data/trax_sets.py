@@ -1,4 +1,4 @@
-"""Checks that the data sets of Trax's own pipelines can be had.
+"""Checks that the data sets of Trax's own pipelines are available.
 
 Tensor2Tensor, which made `t2t_enwik8_l2k`, cannot be installed any more, and
 the files that TFDS would download for `downsampled_imagenet` are gone. For
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import contextlib
 import importlib.util
 import os
+from unittest import mock
 from urllib import parse
 
 from absl import logging
@@ -19,45 +20,41 @@ from trax.data import tf_inputs
 
 from trax_hourglass.errors import UserError
 
-# Values of --dataset that replace data sets which are gone.
+# Values of --dataset that replace data sets that are gone.
 _REPLACEMENTS = {
   't2t_enwik8_l2k': 'trax_hourglass.enwik8',
   'downsampled_imagenet/32x32': 'trax_hourglass.imagenet32',
   'downsampled_imagenet/64x64': 'trax_hourglass.imagenet64',
 }
 
-# Where TFDS looks first for data sets that are prepared already.
+# Where TFDS first looks for prepared data sets.
 _TFDS_HOST = 'https://storage.googleapis.com/tfds-data'
 _SECONDS = 5
 
 
 @contextlib.contextmanager
 def checked():
-  """Lets Trax's pipelines in the body name missing data in one line."""
-  originals = {
-    name: getattr(tf_inputs, name)
-    for name in ('download_and_prepare', 'sentencepiece_tokenize')
-  }
+  """Makes Trax's pipelines in the body report missing data in one line."""
 
-  def download_and_prepare(dataset_name, data_dir):
-    check(dataset_name, data_dir)
-    return originals['download_and_prepare'](dataset_name, data_dir)
+  def checking(function, check_arguments):
+    def checked_function(*args, **kwargs):
+      check_arguments(*args, **kwargs)
+      return function(*args, **kwargs)
 
-  def sentencepiece_tokenize(*args, **kwargs):
-    _check_sentencepiece()
-    return originals['sentencepiece_tokenize'](*args, **kwargs)
+    return checked_function
 
-  tf_inputs.download_and_prepare = download_and_prepare
-  tf_inputs.sentencepiece_tokenize = sentencepiece_tokenize
-  try:
+  with mock.patch.multiple(
+    tf_inputs,
+    download_and_prepare=checking(tf_inputs.download_and_prepare, check),
+    sentencepiece_tokenize=checking(
+      tf_inputs.sentencepiece_tokenize, _check_sentencepiece
+    ),
+  ):
     yield
-  finally:
-    for name, original in originals.items():
-      setattr(tf_inputs, name, original)
 
 
 def check(name: str, data_dir: str | None = None) -> None:
-  """Raises `UserError` if a data set is not on disk and cannot be had.
+  """Raises `UserError` if a data set is not on disk and not available.
 
   Args:
     name: A set of TFDS, or one of Tensor2Tensor, as `'t2t_NAME'`.
@@ -100,7 +97,7 @@ def check(name: str, data_dir: str | None = None) -> None:
     )
 
 
-def _check_sentencepiece():
+def _check_sentencepiece(*_, **__):
   if importlib.util.find_spec('t5') is None:
     raise UserError(
       'data.SentencePieceTokenize: needs the package t5, which is not '
@@ -119,7 +116,7 @@ def _advice(name):
 
 
 def _sources(builder) -> list[str]:
-  """Returns addresses of hosts from which TFDS would download a data set."""
+  """Returns addresses of hosts that TFDS would download a data set from."""
   hosts = {
     f'{url.scheme}://{url.netloc}'
     for url in map(parse.urlsplit, builder.url_infos or ())
@@ -129,7 +126,7 @@ def _sources(builder) -> list[str]:
 
 
 def _reachable(urls: Iterable[str]) -> bool:
-  """Returns whether any of the hosts answers, with whatever status."""
+  """Returns whether any of the hosts answers, with any status."""
   for url in urls:
     with contextlib.suppress(requests.RequestException):
       requests.head(url, timeout=_SECONDS)
