@@ -39,9 +39,10 @@ def test_pairs(name):
   )
   distance = alignment.distance(query, key)
   np.testing.assert_array_equal(distance[visible], expected[visible])
-  np.testing.assert_array_equal(
-    alignment.distances(n_queries), np.unique(expected[visible])
-  )
+  distances = alignment.distances(n_queries)
+  np.testing.assert_array_equal(distances, np.unique(expected[visible]))
+  index = alignment.index(query, key, n_queries)
+  np.testing.assert_array_equal(distances[index[visible]], distance[visible])
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,11 @@ class Alignment(typing.NamedTuple):
     first = -self.query_step * (n_queries - 1)
     return self.unit * jnp.arange(first, self.query_step)
 
+  def index(self, query, key, n_queries):
+    """Returns the index of a visible pair's distance in `distances`."""
+    last = n_queries - 1
+    return self.key_step * key + self.query_step * (last - query)
+
   def group(self, query):
     """Returns the group of queries that a query belongs to."""
     return query // self.key_step

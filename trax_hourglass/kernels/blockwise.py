@@ -32,18 +32,11 @@ _CACHED = 2**20  # Most logits that a CPU computes at once.
 
 
 class Location(typing.NamedTuple):
-  """How logits depend on distance, as in Transformer-XL.
+  """How logits depend on distance, as in Transformer-XL."""
 
-  Attributes:
-    distances: R, `(heads, max(q, k), d_head)`, a row for each of
-      `Alignment.distances`.
-    context_bias: u, `(1, heads, 1, d_head)`.
-    location_bias: v, `(1, heads, 1, d_head)`.
-  """
-
-  distances: jax.Array
-  context_bias: jax.Array
-  location_bias: jax.Array
+  distances: jax.Array  # R for `Alignment.distances`, (heads, n, d_head).
+  context_bias: jax.Array  # u, (1, heads, 1, d_head).
+  location_bias: jax.Array  # v, (1, heads, 1, d_head).
 
 
 @functools.partial(derivatives.jit, static_argnames='dropout')

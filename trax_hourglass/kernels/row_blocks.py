@@ -23,21 +23,13 @@ product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
 
 
 class Operands(typing.NamedTuple):
-  """The factors of a head's products.
+  """The factors of a head's products."""
 
-  Attributes:
-    queries: Scaled queries that meet keys, `(phases, rows, d_head)`.
-    keys: `(step * rows, d_head)`.
-    values: `(step * rows, d_head)`.
-    located: Scaled queries that meet distances, like `queries`, or `None`.
-    distances: `(phases, step * rows, d_head)`, or `None`.
-  """
-
-  queries: jax.Array
-  keys: jax.Array
-  values: jax.Array
-  located: jax.Array | None
-  distances: jax.Array | None
+  queries: jax.Array  # Scaled, to meet keys, (phases, rows, d_head).
+  keys: jax.Array  # (step * rows, d_head).
+  values: jax.Array  # (step * rows, d_head).
+  located: jax.Array | None  # Scaled queries that meet distances.
+  distances: jax.Array | None  # (phases, step * rows, d_head).
 
   def transposed(self):
     """Returns the factors with their last two axes swapped.
@@ -49,21 +41,13 @@ class Operands(typing.NamedTuple):
 
 
 class Block(typing.NamedTuple):
-  """Some rows of a head, and the keys and distances that they see.
+  """Some rows of a head, and the keys and distances that they see."""
 
-  Attributes:
-    start: The first row, an integer or a traced one.
-    size: Number of rows.
-    n_keys: Number of keys, at least as many as the last row sees.
-    step: Keys in a group.
-    n_rows: Number of rows of the head.
-  """
-
-  start: jax.Array | int
-  size: int
-  n_keys: int
-  step: int
-  n_rows: int
+  start: jax.Array | int  # The first row.
+  size: int  # Number of rows.
+  n_keys: int  # At least as many as the last row sees.
+  step: int  # Keys in a group.
+  n_rows: int  # Number of rows of the head.
 
   def rows(self, x, axis=-2):
     """Returns these rows of all rows, `(phases, size, d)`."""
@@ -76,7 +60,8 @@ class Block(typing.NamedTuple):
   @property
   def window_start(self):
     """The first distance that these rows meet: from the last row to key 0."""
-    return self.step * (self.n_rows - self.start - self.size)
+    last = self.start + self.size - 1
+    return Alignment(self.step).index(last, 0, self.n_rows)
 
   def window(self, distances, axis=-2):
     """Returns the distances of these rows, `(phases, n_keys + step, d)`.

@@ -200,8 +200,7 @@ def Valley(shorten_factor, shorten, inner, upsample, norm):
 class Levels:
   """Builds the levels of an Hourglass, from the outermost one inwards.
 
-  `stack` is one call of HOURGLASS in Algorithm 1. A `level` is a
-  `hierarchy.Level`.
+  `stack` is HOURGLASS in Algorithm 1. A `level` is a `hierarchy.Level`.
 
   Attributes:
     shortening: `downsampling_fn` and `attention_downsampling_fn`.

@@ -47,9 +47,8 @@ def relative_attention(
   n_queries, n_keys = queries.shape[2], keys.shape[2]
   alignment = align(n_queries, n_keys)
   i, j = jnp.arange(n_queries)[:, None], jnp.arange(n_keys)
-  farthest = alignment.distance(n_queries - 1, 0)
-  row = jnp.minimum(alignment.distance(i, j) - farthest, len(distances[0]) - 1)
-  r = distances[:, row]  # (heads, q, k, d_head)
+  # (heads, q, k, d_head); pairs that are not visible have no distance.
+  r = jnp.take(distances, alignment.index(i, j, n_queries), 1, mode='clip')
   logits = jnp.einsum('bhid,bhjd->bhij', queries + context_bias, keys)
   logits += jnp.einsum('bhid,hijd->bhij', queries + location_bias, r)
   logits /= jnp.sqrt(queries.shape[-1])
