@@ -1,5 +1,6 @@
 """The setting that all tests run in; commands started by a test inherit it."""
 
+import gc
 from importlib import metadata
 import os
 from pathlib import Path
@@ -27,7 +28,7 @@ os.environ.update(
   XLA_FLAGS=' '.join([*_XLA_FLAGS, os.environ.get('XLA_FLAGS', '')]),
   JAX_PLATFORMS='cpu',
   JAX_COMPILATION_CACHE_DIR=str(Path(__file__).parents[1] / '.cache' / 'jax'),
-  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0.3',
+  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0',
 )
 
 import trax_hourglass  # noqa: E402, F401 (before anything of Trax)
@@ -36,6 +37,12 @@ _SEVERAL_DEVICES = (
   'import sys, trax_hourglass; from tests.training import data_parallel_child;'
   'data_parallel_child.main(*sys.argv[1:])'
 )
+
+
+def pytest_collection_finish():
+  """Lets the garbage collector pass over the modules that stay anyway."""
+  gc.collect()
+  gc.freeze()
 
 
 @pytest.fixture
