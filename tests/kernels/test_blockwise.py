@@ -85,7 +85,7 @@ def _assert_equal(f, g, arguments):
 
 
 @pytest.mark.parametrize(('n_q', 'n_k'), LENGTHS)
-def test_equals_the_plain_formulation(attention, n_q, n_k):
+def test_equals_the_formula(attention, n_q, n_k):
   _assert_equal(
     attention,
     lambda q, k, v, location: relative_attention(q, k, v, *location),

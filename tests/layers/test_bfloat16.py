@@ -73,7 +73,7 @@ def test_outputs_are_those_in_float32(name, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', OTHERS)
-def test_outputs_of_others_are_those_in_float32(name, monkeypatch):
+def test_outputs_of_rarer_types_are_those_in_float32(name, monkeypatch):
   _check_outputs(OTHERS[name], monkeypatch)
 
 

@@ -49,7 +49,7 @@ def test_costs_nothing_in_a_compiled_function():
     checked(tokens)
 
 
-def test_checkify_finds_them_in_a_compiled_model():
+def test_checkify_finds_wrong_tokens_in_a_compiled_model():
   """As the README says; without `checkify` the nearest token is taken."""
   model = th.HourglassLM(
     VOCAB_SIZE, d_model=4, d_ff=4, n_heads=1, hierarchy='1@1', mode='eval'

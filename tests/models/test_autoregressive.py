@@ -36,7 +36,7 @@ def test_outputs_see_all_earlier_tokens_and_no_later_one(name):
 
 
 @pytest.mark.parametrize('name', MORE)
-def test_so_do_those_of_any_hierarchy_and_length(name):
+def test_causality_in_any_hierarchy_and_length(name):
   hierarchy, length, arguments = MORE[name]
   model = cases.build(th.HourglassLM, length, hierarchy=hierarchy, **arguments)
   np.testing.assert_array_equal(_influence(model, length), _earlier(length))

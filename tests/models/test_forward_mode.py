@@ -99,7 +99,7 @@ def test_slope_of_the_gradient(name):
   assert forward == pytest.approx(float(found), rel=1e-4)
 
 
-def test_it_ends_with_its_body():
+def test_forward_mode_ends_with_its_body():
   def f(x):
     return derivatives.rematerialized(jnp.sin, x)
 

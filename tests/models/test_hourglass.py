@@ -93,7 +93,7 @@ def test_train_without_dropout_is_eval(model, apply):
 
 
 @pytest.mark.parametrize('length', [1, 6, 11])
-def test_any_length_gives_what_a_longer_one_begins_with(apply, length):
+def test_outputs_are_the_first_of_a_longer_sequence(apply, length):
   logits = apply(*TOKENS[:length])
   assert logits.shape == (1, length, 5)
   np.testing.assert_allclose(logits, apply(*TOKENS)[:, :length], atol=1e-5)

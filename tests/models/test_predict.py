@@ -147,7 +147,7 @@ def test_calls_may_bring_any_number_of_tokens(arguments, short_segments):
     )
 
 
-def test_beyond_the_limit_all_is_nan():
+def test_outputs_beyond_the_limit_are_nan():
   arguments = {'hierarchy': '0@1 0@2 0@1', **AVERAGE}
   evaluated, model = predicting.pair(
     LENGTH, max_inference_length=7, **arguments

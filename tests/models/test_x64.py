@@ -102,7 +102,7 @@ def test_trains_and_evaluates_in_32_bits(name, monkeypatch):
   assert all(np.isfinite(g).all() for g in gradients)
 
 
-def test_angles_are_those_of_32_bits():
+def test_angles_are_computed_in_32_bits():
   """Weights were trained with the rounding of angles at large distances."""
 
   def angles():
@@ -121,7 +121,7 @@ def test_angles_are_those_of_32_bits():
 
 
 @pytest.mark.slow
-def test_loop_trains_alike():
+def test_loop_trains_the_same():
   expected = small_loop.small_loop(device_batch_size=1)
   expected.run(2)
   with jax.enable_x64(True):
@@ -134,7 +134,7 @@ def test_loop_trains_alike():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['attention', 'trax'])
-def test_sampler_samples_alike(name):
+def test_sampler_draws_the_same(name):
   def sampled():
     model = th.HourglassLM(
       **predicting.WIDTHS | CASES[name],

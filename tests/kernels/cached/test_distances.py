@@ -40,7 +40,7 @@ def test_one_query_meets_each_key_at_its_distance(alignment, monkeypatch):
 
 
 @pytest.mark.parametrize('alignment', [Alignment(1, 3), Alignment(4, 1, 5)])
-def test_projected_are_those_from_each_query(alignment):
+def test_projected_distances_are_those_of_each_query(alignment):
   found = cached_distances.projected(KERNEL, alignment, N_KEYS)
   assert found.shape == (alignment.key_step, HEADS, D_HEAD, N_KEYS)
   group = 2
@@ -56,7 +56,7 @@ def test_projected_are_those_from_each_query(alignment):
     )
 
 
-def test_turned_vectors_meet_what_is_farther_on():
+def test_turned_vectors_meet_shifted_sinusoids():
   x = _random(5, D_MODEL)
   distances = jnp.array([0, -3, 100, 7, 1])
   table = sinusoids.table(6, 2, D_MODEL)

@@ -22,7 +22,7 @@ def test_reaches_its_window_and_no_further(window, length):
   )
 
 
-def test_its_window_counts_vectors_of_a_shortened_layer():
+def test_window_counts_vectors_of_a_shortened_layer():
   """With groups of 3 an output sees its own group and the one before."""
   length, k, window = 11, 3, 2
 

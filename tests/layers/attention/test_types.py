@@ -14,6 +14,7 @@ from tests.layers import influence
 from trax_hourglass import layers
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers import attention_layer
+from trax_hourglass.layers.attention.types import is_strictly_causal
 
 LENGTH, D_MODEL, N_HEADS = 11, 8, 2
 BIASES = layers.RelativeBiases(D_MODEL, N_HEADS)
@@ -67,7 +68,7 @@ def test_sees_all_earlier_vectors_and_no_later_one(name, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RARE)
-def test_so_do_the_rarer_ones(name, monkeypatch):
+def test_rarer_types_see_no_later_vector(name, monkeypatch):
   influence.fix_hashes(monkeypatch)
   layer = attention_layer(RARE[name], D_MODEL, N_HEADS, 0.1, 'eval')
   reached = influence.of(layer, LENGTH, D_MODEL)
@@ -92,6 +93,14 @@ def test_every_weight_has_a_finite_gradient(name):
   )
   assert np.isfinite(norms).all()
   assert (norms > 1e-5 * np.linalg.norm(norms)).all()
+
+
+@pytest.mark.parametrize('name', TYPES | RARE)
+def test_lsh_alone_is_not_strictly_causal(name):
+  layer = attention_layer(
+    (TYPES | RARE)[name], D_MODEL, N_HEADS, 0.0, 'eval', *BIASES
+  )
+  assert is_strictly_causal(tl.Serial(layer)) == ('LSH' not in name)
 
 
 def test_any_other_function_is_called_as_relative_attention_is():
@@ -223,7 +232,7 @@ def test_chunks_that_do_not_fit_are_named(name):
     (lambda d_model, **_: tl.Add(), 'returns a layer from one array to one'),
   ],
 )
-def test_names_what_is_no_attention_type(attention_type, message):
+def test_refuses_what_is_not_an_attention_type(attention_type, message):
   with pytest.raises(UserError, match=message):
     attention_layer(attention_type, 8)
 
@@ -242,7 +251,7 @@ def test_names_what_is_no_attention_type(attention_type, message):
     (functools.partial(tl.SelfAttention, bias=True), 'got bias=True, which'),
   ],
 )
-def test_names_what_keeps_no_cache(attention_type, message):
+def test_refuses_types_without_a_cache(attention_type, message):
   with pytest.raises(UserError, match=message):
     attention_layer(attention_type, D_MODEL, N_HEADS, mode='predict')
 
