@@ -49,6 +49,7 @@ setup(
     'backports.zstd',
     # Locks that a forked child does not keep, on files that may be removed.
     'filelock>=4.3',
+    'tabulate>=0.9',
     # Private names of 0.5 are used: see configuration/gin_internals.py.
     'gin-config>=0.5,<0.6',
     # TensorFlow Datasets imports it, but asks for it below Python 3.9 only.

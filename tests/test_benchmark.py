@@ -6,7 +6,13 @@ import jax
 import pytest
 
 from trax_hourglass import benchmark
-from trax_hourglass.lab.benchmarks import generation, pytorch, table1
+from trax_hourglass.lab.benchmarks import (
+  generation,
+  pytorch,
+  side_by_side,
+  table1,
+)
+from trax_hourglass.lab.benchmarks.contenders import Settings
 
 TINY = [
   '--length=8',
@@ -95,15 +101,26 @@ def test_measures_the_authors_model_beside_ours(capsys, tmp_path):
   assert '1.00 (1.00-1.00)' in out
 
 
+def test_the_function_measures_as_the_command_does(monkeypatch, capsys):
+  monkeypatch.setattr(side_by_side, 'Program', FakeProgram)
+  settings = Settings(length=8, d_model=8, hierarchy='1@1', n_heads=2)
+  results = side_by_side.benchmark(
+    settings, dropout=[0.0], models=['trax_hourglass'], repeats=3
+  )
+  [measured] = results['runs']
+  assert measured['models']['trax_hourglass']['seconds'] == [0.5] * 3
+  assert 'trax_hourglass' in capsys.readouterr().out
+
+
 def test_without_pytorch_says_so(capsys, tmp_path, monkeypatch):
   monkeypatch.setattr(pytorch, 'installed', lambda: False)
-  monkeypatch.setattr(benchmark, 'Program', FakeProgram)
+  monkeypatch.setattr(side_by_side, 'Program', FakeProgram)
   out, _ = run(capsys, tmp_path, *TINY)
   assert f"{pytorch.NAME}: not installed; the extra 'torch'" in out
 
 
 def test_measures_the_models_that_are_named(capsys, tmp_path, monkeypatch):
-  monkeypatch.setattr(benchmark, 'Program', FakeProgram)
+  monkeypatch.setattr(side_by_side, 'Program', FakeProgram)
   argv = [*TINY, '--hierarchy=1@1 1@2 0@1', '--models=trax_hourglass']
   for rematerialize in (False, True):
     out, results = run(
@@ -136,7 +153,7 @@ def test_table_1_takes_its_models_from_gin_files(capsys, tmp_path, monkeypatch):
   names = ['12@1', '5@1 8@2 5@1']
   rows = [row for row in table1.ROWS if row.hierarchy in names]
   monkeypatch.setattr(table1, 'ROWS', rows)
-  monkeypatch.setattr(benchmark, 'Program', FakeProgram)
+  monkeypatch.setattr(table1, 'Program', FakeProgram)
   out, results = run(
     capsys, tmp_path, '--table1', '--batch_size=3', '--repeats=1', name='table1'
   )

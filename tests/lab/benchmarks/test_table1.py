@@ -66,5 +66,5 @@ def test_table_has_ours_beside_the_paper(measured):
 
 def test_draws_a_picture(measured, tmp_path):
   path = tmp_path / 'table1.png'
-  table1.plot(measured, 'Table 1', str(path))
+  table1.plot({'models': measured, 'title': 'Table 1'}, str(path))
   assert path.read_bytes().startswith(b'\x89PNG')

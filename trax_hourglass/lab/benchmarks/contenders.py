@@ -1,11 +1,13 @@
 """The models that are measured side by side."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trax
 
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers.checks import check_heads
 from trax_hourglass.models import HourglassLM
 
 VOCAB_SIZE = 256
@@ -14,32 +16,65 @@ BASELINE = 'Transformer-XL'
 THEIRS = 'trax.models'
 
 
-def contenders(
-  *,
-  hierarchy: str,
-  baseline: str,
-  length: int,
-  d_model: int,
-  n_heads: int,
-  dropout: float,
-  rematerialize: bool = False,
-) -> dict[str, Callable]:
-  """Returns a function from a mode to the model, by the model's name.
+class Settings(NamedTuple):
+  """Sizes of the models, and of the batches that they are measured on.
 
-  Args:
-    hierarchy: The levels of both Hourglass models.
-    baseline: The levels of the Transformer-XL.
+  Attributes:
     length: Tokens in a sequence; the authors' model may not take it.
     d_model: Width of the activations; d_ff is four times that.
+    hierarchy: The levels of both Hourglass models.
+    baseline: The levels of the Transformer-XL.
+    batch_size: Sequences in a batch.
     n_heads: Number of attention heads.
+  """
+
+  length: int
+  d_model: int = 512
+  hierarchy: str = '2@1 8@4 2@1'
+  baseline: str = '12@1'
+  batch_size: int = 1
+  n_heads: int = 8
+
+  def check(self) -> None:
+    """Raises `UserError` if there are no such models."""
+    check_heads(self.d_model, self.n_heads)
+    hierarchy_lib.parse(self.hierarchy)
+    if hierarchy_lib.parse(self.baseline).inners:
+      raise UserError(
+        f'--baseline: got {self.baseline!r}, expected the blocks of a '
+        'Transformer-XL, which shortens nothing, such as 12@1'
+      )
+
+
+class Contender(NamedTuple):
+  """A model that is measured.
+
+  Attributes:
+    model: `OURS`, `BASELINE` or `THEIRS`.
+    name: The name in reports, with the baseline's levels.
+    build: Function from a mode to the model.
+  """
+
+  model: str
+  name: str
+  build: Callable
+
+
+def contenders(
+  settings: Settings, *, dropout: float, rematerialize: bool = False
+) -> list[Contender]:
+  """Returns the models; the authors' only if it has such levels and length.
+
+  Args:
+    settings: Their sizes.
     dropout: Share of activations dropped in training.
     rematerialize: Whether ours, and the baseline, trade time for memory.
   """
   arguments = {
     'vocab_size': VOCAB_SIZE,
-    'd_model': d_model,
-    'd_ff': 4 * d_model,
-    'n_heads': n_heads,
+    'd_model': settings.d_model,
+    'd_ff': 4 * settings.d_model,
+    'n_heads': settings.n_heads,
     'dropout': dropout,
   }
 
@@ -48,19 +83,30 @@ def contenders(
       hierarchy=levels, mode=mode, rematerialize=rematerialize, **arguments
     )
 
-  named = {OURS: ours(hierarchy), f'{BASELINE} {baseline}': ours(baseline)}
-  level = hierarchy_lib.parse(hierarchy)
+  found = [
+    Contender(OURS, OURS, ours(settings.hierarchy)),
+    Contender(
+      BASELINE, f'{BASELINE} {settings.baseline}', ours(settings.baseline)
+    ),
+  ]
+  level = hierarchy_lib.parse(settings.hierarchy)
   vanilla_layers = level.n_pre, level.n_post
   inner = ' '.join(str(level).split()[1:-1])
-  if _is_of_trax(level, vanilla_layers, inner, length):
-    named[THEIRS] = lambda mode: trax.models.HourglassLM(
-      vanilla_layers=vanilla_layers, hierarchy=inner, mode=mode, **arguments
+  if _trax_has(level, vanilla_layers, inner, settings.length):
+    found.append(
+      Contender(
+        THEIRS,
+        THEIRS,
+        lambda mode: trax.models.HourglassLM(
+          vanilla_layers=vanilla_layers, hierarchy=inner, mode=mode, **arguments
+        ),
+      )
     )
-  return named
+  return found
 
 
-def _is_of_trax(level, vanilla_layers, inner, length):
-  """Returns whether the authors' model can be had, and takes the length."""
+def _trax_has(level, vanilla_layers, inner, length):
+  """Returns whether Trax's model has these levels and takes the length."""
   if length % level.multiple or len(level.inners) != 1:
     return False
   try:

@@ -13,7 +13,7 @@ from trax import layers as tl
 from trax import shapes
 
 from trax_hourglass.distribution import devices
-from trax_hourglass.lab.benchmarks.report import MIB, aligned
+from trax_hourglass.lab.benchmarks import report
 from trax_hourglass.training import accumulation, updates
 
 
@@ -75,7 +75,7 @@ def measure(
 
 
 def table(memory: dict[str, int], n_devices: int) -> str:
-  """Returns what `measure` has found, and what sharing the slots would save."""
+  """Returns a table of what `measure` found, and of sharing the slots out."""
   rows = [
     ('weights', memory['weights']),
     ("the optimizer's slots", memory['slots']),
@@ -86,7 +86,9 @@ def table(memory: dict[str, int], n_devices: int) -> str:
       memory['total'] - memory['slots'] * (n_devices - 1) // n_devices,
     ),
   ]
-  return aligned([(name, f'{size / MIB:,.0f} MiB') for name, size in rows])
+  return report.table(
+    [(name, f'{size / report.MIB:,.0f} MiB') for name, size in rows]
+  )
 
 
 def _arrays_like(tree, spec):

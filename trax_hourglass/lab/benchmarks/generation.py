@@ -1,4 +1,4 @@
-"""Generation with caches: what a token costs where, and beside what."""
+"""Generation with caches: the cost of a token, by place and by model."""
 
 from collections.abc import Callable
 import statistics
@@ -12,11 +12,13 @@ from trax import shapes
 from trax.supervised import decoding
 
 from trax_hourglass import generation
+from trax_hourglass.configuration import explain
 from trax_hourglass.errors import UserError
-from trax_hourglass.lab.benchmarks import report
+from trax_hourglass.lab.benchmarks import operations, report
 from trax_hourglass.lab.benchmarks.contenders import (
   THEIRS,
   VOCAB_SIZE,
+  Settings,
   contenders,
 )
 from trax_hourglass.lab.benchmarks.steps import take_turns
@@ -77,45 +79,71 @@ class Places(NamedTuple):
     return places
 
 
-def measure(
-  *, hierarchy: str, baseline: str, places: Places, repeats: int, **sizes
-) -> dict[str, list[float]]:
-  """Returns seconds, one for each repeat, by what was timed.
-
-  They are those of a token, and of whole prompts.
+def benchmark(settings: Settings, *, repeats: int = 5) -> dict:
+  """Times tokens and prompts, compares caches, and prints a table.
 
   Args:
-    hierarchy: The levels of ours and of the authors' model.
-    baseline: The levels of the cached Transformer-XL.
+    settings: Sizes of the models; the length is that of the longest cache.
+    repeats: How often each is timed.
+
+  Returns:
+    Everything measured, for JSON.
+  """
+  peak = operations.printed_peak()
+  places = Places.of(settings.length, repeats)
+  with explain.config_errors():
+    seconds = measure(settings, places, repeats)
+    caches = cache_ratios(
+      settings.length, d_model=settings.d_model, n_heads=settings.n_heads
+    )
+  title = (
+    f'{settings.hierarchy} and {settings.baseline}, d_model '
+    f'{settings.d_model}, caches of {places.cache}, '
+    f'{jax.devices()[0].device_kind}'
+  )
+  shown = ', '.join(f'{name} {n}' for name, n in places._asdict().items())
+  print(f'\n{title}\n{shown}\n{table(seconds, caches)}')
+  return {
+    'peak': peak,
+    'settings': settings._asdict() | {'places': places._asdict()},
+    'title': title,
+    'seconds': seconds,
+    'ratios': ratios(seconds),
+    'caches': caches,
+  }
+
+
+def measure(
+  settings: Settings, places: Places, repeats: int
+) -> dict[str, list[float]]:
+  """Returns the seconds of a token and of whole prompts, one for each repeat.
+
+  Args:
+    settings: Sizes of the models.
     places: Where to take time.
     repeats: How often.
-    **sizes: `d_model` and `n_heads`.
   """
+  hierarchy, baseline = settings.hierarchy, settings.baseline
+  sizes = {'d_model': settings.d_model, 'n_heads': settings.n_heads}
   long = _predicting(hierarchy, places.cache, **sizes)
   small, middle = (
     _predicting(hierarchy, room, long.weights, **sizes)
     for room in (places.small_cache, places.cache // 2)
   )
-  of_baseline = _predicting(baseline, places.cache // 2, **sizes)
+  transformer = _predicting(baseline, places.cache // 2, **sizes)
   timed = {
     'ours': _tokens(middle, places.middle, places, repeats),
-    'baseline': _tokens(of_baseline, places.middle, places, repeats),
+    'baseline': _tokens(transformer, places.middle, places, repeats),
     'early': _tokens(long, places.early, places, repeats),
     'late': _tokens(long, places.late, places, repeats),
     'early, small cache': _tokens(small, places.early, places, repeats),
     'prompt in one pass': _sample(middle, places.prompt, 1),
     'prompt token by token': _sample(middle, 0, places.prompt + 1),
-    "Trax's sampling": _of_trax(middle, places.n),
+    "Trax's sampling": _tokens_in_trax(middle, places.n),
   }
-  theirs = contenders(
-    hierarchy=hierarchy,
-    baseline=baseline,
-    length=places.middle,
-    dropout=0.0,
-    **sizes,
-  ).get(THEIRS)
-  if theirs is not None:
-    timed[THEIRS] = _recomputing(theirs('eval'), places.middle)
+  for model in contenders(settings._replace(length=places.middle), dropout=0.0):
+    if model.model == THEIRS:
+      timed[THEIRS] = _recomputing(model.build('eval'), places.middle)
   for function in timed.values():
     function()  # Compiles.
   return take_turns(timed, repeats)
@@ -140,7 +168,7 @@ def cache_bytes(hierarchy: str, room: int, **arguments) -> int:
 def cache_ratios(room: int, **sizes) -> dict[str, float]:
   """Returns our cache as a share of the Transformer-XL's, by resampling."""
   ours, baseline = CACHED
-  of_baseline = cache_bytes(baseline, room, **sizes)
+  baseline_bytes = cache_bytes(baseline, room, **sizes)
   resamplings = {
     'attention resampling': {},
     'average and repeat': {
@@ -149,13 +177,13 @@ def cache_ratios(room: int, **sizes) -> dict[str, float]:
     },
   }
   return {
-    name: cache_bytes(ours, room, **sizes, **resampling) / of_baseline
+    name: cache_bytes(ours, room, **sizes, **resampling) / baseline_bytes
     for name, resampling in resamplings.items()
   }
 
 
 def ratios(seconds: dict[str, list[float]]) -> dict[str, list[float]]:
-  """Returns ratios of times in turn, by what they say."""
+  """Returns ratios of times in turn, by what they compare."""
   pairs = {
     'tokens/s, ours against full recomputation': (THEIRS, 'ours'),
     'tokens/s, ours against the baseline': ('baseline', 'ours'),
@@ -175,7 +203,7 @@ def ratios(seconds: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def table(seconds: dict[str, list[float]], caches: dict[str, float]) -> str:
-  """Returns times and ratios, median and range, and the shares of caches."""
+  """Returns a table of times and ratios, median and range, and of caches."""
   rows = [('', 'milliseconds: median (range)')]
   rows += [
     (name, report.spread([1e3 * x for x in times], '.3g'))
@@ -191,13 +219,16 @@ def table(seconds: dict[str, list[float]], caches: dict[str, float]) -> str:
     (f'cache of {ours} against {baseline}, {name}', f'{share:.3f}')
     for name, share in caches.items()
   ]
-  return report.aligned(rows)
+  return report.table(rows)
 
 
-def plot(seconds: dict[str, list[float]], title: str, path: str) -> None:
+def plot(results: dict, path: str) -> None:
   """Writes a picture of the medians, on a logarithmic axis."""
   picture = figure.Figure(figsize=(7, 3.5), layout='constrained')
-  axes = picture.add_subplot(title=title, xlabel='milliseconds, median')
+  axes = picture.add_subplot(
+    title=results['title'], xlabel='milliseconds, median'
+  )
+  seconds = results['seconds']
   axes.barh(
     list(seconds), [1e3 * statistics.median(x) for x in seconds.values()]
   )
@@ -252,7 +283,7 @@ def _sample(model, n_prompt, length) -> Callable[[], float]:
   return seconds
 
 
-def _of_trax(model, n) -> Callable[[], float]:
+def _tokens_in_trax(model, n) -> Callable[[], float]:
   """Returns a function that takes the seconds of a token of Trax's sampling."""
   stream = decoding.autoregressive_sample_stream(model)
 

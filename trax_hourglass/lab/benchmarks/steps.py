@@ -138,6 +138,17 @@ def take_turns(contenders: dict, repeats: int) -> dict[str, list[float]]:
 
 
 @contextlib.contextmanager
+def compiled_anew() -> Iterator[None]:
+  """Makes XLA compile what it has compiled before, so that it can be timed."""
+  old = jax.config.jax_enable_compilation_cache
+  jax.config.update('jax_enable_compilation_cache', False)
+  try:
+    yield
+  finally:
+    jax.config.update('jax_enable_compilation_cache', old)
+
+
+@contextlib.contextmanager
 def compilations() -> Iterator[list[float]]:
   """Yields a list that gets the seconds of each program that XLA compiles."""
   compiled = []

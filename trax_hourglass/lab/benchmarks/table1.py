@@ -1,20 +1,28 @@
-"""The rows of the paper's Table 1: memory and time of ours beside theirs."""
+"""The rows of the paper's Table 1: our memory and time beside the paper's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import gc
 import statistics
 import sys
 from typing import NamedTuple
 
+import jax
 from matplotlib import figure
 import tqdm
 
-from trax_hourglass.lab.benchmarks import report
-from trax_hourglass.lab.benchmarks.steps import take_turns
+from trax_hourglass.configuration import explain, reading, values
+from trax_hourglass.configuration.overrides import Overrides
+from trax_hourglass.lab.benchmarks import operations, report
+from trax_hourglass.lab.benchmarks.steps import (
+  Program,
+  compiled_anew,
+  take_turns,
+  training_step,
+)
 
 
 class Row(NamedTuple):
-  """What the paper has: bits per byte of validation, on four Titan V."""
+  """A row of the paper: bits per byte of validation, on four Titan V."""
 
   hierarchy: str
   bits: float
@@ -46,31 +54,78 @@ _GROUP = 5
 
 
 def file_name(hierarchy: str) -> str:
-  """Returns which gin file holds a row."""
+  """Returns the name of a row's gin file."""
   return f'table1/{hierarchy.replace("@", "x").replace(" ", "_")}.gin'
 
 
-def measure(program_of: Callable, repeats: int) -> dict[str, dict]:
+def benchmark(
+  *, batch_size: int = 1, repeats: int = 5, config: Sequence[str] | None = None
+) -> dict:
+  """Measures training steps of all rows, and prints a table.
+
+  Args:
+    batch_size: Sequences in a batch.
+    repeats: How often each step is timed.
+    config: Bindings that override those of all rows' gin files.
+
+  Returns:
+    Everything measured, for JSON.
+  """
+  peak, lengths = operations.printed_peak(), set()
+
+  def program(hierarchy):
+    configure(hierarchy, config)
+    model = values.value('train.model')
+    length = values.value('trax_hourglass.text_inputs.length')
+    lengths.add(length)
+    with explain.config_errors():
+      return Program(
+        training_step, lambda mode: model(mode=mode), length, batch_size
+      )
+
+  with compiled_anew():
+    measured = measure(program, repeats)
+  title = (
+    f'Table 1: training steps, length {"/".join(map(str, lengths))}, batch '
+    f'{batch_size}, {jax.devices()[0].device_kind}'
+  )
+  print(f'\n{title}\n{table(measured)}')
+  print(
+    "ours: arguments (weights, Adam's slots) and temporaries of the compiled "
+    'step; the paper: batch 8 on four Titan V'
+  )
+  return {
+    'peak': peak,
+    'settings': {'lengths': sorted(lengths), 'batch_size': batch_size},
+    'title': title,
+    'models': measured,
+  }
+
+
+def configure(hierarchy: str, config: Sequence[str] | None) -> Overrides:
+  """Binds the gin file of a row; returns the bindings of `config`."""
+  return reading.configure(config_file=file_name(hierarchy), config=config)
+
+
+def measure(build: Callable, repeats: int) -> dict[str, dict]:
   """Returns the facts and seconds of each row's step, by hierarchy.
 
   Rows take turns in groups, and the baseline takes its turn in each: `'ratios'`
   are of steps in turn.
 
   Args:
-    program_of: Function from a hierarchy to its training step, a `Program`.
+    build: Function from a hierarchy to its training step, a `Program`.
     repeats: Steps of each that are timed.
   """
   others = [row.hierarchy for row in ROWS if row.hierarchy != BASELINE]
   progress = tqdm.tqdm(
     total=len(others), leave=False, disable=not sys.stderr.isatty()
   )
-  baseline = program_of(BASELINE)
+  baseline = build(BASELINE)
   measured = {BASELINE: {'seconds': [], 'ratios': [1.0]}}
   with progress:
     for i in range(0, len(others), _GROUP):
-      group = _measure_group(
-        baseline, program_of, others[i : i + _GROUP], repeats
-      )
+      group = _measure_group(baseline, build, others[i : i + _GROUP], repeats)
       measured[BASELINE]['seconds'] += group.pop(BASELINE)
       measured.update(group)
       progress.update(len(group))
@@ -80,7 +135,7 @@ def measure(program_of: Callable, repeats: int) -> dict[str, dict]:
 
 
 def table(measured: dict[str, dict]) -> str:
-  """Returns ours, with the paper's beside it."""
+  """Returns a table of our figures, with the paper's beside them."""
   header = (
     'ours:',
     'weights',
@@ -95,7 +150,7 @@ def table(measured: dict[str, dict]) -> str:
     f'time of {BASELINE}',
   )
   memory, time = _relative(measured)
-  paper_memory, paper_time = _relative_of_paper()
+  paper_memory, paper_time = _relative_in_paper()
   rows = [
     (
       row.hierarchy,
@@ -112,14 +167,14 @@ def table(measured: dict[str, dict]) -> str:
     )
     for row in ROWS
   ]
-  return report.aligned([header, *rows])
+  return report.table(rows, header)
 
 
-def plot(measured: dict[str, dict], title: str, path: str) -> None:
+def plot(results: dict, path: str) -> None:
   """Writes a picture of memory and time, as multiples of the baseline's."""
-  memory, time = _relative(measured)
+  memory, time = _relative(results['models'])
   time = {name: statistics.median(ratios) for name, ratios in time.items()}
-  paper_memory, paper_time = _relative_of_paper()
+  paper_memory, paper_time = _relative_in_paper()
   panels = {
     f'memory, of {BASELINE}': (memory, paper_memory),
     f'time of a step, of {BASELINE}': (time, paper_time),
@@ -128,11 +183,11 @@ def plot(measured: dict[str, dict], title: str, path: str) -> None:
   for axes, (label, sides) in zip(
     picture.subplots(1, len(panels), sharey=True), panels.items(), strict=True
   ):
-    for i, (side, values) in enumerate(
+    for i, (side, ratios) in enumerate(
       zip(('measured here', 'from the paper'), sides, strict=True)
     ):
       places = [place + 0.4 * (i - 0.5) for place in range(len(ROWS))]
-      axes.barh(places, list(values.values()), height=0.4, label=side)
+      axes.barh(places, list(ratios.values()), height=0.4, label=side)
     axes.axvline(1, color='black', linewidth=0.8)
     axes.set_xlabel(label)
     axes.grid(axis='x', alpha=0.3)
@@ -141,14 +196,14 @@ def plot(measured: dict[str, dict], title: str, path: str) -> None:
   picture.legend(
     *axes.get_legend_handles_labels(), loc='outside lower center', ncols=2
   )
-  picture.suptitle(title, fontsize='medium')
+  picture.suptitle(results['title'], fontsize='medium')
   report.save(picture, path)
 
 
-def _measure_group(baseline, program_of, hierarchies, repeats):
+def _measure_group(baseline, build, hierarchies, repeats):
   """Returns facts by hierarchy, and the seconds of the baseline."""
   programs = {BASELINE: baseline}
-  programs.update((name, program_of(name)) for name in hierarchies)
+  programs.update((name, build(name)) for name in hierarchies)
   seconds = take_turns(programs, repeats)
   return {BASELINE: seconds[BASELINE]} | {
     name: {
@@ -165,15 +220,15 @@ def _measure_group(baseline, program_of, hierarchies, repeats):
 
 def _relative(measured):
   """Returns memory and times as multiples of the baseline's, by hierarchy."""
-  of_baseline = measured[BASELINE]['total_memory']
+  baseline_memory = measured[BASELINE]['total_memory']
   memory = {
-    name: facts['total_memory'] / of_baseline
+    name: facts['total_memory'] / baseline_memory
     for name, facts in measured.items()
   }
   return memory, {name: facts['ratios'] for name, facts in measured.items()}
 
 
-def _relative_of_paper():
+def _relative_in_paper():
   [baseline] = [row for row in ROWS if row.hierarchy == BASELINE]
   memory = {row.hierarchy: row.gigabytes / baseline.gigabytes for row in ROWS}
   time = {
