@@ -104,7 +104,7 @@ ARGUMENTS = [
     'train',
     ('--config', f'{_MODEL}.d_model', '=', '64'),  # Quotes are missing.
     "argument '='",
-    'quotes around it',
+    'in quotes if it contains',
   ),
   Case('train', '--gpu_cluster_port=1', '--gpu_cluster_port has no', _LEAVE),
   Case('train', '--xm', '--xm has no effect any more', _LEAVE),
@@ -119,7 +119,7 @@ ARGUMENTS = [
     'evaluate', '--nothing=1', "Unknown command line flag 'nothing'", _FLAGS
   ),
   Case('evaluate', '--train_batch_size=3', '--train_batch_size has no', _LEAVE),
-  Case('evaluate', 'run', "argument 'run'", 'expected flags alone'),
+  Case('evaluate', 'run', "argument 'run'", 'expected flags only'),
   Case(
     'evaluate',
     ('--checkpoint=a', '--init_checkpoint=b'),
@@ -297,9 +297,17 @@ GIN = [
     'give --config_file a path',
   ),
   Case('train', '--config_file=$model_file', 'model.pkl.gz: got', 'a gin file'),
-  Case('train', '--config_file=$utf16', 'not text', 'give a gin file in UTF-8'),
   Case(
-    'train', '--config_file=$includes_binary', 'not text', 'give a gin file'
+    'train',
+    '--config_file=$utf16',
+    'is not a text file',
+    'give a gin file in UTF-8',
+  ),
+  Case(
+    'train',
+    '--config_file=$includes_binary',
+    'is not a text file',
+    'give a gin file',
   ),
   Case('train', '--config_file=$includes_itself', 'includes itself', 'remove'),
   Case('train', '--config_file=$wrong', "named 'modle'", _GIN),

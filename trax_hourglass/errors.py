@@ -1,4 +1,4 @@
-"""What users are told: a mistake of theirs, a common check, and warnings."""
+"""Users' mistakes, checks for them, and warnings."""
 
 import contextlib
 import numbers
@@ -8,19 +8,23 @@ import tqdm
 
 
 class UserError(ValueError):
-  """A mistake in what the user gave; its message is one line.
+  """A mistake in the user's input; its message is one line.
 
-  The line names the thing, what was got, what was expected and what to do.
-  Commands print it without a traceback and exit with 2; to other callers it is
-  a `ValueError`.
+  The line says what was wrong, what was expected and what to do. Commands print
+  it without a traceback and exit with 2.
   """
+
+
+def is_positive(size) -> bool:
+  """Returns whether a size is a whole number of at least 1."""
+  is_whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+  return is_whole and size >= 1
 
 
 def check_positive(**sizes) -> None:
   """Raises `UserError` unless each is a whole number of at least 1."""
   for name, size in sizes.items():
-    is_whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
-    if not is_whole or size < 1:
+    if not is_positive(size):
       raise UserError(
         f'{name}: got {size!r}, expected a whole number of at least 1'
       )
@@ -36,7 +40,7 @@ def warn(message: str) -> None:
 
 
 def reason(error: Exception) -> str:
-  """Returns the reason that an OSError or an error of TensorFlow's gives."""
+  """Returns the reason in an OSError or an error of TensorFlow's."""
   text = getattr(error, 'strerror', None) or getattr(error, 'message', None)
-  # TensorFlow puts the file's name in front.
+  # TensorFlow puts the file's name before it.
   return ' '.join((text or str(error)).rpartition('; ')[2].split())

@@ -3,7 +3,7 @@
 import gin
 import pytest
 
-from trax_hourglass.configuration import files, registration, safety
+from trax_hourglass.configuration import reading, registration, safety
 from trax_hourglass.errors import UserError
 
 
@@ -36,7 +36,7 @@ def test_refuses(tmp_path, content, message, monkeypatch):
 
 def _parse(path):
   gin.clear_config()
-  with files.reading(safety.check):
+  with reading.reading(safety.check):
     gin.config.parse_config_file(str(path))
 
 

@@ -150,7 +150,7 @@ def test_hosts_find_each_other_and_share_rows(tmp_path, launcher):
   seeds = [re.search(r'seed (\d+)', log)[1] for log in logs]
   assert seeds[0] == seeds[1]
   for log in logs:
-    message = 'step: got 3, 4 on the hosts, expected the same; do something'
+    message = 'step: got 3, 4 on the hosts, expected one value; do something'
     assert message in log
 
 

@@ -1,6 +1,6 @@
 """What has to be bound to the parameters of Trax's `train`.
 
-Trax takes whatever it is, and stumbles over it later.
+Trax accepts any value, and fails over it later.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from trax.layers import base
 from trax.supervised import trainer_lib
 
 from trax_hourglass.configuration import values
-from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.data.images import Images
+from trax_hourglass.errors import UserError, is_positive
 from trax_hourglass.layers import metrics
 
 _EXAMPLES = {
@@ -34,13 +35,14 @@ def function(parameter: str) -> Callable:
     parameter: `'train.model'`, `'train.optimizer'` or `'train.lr_schedule_fn'`.
 
   Raises:
-    UserError: If it is no function.
+    UserError: If another value is bound.
   """
-  reference = values.bound(parameter)
-  value = copy.deepcopy(reference)
   name = parameter.removeprefix('train.')
-  if not _is_bound(name):
-    value = inspect.signature(trainer_lib.train).parameters[name].default
+  bound = _train_bindings()
+  if name not in bound:
+    return inspect.signature(trainer_lib.train).parameters[name].default
+  reference = bound[name]
+  value = copy.deepcopy(reference)
   is_function = inspect.isroutine(value) or inspect.isclass(value)
   if not is_function or str(reference).endswith('()'):
     raise UserError(
@@ -51,7 +53,7 @@ def function(parameter: str) -> Callable:
 
 
 def model(mode: str) -> base.Layer:
-  """Returns what `train.model` makes in a mode.
+  """Returns the layer that `train.model` makes in a mode.
 
   Raises:
     UserError: If it makes no layer, or the layer cannot be made.
@@ -69,7 +71,7 @@ def schedule() -> Callable[[int], float]:
   """Returns the learning rate as a function of the step.
 
   Raises:
-    UserError: If it gives anything else than numbers.
+    UserError: If the rate at step 1 is not a number.
   """
   rate_at = function('train.lr_schedule_fn')()
   with fastmath.use_backend(fastmath.Backend.NUMPY):  # As in Trax's loop.
@@ -84,12 +86,10 @@ def schedule() -> Callable[[int], float]:
 
 
 def evaluator():
-  """Returns the evaluation that is configured; `None` if none is.
-
-  That is `trax_hourglass.evaluate` or `trax_hourglass.evaluate_images`.
+  """Returns the `Evaluation` that is configured; `None` if none is.
 
   Raises:
-    UserError: If both are.
+    UserError: If both a text and images are bound.
   """
   parameters = {
     'trax_hourglass.evaluate': 'text',
@@ -108,38 +108,40 @@ def evaluator():
   return gin.get_configurable(given[0])() if given else None
 
 
+def trains_on_images() -> bool:
+  """Returns whether `train.inputs` is bound to a function of an `Images`."""
+  inputs = values.reference('train.inputs')
+  function = inputs.configurable.wrapped if inputs else None
+  return Images in getattr(function, '__annotations__', {}).values()
+
+
 def measure() -> metrics.Measure:
   """Returns the unit of the training data's bits, and its source."""
-  if values.selector('train.inputs') == 'trax_hourglass.image_inputs':
+  if trains_on_images():
     images = values.argument('train.inputs', 'images')
-    return metrics.Measure('bits per dim', source=images.name)
-  metrics_bound = values.without_macros(values.bound('train.metrics'))
-  if 'bits_per_dim' in str(metrics_bound):
+    return metrics.Measure(Images.unit, source=images.name)
+  layers = values.without_macros(values.bound('train.metrics'))
+  if metrics.BitsPerDim in (
+    reference.configurable.wrapped
+    for reference in gin.config.iterate_references(layers)
+  ):
     names = ('data_streams.dataset_name', 'data.TFDS.dataset_name')
     sources = filter(None, map(values.value, names))
-    return metrics.Measure('bits per dim', next(sources, None))
+    return metrics.Measure(Images.unit, next(sources, None))
   return metrics.Measure()
 
 
 def check_train() -> None:
-  """Raises `UserError` at what Trax's `train` would stumble over later."""
-  if values.bound('train.use_loop') is False:
-    raise UserError('train.use_loop: got False, expected True; leave it out')
-  for name in ('steps', 'eval_steps', 'eval_frequency'):
-    if _is_bound(name):
-      check_positive(**{f'train.{name}': _value(name)})
-  name = 'permanent_checkpoint_frequency'
-  if _value(name) is not None:
-    check_positive(**{f'train.{name}': _value(name)})
-  for name in ('checkpoints_at', 'permanent_checkpoints_at'):
-    _check_steps(name)
-  _check_seed()
+  """Raises `UserError` at what Trax's `train` would fail over later."""
+  bound = _train_bindings()
+  for name, (is_valid, expected) in _CHECKS.items():
+    value = copy.deepcopy(bound.get(name))
+    if name in bound and not is_valid(value):
+      raise UserError(f'train.{name}: got {value!r}, expected {expected}')
   function('train.model')
-  if _is_bound('optimizer'):
-    function('train.optimizer')
-  if _is_bound('lr_schedule_fn'):
+  function('train.optimizer')
+  if 'lr_schedule_fn' in bound:
     schedule()
-  _check_layers()
 
 
 def check_inputs(error: AttributeError) -> None:
@@ -151,52 +153,51 @@ def check_inputs(error: AttributeError) -> None:
     ) from error
 
 
-def _check_steps(name):
-  steps = _value(name)
-  if steps is None:
-    return
-  if not isinstance(steps, list | tuple):
-    raise UserError(
-      f'train.{name}: got {steps!r}, expected a list of steps, as [100, 1000]'
-    )
-  for step in steps:
-    check_positive(**{f'train.{name}': step})
+def _train_bindings():
+  return gin.get_bindings('train', resolve_references=False)
 
 
-def _check_seed():
-  seed = _value('random_seed')
-  is_whole = isinstance(seed, numbers.Integral)
-  if seed is not None and not (is_whole and 0 <= seed < 2**32):
-    raise UserError(
-      f'train.random_seed: got {seed!r}, expected a whole number, at least 0 '
-      'and below 2**32'
-    )
+def _is_layer(value):
+  return isinstance(value, base.Layer)
 
 
-def _check_layers():
-  metrics = _value('metrics')
-  if metrics is not None and not (
-    isinstance(metrics, dict)
-    and all(isinstance(layer, base.Layer) for layer in metrics.values())
-  ):
-    raise UserError(
-      f"train.metrics: got {metrics!r}, expected layers by name, as {{'bits': "
-      '@trax_hourglass.BitsPerByte()}'
-    )
-  if _is_bound('loss_fn') and not isinstance(_value('loss_fn'), base.Layer):
-    raise UserError(
-      f'train.loss_fn: got {_value("loss_fn")!r}, expected a layer, as '
-      '@tl.WeightedCategoryCrossEntropy()'
-    )
+def _is_seed(value):
+  return isinstance(value, numbers.Integral) and 0 <= value < 2**32
 
 
-def _is_bound(name):
-  try:
-    gin.query_parameter(f'train.{name}')
-  except ValueError:
-    return False
-  return True
+def _are_steps(value):
+  return isinstance(value, list | tuple) and all(map(is_positive, value))
 
 
-def _value(name):
-  return copy.deepcopy(values.bound(f'train.{name}'))
+def _are_layers(value):
+  return isinstance(value, dict) and all(map(_is_layer, value.values()))
+
+
+def _or_none(is_valid):
+  return lambda value: value is None or is_valid(value)
+
+
+_STEPS = 'a whole number of at least 1'
+_LIST = 'a list of steps, as [100, 1000]'
+# Of parameters of `train`: a test, and what passes it.
+_CHECKS = {
+  'use_loop': (lambda value: value is not False, 'True; leave it out'),
+  'steps': (is_positive, _STEPS),
+  'eval_steps': (is_positive, _STEPS),
+  'eval_frequency': (is_positive, _STEPS),
+  'permanent_checkpoint_frequency': (_or_none(is_positive), _STEPS),
+  'checkpoints_at': (_or_none(_are_steps), _LIST),
+  'permanent_checkpoints_at': (_or_none(_are_steps), _LIST),
+  'random_seed': (
+    _or_none(_is_seed),
+    'a whole number, at least 0 and below 2**32',
+  ),
+  'metrics': (
+    _or_none(_are_layers),
+    "layers by name, as {'bits': @trax_hourglass.BitsPerByte()}",
+  ),
+  'loss_fn': (
+    _is_layer,
+    'a layer, as @tl.WeightedCategoryCrossEntropy()',
+  ),
+}

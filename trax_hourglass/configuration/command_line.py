@@ -1,4 +1,4 @@
-"""Flags of all commands, and the process set up as they say."""
+"""Flags of all commands, and the process that they set up."""
 
 from collections.abc import Sequence
 import contextlib
@@ -23,23 +23,22 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'coordinator_address',
   None,
-  'HOST:PORT where the first of several hosts listens. With it go '
-  '--num_processes and --process_id; srun and mpirun tell all three.',
+  'HOST:PORT where the first of several hosts listens; requires '
+  '--num_processes and --process_id. srun and mpirun supply all three.',
 )
-flags.DEFINE_integer('num_processes', None, 'How many hosts take part.')
-flags.DEFINE_integer('process_id', None, 'Which of them this is, from 0.')
-
+flags.DEFINE_integer('num_processes', None, 'Number of hosts.')
+flags.DEFINE_integer('process_id', None, 'Number of this host, from 0.')
 flags.DEFINE_bool(
   'safe',
   False,
-  'Whether gin files may only bind what Trax and trax_hourglass have.',
+  'Gin files may only bind what Trax and trax_hourglass define.',
 )
 
 # Those of `reading.Configuration` that need no data.
 CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
 _HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
-# Flags of trax.trainer that do nothing there, or need a JAX of 2021.
+# Flags of trax.trainer that do nothing there, or need the JAX of 2021.
 _DEAD_FLAGS = (
   'async_mode',
   'envs_output_dir',
@@ -60,7 +59,7 @@ _DEAD_FLAGS = (
 
 
 def start(argv: Sequence[str], on_hosts: bool = False) -> None:
-  """Reads flags and sets the process up as they say.
+  """Reads flags and sets up the process accordingly.
 
   Args:
     argv: The command line.
@@ -77,8 +76,8 @@ def start(argv: Sequence[str], on_hosts: bool = False) -> None:
     raise UserError(f'{error}; --helpfull lists the flags') from error
   if arguments:
     raise UserError(
-      f'argument {arguments[0]!r}: expected flags alone; write --NAME=VALUE, '
-      'and quotes around it if there are spaces in it'
+      f'argument {arguments[0]!r}: expected flags only; write --NAME=VALUE, '
+      'in quotes if it contains spaces'
     )
   for name in _DEAD_FLAGS:
     if FLAGS[name].present:
@@ -106,10 +105,7 @@ def configuration() -> reading.Configuration:
 
 
 def check_used(*names: str) -> None:
-  """Raises `UserError` at a flag of Trax's or of all commands not among names.
-
-  For commands that need few of them.
-  """
+  """Raises `UserError` for a shared flag that is given and not in `names`."""
   modules = FLAGS.flags_by_module_dict()
   for flag in (*modules[trainer_flags.__name__], *modules[__name__]):
     if flag.present and flag.name not in names:
@@ -117,9 +113,9 @@ def check_used(*names: str) -> None:
 
 
 def _keep_compiled_programs():
-  """Lets the next process load what XLA compiled in this one.
+  """Caches compiled programs on disk, unless the user has set a cache.
 
-  Small programs too: to initialise a model takes dozens of them.
+  Small programs too: initialising a model takes dozens of them.
   """
   directory = os.path.expanduser('~/.cache/trax_hourglass/jax')
   if jax.config.jax_compilation_cache_dir is None:

@@ -12,14 +12,13 @@ from trax_hourglass.training.checkpoints import locking
 
 @contextlib.contextmanager
 def writable(path: str) -> Iterator[None]:
-  """Makes a directory, and takes it away again if the body fails.
+  """Makes a directory, and removes it again if the body fails.
 
-  A directory that cannot be written is thus reported before hours of work, and
-  a failed command leaves nothing behind. If another run has started there in
-  the meantime, the directory stays.
+  A directory that cannot be written is reported before hours of work, and a
+  failed command leaves nothing behind, unless another run has started there.
 
   Raises:
-    UserError: If it cannot be made or written to.
+    UserError: If the directory cannot be made or written to.
   """
   made, parent = None, path
   while parent and not tf.io.gfile.exists(parent):
@@ -44,10 +43,10 @@ def writable(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def expendable(path: str) -> Iterator[str]:
-  """Yields a temporary path; the file written there replaces `path` at the end.
+  """Yields a temporary path; the file written there then replaces `path`.
 
-  If it cannot be written, for example to a full disk, a warning says so, the
-  file that was at `path` stays, and the run goes on.
+  If writing fails, for example on a full disk, a warning says so and an earlier
+  file at `path` stays.
   """
   part = f'{path}.part'
   try:

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and a user's mistakes in one line."""
+"""Exit codes of the commands, and users' mistakes in one line."""
 
 import contextlib
 import os
@@ -12,10 +12,10 @@ from trax_hourglass.training import interruption
 def exit_codes():
   """Ends the process as a command should; a decorator of `main`.
 
-  A user's mistake prints one line and exits with 2, and so does output that
-  cannot be written, for example to a full disk. Ctrl-C exits with 130, SIGTERM
-  with 143, SIGHUP with 129, all after cleaning up. If nobody reads the output
-  any more, as with `| head`, the command exits with 141 and prints nothing.
+  A user's mistake, or output that cannot be written, prints one line and exits
+  with 2. Ctrl-C exits with 130, SIGTERM with 143, SIGHUP with 129, all after
+  cleaning up. If nothing reads the output any more, as with `| head`, the
+  command exits with 141 and prints nothing.
   """
   for name in ('stdout', 'stderr'):
     if getattr(sys, name) is None:  # The process was started with it closed.
@@ -26,7 +26,7 @@ def exit_codes():
       sys.stdout.flush()
   except UserError as error:
     _fail(error, error)
-  except RuntimeError as error:
+  except RuntimeError as error:  # JAX has no type for it.
     if 'Unable to initialize backend' not in str(error):
       raise
     _fail(f'devices: {error}; name one of this machine, such as cpu', error)
@@ -50,7 +50,7 @@ def exit_codes():
 
 
 def _can_print(text=''):
-  """Returns whether stdout takes all that was printed, followed by `text`."""
+  """Returns whether stdout accepts all output so far, followed by `text`."""
   try:
     print(end=text, flush=True)
   except OSError:

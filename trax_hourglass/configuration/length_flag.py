@@ -1,11 +1,11 @@
-"""The flag --length, which several commands have, each with its default."""
+"""The flag --length, whose default depends on the command."""
 
 from absl import flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('length', None, 'How many tokens.')
+flags.DEFINE_integer('length', None, 'Number of tokens.')
 
 
 def length(default: int) -> int:
-  """Returns what the flag says."""
+  """Returns the flag's value, or a default."""
   return default if FLAGS.length is None else FLAGS.length

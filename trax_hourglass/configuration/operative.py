@@ -16,7 +16,7 @@ import re
 
 from gin import config_parser
 
-from trax_hourglass.configuration import gin_internals
+from trax_hourglass.configuration import gin_internals, values
 
 # The comment with which gin introduces a function that was called in a scope.
 _CALLED_IN_SCOPE = re.compile(r'^# Parameters for (\S+)/([^\s/]+):$', re.M)
@@ -29,30 +29,14 @@ def text() -> str:
   Defaults, which no scope binds, are written without a scope.
   """
   called = {}
-  for (scope, selector), values in gin_internals.calls().items():
-    # gin keeps a macro's name as its scope.
-    is_of_gin = selector.startswith('gin.')
-    called.setdefault((scope if is_of_gin else '', selector), {})
-    for name, value in values.items():
-      place = scope
-      if not is_of_gin:
-        place = supplier(gin_internals.bindings(), scope, selector, name) or ''
-      called.setdefault((place, selector), {})[name] = value
+  for (scope, selector), arguments in gin_internals.calls().items():
+    # The scope of a macro is its name.
+    is_macro = gin_internals.registry()[selector].module == 'gin'
+    called.setdefault((scope if is_macro else '', selector), {})
+    for name, value in arguments.items():
+      place = scope if is_macro else values.supplier(scope, selector, name)
+      called.setdefault((place or '', selector), {})[name] = value
   return gin_internals.format_calls(called)
-
-
-def enclosing(scope: str) -> list[str]:
-  """Returns the scopes that a call in a scope looks in, innermost first."""
-  parts = scope.split('/') if scope else []
-  return ['/'.join(parts[:i]) for i in range(len(parts), -1, -1)]
-
-
-def supplier(config: dict, scope: str, selector: str, name: str) -> str | None:
-  """Returns the scope that supplies a parameter to a call in `scope`."""
-  for place in enclosing(scope):
-    if name in config.get((place, selector), ()):
-      return place
-  return None
 
 
 def without_macro_scopes(content: str, path: str) -> str:

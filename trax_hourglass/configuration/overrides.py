@@ -3,24 +3,21 @@
 A binding in a scope overrides one without. A binding of --config is refused if
 others override it in every call that it could apply to. If no command can make
 such a call with this configuration, a warning says that the binding has no
-effect; a binding that only another command uses is no mistake, for both
+effect; a binding that only another command uses is no mistake, since both
 commands may be given the same flags. This holds for macros and the functions of
 this package, which gin alone calls. Trax calls its own functions from Python,
-too, so those can be checked only in training, once everything is built.
+too, so those are checked only in training, once everything is built.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import gin
 
-from trax_hourglass.configuration import gin_internals, operative
+from trax_hourglass.configuration import gin_internals, values
 from trax_hourglass.configuration.gin_internals import Key
-from trax_hourglass.configuration.values import without_macros
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
 
-_OURS = 'trax_hourglass.'
-_MACRO = 'gin.macro'
 # Functions that commands call, each with a parameter without which they do not.
 _CALLED_BY_COMMANDS = {
   'trax_hourglass.evaluate': 'text',
@@ -29,10 +26,11 @@ _CALLED_BY_COMMANDS = {
   'trax_hourglass.Loop': None,
   'trax_hourglass.reproduce': None,
 }
-# Trax's functions that are called while a run is built, or never.
-_BUILT_IN_TRAINING = ('trax.optimizers.', 'trax.supervised.lr_schedules.')
-_BUILT_AT_ONCE = ('trax.layers.', 'trax.models.', *_BUILT_IN_TRAINING)
-_PACKAGES = ('gin', 'trax', 'trax_hourglass')
+# Modules whose functions are called by gin alone.
+_GIN_CALLS = ('gin', 'trax_hourglass')
+# Trax's modules whose functions are called while a run is built, or never.
+_BUILT_IN_TRAINING = ('trax.optimizers', 'trax.supervised.lr_schedules')
+_MODEL = ('trax.layers', 'trax.models')
 
 
 class Overrides:
@@ -44,16 +42,16 @@ class Overrides:
     """Takes the bindings that gin has read.
 
     Args:
-      sources: The `sources` of `files.Reader`.
+      sources: The `sources` of `reading.Reader`.
       is_model_replaced: Whether the bindings of Trax's model are carried over
         to ours.
     """
     self._sources = sources
-    self._bound = [key for key, source in sources.items() if source is None]
+    self._given = [key for key, source in sources.items() if source is None]
     self._without_effect = {}
-    self._built_at_once = _BUILT_AT_ONCE
-    if is_model_replaced:
-      self._built_at_once = _BUILT_IN_TRAINING
+    self._built_at_once = _BUILT_IN_TRAINING
+    if not is_model_replaced:
+      self._built_at_once += _MODEL
 
   def check(self) -> None:
     """Checks the bindings before anything is called.
@@ -61,14 +59,13 @@ class Overrides:
     Raises:
       UserError: If a binding of --config is overridden in every call.
     """
-    config = gin_internals.bindings()
-    if _has_foreign(config):
+    if _names_foreign_functions():
       return
-    reachable = _reachable_calls(config)
-    for key in self._bound:
+    reachable = _reachable_calls()
+    for key in self._given:
       scope, selector, name = key
       is_switch = not scope and name == _CALLED_BY_COMMANDS.get(selector)
-      if is_switch or not selector.startswith((_OURS, _MACRO)):
+      if is_switch or _module(selector) not in _GIN_CALLS:
         continue
       calls = _calls_within(reachable, scope, selector)
       self._refuse_if_overridden(key, calls)
@@ -82,18 +79,16 @@ class Overrides:
       UserError: If a binding of --config was overridden in every call.
     """
     called = gin_internals.calls()
-    named = {
-      reference.configurable.selector
-      for reference in gin.config.iterate_references(gin_internals.bindings())
-    }
-    for key in self._bound:
+    references = gin.config.iterate_references(gin_internals.bindings())
+    named = {reference.configurable.selector for reference in references}
+    for key in self._given:
       scope, selector, name = key
       calls = _calls_within(called, scope, selector)
       self._refuse_if_overridden(key, calls)
       if calls:
         if not any(name in called[call, selector] for call in calls):
           self._without_effect[key] = 'callers pass that argument'
-      elif selector.startswith(self._built_at_once) and selector not in named:
+      elif _module(selector) in self._built_at_once and selector not in named:
         self._without_effect[key] = 'nothing calls it'
 
   def warn(self) -> None:
@@ -102,9 +97,10 @@ class Overrides:
     Call this once everything that the command needs is built.
     """
     without_effect = dict(self._without_effect)
-    for key in self._bound:
+    called = gin_internals.calls()
+    for key in self._given:
       scope, selector, _ = key
-      calls = _calls_within(gin_internals.calls(), scope, selector)
+      calls = _calls_within(called, scope, selector)
       if others := self._overriding(key, calls):
         without_effect[key] = f'overridden by {others} in every call made here'
     if hosts.is_first():
@@ -124,10 +120,7 @@ class Overrides:
   def _overriding(self, key, calls) -> str | None:
     """Names the bindings that override one in each of `calls`, if some do."""
     scope, selector, name = key
-    config = gin_internals.bindings()
-    winners = {
-      operative.supplier(config, call, selector, name) for call in calls
-    }
+    winners = {values.supplier(call, selector, name) for call in calls}
     if not winners or scope in winners:
       return None
     others = [(winner, selector, name) for winner in sorted(winners)]
@@ -137,33 +130,34 @@ class Overrides:
     )
 
 
-def _reachable_calls(config) -> set[tuple[str, str]]:
-  """Returns scope and selector of each call that a configuration may lead to.
+def _reachable_calls() -> set[tuple[str, str]]:
+  """Returns scope and selector of each call that the bindings may lead to.
 
   The set may be too large: every bound function of Trax's counts as called, and
   a function passed as an argument counts both in the scope of its caller and
   without a scope.
   """
-  waiting = [key for key in config if not key[1].startswith((_OURS, _MACRO))]
+  bindings = gin_internals.bindings()
+  waiting = [key for key in bindings if _module(key[1]) not in _GIN_CALLS]
   for selector, condition in _CALLED_BY_COMMANDS.items():
-    bound = config.get(('', selector), {}).get(condition)
-    if condition is None or without_macros(bound) is not None:
+    bound = bindings.get(('', selector), {}).get(condition)
+    if condition is None or values.without_macros(bound) is not None:
       waiting.append(('', selector))
   reachable = set()
   while waiting:
     call = waiting.pop()
     if call not in reachable:
       reachable.add(call)
-      waiting += _callees(config, *call)
+      waiting += _callees(bindings, *call)
   return reachable
 
 
-def _callees(config, scope, selector) -> Iterator[tuple[str, str]]:
+def _callees(bindings, scope, selector) -> Iterator[tuple[str, str]]:
   """Yields scope and selector of each function that a call's values name."""
-  values = {}
-  for place in reversed(operative.enclosing(scope)):
-    values.update(config.get((place, selector), {}))
-  for reference in gin.config.iterate_references(values):
+  arguments = {}
+  for place in reversed(values.enclosing(scope)):
+    arguments.update(bindings.get((place, selector), {}))
+  for reference in gin.config.iterate_references(arguments):
     scopes = ['/'.join(reference.scopes)] if reference.scopes else [scope]
     if not reference.scopes and not reference.evaluate:
       scopes.append('')
@@ -171,30 +165,35 @@ def _callees(config, scope, selector) -> Iterator[tuple[str, str]]:
       yield one, reference.configurable.selector
 
 
-def _calls_within(calls, scope, selector) -> list[str]:
+def _calls_within(
+  calls: Iterable[tuple[str, str]], scope: str, selector: str
+) -> list[str]:
   """Returns the scopes of those calls that a binding in `scope` applies to."""
   return [
     call
     for call, callee in calls
-    if callee == selector and scope in operative.enclosing(call)
+    if callee == selector and scope in values.enclosing(call)
   ]
 
 
-def _has_foreign(config):
+def _names_foreign_functions():
   """Returns whether user functions are named, which may call any others."""
-  functions = [gin_internals.registry()[selector] for _, selector in config]
-  functions += [x.configurable for x in gin.config.iterate_references(config)]
-  return any(
-    function.wrapped.__module__.partition('.')[0] not in _PACKAGES
-    for function in functions
-  )
+  bindings, registry = gin_internals.bindings(), gin_internals.registry()
+  functions = [registry[selector] for _, selector in bindings]
+  functions += [x.configurable for x in gin.config.iterate_references(bindings)]
+  packages = set(map(values.package, functions))
+  return not packages <= {'gin', 'trax', 'trax_hourglass'}
+
+
+def _module(selector):
+  return gin_internals.registry()[selector].module
 
 
 def _binding(key):
   """Returns a binding's left-hand side, as short as gin allows it."""
   scope, selector, name = key
-  if selector == _MACRO:
+  if selector == 'gin.macro':
     return scope
-  if not selector.startswith(_OURS):
+  if _module(selector) != 'trax_hourglass':
     selector = gin_internals.registry().minimal_selector(selector)
   return f'{scope}/{selector}.{name}' if scope else f'{selector}.{name}'

@@ -1,8 +1,7 @@
-"""What gin files can name, as `trax_hourglass.NAME`.
+"""Registers functions that gin files name as `trax_hourglass.NAME`.
 
-Trax registers some of these names too, so write the full selector; `selectors`
-decides what a short one means. Functions are registered, not wrapped, so calls
-from Python are not configured.
+Trax registers some of these names too: see `selectors` for short ones. gin does
+not configure calls from Python.
 """
 
 import pathlib
@@ -65,14 +64,14 @@ gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)
 
-# The library does not import the lab. A gin file that names these loads it.
+# The library does not import the lab; a gin file that names these does.
 ON_DEMAND = {
   'trax_hourglass.level_operations': 'trax_hourglass.lab.registration',
   'trax_hourglass.reproduce': 'trax_hourglass.lab.registration',
 }
 selectors.install(ON_DEMAND)
 
-# An installed package carries the gin files, a clone has them beside it.
+# An installed package contains the gin files, a clone has them beside it.
 _PACKAGE = pathlib.Path(__file__).parents[1]
 GIN_DIRECTORY = next(
   filter(pathlib.Path.is_dir, (_PACKAGE / 'gin', _PACKAGE.parent / 'gin'))

@@ -1,18 +1,17 @@
-"""gin files from elsewhere: code, unless no more is admitted than bindings."""
+"""With --safe, gin files may only bind what Trax and this package define."""
 
 from gin import config_parser
 
-from trax_hourglass.configuration import gin_internals
+from trax_hourglass.configuration import gin_internals, values
 from trax_hourglass.errors import UserError
 
-# Of these are the functions that a file may name, and what it may import.
+# A file may import these packages and name their functions.
 _PACKAGES = ('trax', 'trax_hourglass')
 
 
 def check(path: str, text: str) -> None:
   """Raises `UserError` if a file does more than bind what is known.
 
-  It may import Trax and this package alone, and bind and name their functions.
   Values are literals, as in every gin file. Files that it includes are checked
   when they are read.
 
@@ -21,24 +20,20 @@ def check(path: str, text: str) -> None:
     text: Its content.
   """
   for statement in config_parser.ConfigParser(text, _Delegate(path)):
-    _check(path, statement)
-
-
-def _check(path, statement):
-  match statement:
-    case config_parser.ImportStatement():
-      if statement.module.partition('.')[0] not in _PACKAGES:
-        raise _refused(path, f'an import of {statement.module}')
-    case config_parser.IncludeStatement():
-      pass
-    case config_parser.BindingStatement() | config_parser.BlockDeclaration():
-      _check_known(path, statement.selector)
-    case _:
-      raise _refused(path, f'a {type(statement).__name__}')
+    match statement:
+      case config_parser.ImportStatement():
+        if statement.module.partition('.')[0] not in _PACKAGES:
+          raise _refused(path, f'an import of {statement.module}')
+      case config_parser.IncludeStatement():
+        pass
+      case config_parser.BindingStatement() | config_parser.BlockDeclaration():
+        _check_known(path, statement.selector)
+      case _:
+        raise _refused(path, f'a {type(statement).__name__}')
 
 
 class _Delegate(config_parser.ParserDelegate):
-  """Is asked for each `@name` and `%NAME` in a file."""
+  """Checks each `@name` in a file."""
 
   def __init__(self, path):
     self._path = path
@@ -53,9 +48,9 @@ class _Delegate(config_parser.ParserDelegate):
 
 def _check_known(path, selector):
   for configurable in gin_internals.registry().get_all_matches(selector):
-    module = configurable.wrapped.__module__
-    is_of_gin = module == 'gin.config'  # Macros, constants, singletons.
-    if not is_of_gin and module.partition('.')[0] not in _PACKAGES:
+    # gin's own are macros, constants and singletons.
+    if values.package(configurable) not in ('gin', *_PACKAGES):
+      module = configurable.wrapped.__module__
       raise _refused(path, f'{selector}, which is of {module}')
 
 

@@ -18,10 +18,13 @@ from trax_hourglass.errors import UserError
 PREFIX = 'trax_hourglass.'
 
 
+def is_ours(selector: str) -> bool:
+  """Returns whether a full selector names a configurable of this package."""
+  return selector.startswith(PREFIX)
+
+
 class SelectorMap(selector_map.SelectorMap):
   """A map of gin's that resolves a short name we share with Trax to Trax's.
-
-  It registers some names only when they are first looked up.
 
   Attributes:
     resolved: Full selectors by the short ones for which that has happened.
@@ -35,26 +38,20 @@ class SelectorMap(selector_map.SelectorMap):
 
   def matching_selectors(self, partial_selector):
     found = super().matching_selectors(partial_selector)
-    if not found and (module := self._module_of(partial_selector)):
-      importlib.import_module(module).register()
-      found = super().matching_selectors(partial_selector)
-    others = [name for name in found if not name.startswith(PREFIX)]
+    if not found:
+      for selector, module in self._on_demand.items():
+        if f'.{selector}'.endswith(f'.{partial_selector}'):
+          importlib.import_module(module).register()
+          found = super().matching_selectors(partial_selector)
+          break
+    others = [name for name in found if not is_ours(name)]
     if len(others) == 1 and len(found) > 1:
       self.resolved[partial_selector] = others[0]
     return others or found
 
-  def _module_of(self, partial_selector):
-    """Returns the module that registers a selector on demand, if one does."""
-    for selector, module in self._on_demand.items():
-      if f'.{selector}'.endswith(f'.{partial_selector}'):
-        return module
-    return None
-
 
 def install(on_demand: Mapping[str, str]) -> None:
   """Replaces gin's registry by a `SelectorMap`.
-
-  gin has no public way to choose between configurables of the same name.
 
   Args:
     on_demand: Full selectors, each with the module whose function `register`
@@ -63,10 +60,10 @@ def install(on_demand: Mapping[str, str]) -> None:
   registry = gin_internals.registry()
   if isinstance(registry, SelectorMap):
     return
-  preferring = SelectorMap(on_demand)
+  replacement = SelectorMap(on_demand)
   for selector, configurable in registry.items():
-    preferring[selector] = configurable
-  gin_internals.replace_registry(preferring)
+    replacement[selector] = configurable
+  gin_internals.replace_registry(replacement)
 
 
 def forget_short() -> None:

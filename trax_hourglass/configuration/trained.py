@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from typing import Unpack
 
-from trax_hourglass.configuration import reading, values
+from trax_hourglass.configuration import bindings, reading
 from trax_hourglass.configuration.overrides import Overrides
 from trax_hourglass.training.checkpoints import configs, find
 
@@ -29,11 +29,8 @@ class Trained:
     """Prints the paths, and warns of bindings without effect, on stderr."""
     self.overrides.warn()
     files = ', '.join(self.config_files) or '--config alone'
-    for name, text in {
-      'checkpoint': self.checkpoint,
-      'configuration': files,
-    }.items():
-      print(f'{name:15}{text}', file=sys.stderr)
+    print(f'checkpoint     {self.checkpoint}', file=sys.stderr)
+    print(f'configuration  {files}', file=sys.stderr)
 
 
 def configure(
@@ -43,8 +40,8 @@ def configure(
 
   Args:
     checkpoint: A *.pkl.gz file, or a directory: its newest.
-    **configuration: As in `reading.Configuration`. Without `config_file` that
-      is the configuration with which the checkpoint was trained.
+    **configuration: As in `reading.Configuration`. Without `config_file`, the
+      checkpoint's own is used.
 
   Raises:
     UserError: If there is no checkpoint, or gin cannot make sense of the files.
@@ -55,7 +52,6 @@ def configure(
   overrides = reading.configure(
     **{**configuration, 'config_file': config_files}
   )
-  inputs = values.selector('train.inputs')
   return Trained(
-    path, config_files, overrides, inputs == 'trax_hourglass.image_inputs'
+    path, config_files, overrides, bindings.trains_on_images()
   )

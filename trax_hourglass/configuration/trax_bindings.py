@@ -12,10 +12,12 @@ import re
 import gin
 
 from trax_hourglass.configuration import gin_internals
+from trax_hourglass.configuration.gin_internals import Key
 from trax_hourglass.configuration.selectors import PREFIX
 from trax_hourglass.configuration.values import (
-  bound,
+  effective,
   is_reference,
+  reference,
   without_macros,
 )
 from trax_hourglass.errors import UserError
@@ -23,27 +25,21 @@ from trax_hourglass.errors import UserError
 _OURS = 'trax_hourglass.HourglassLM'
 _THEIRS = 'trax.models.HourglassLM'
 
-# Trax's functions that we have a counterpart of. A model passes all of their
-# arguments, so bindings of these have no effect, except for those named here.
+# Our counterparts of Trax's functions. A model passes all of their arguments,
+# so bindings of these have no effect, except for those named here.
 _COUNTERPARTS = {
-  'AttentionResampling': ('AttentionResampling', ()),
-  'AveragePooling': ('AveragePooling', ()),
-  'LinearPooling': ('LinearPooling', ('dropout',)),
-  'LinearUpsampling': ('LinearUpsampling', ('dropout',)),
-  'NaiveUpsampling': ('NaiveUpsampling', ()),
-  'NoUpsampling': ('NoUpsampling', ()),
-  'RelativeAttentionWrapper': ('RelativeAttention', ()),
+  'trax.layers.AttentionResampling': ('AttentionResampling', ()),
+  'trax.layers.AveragePooling': ('AveragePooling', ()),
+  'trax.layers.LinearPooling': ('LinearPooling', ('dropout',)),
+  'trax.layers.LinearUpsampling': ('LinearUpsampling', ('dropout',)),
+  'trax.layers.NaiveUpsampling': ('NaiveUpsampling', ()),
+  'trax.layers.NoUpsampling': ('NoUpsampling', ()),
+  'trax.layers.RelativeAttentionWrapper': ('RelativeAttention', ()),
 }
 
 _LSH = 'trax.layers.PureLSHSelfAttention'
 _LSH_WRAPPER = 'trax.layers.PureLSHSelfAttentionWrapper'
-# Trax's defaults of parameters that ours lacks, and the values ours stands for.
-_LSH_WRAPPER_DEFAULTS = {
-  'bias': True,
-  'num_weights': 3,
-  'weights_format': 'model',
-  'rotary_position_emb': False,
-}
+# Parameters of Trax's that ours lacks, and the values that ours stands for.
 _AS_OURS = {
   'bias': True,
   'num_weights': 2,
@@ -52,17 +48,9 @@ _AS_OURS = {
   'n_chunks_after': 0,
   'max_length_for_buckets': None,
 }
-_LSH_DEFAULTS = {
-  'chunk_len': 128,
-  'n_chunks_before': 1,
-  'n_hashes': 1,
-  'n_buckets': None,
-  'n_chunks_after': 0,
-  'max_length_for_buckets': None,
-}
 
 
-def take_over(model: str, given: Collection[tuple[str, str, str]] = ()) -> None:
+def take_over(model: str, given: Collection[Key] = ()) -> None:
   """Carries the bindings of Trax's HourglassLM over to ours, and trains ours.
 
   Bindings that ours already has stay, except for one in a file if the command
@@ -70,7 +58,7 @@ def take_over(model: str, given: Collection[tuple[str, str, str]] = ()) -> None:
 
   Args:
     model: The value of --model.
-    given: Scope, selector and parameter of each binding of --config.
+    given: The bindings of --config.
 
   Raises:
     UserError: If `model` is not our HourglassLM, or a binding has no
@@ -78,14 +66,16 @@ def take_over(model: str, given: Collection[tuple[str, str, str]] = ()) -> None:
   """
   if model != _OURS:
     raise UserError(f'--model: got {model!r}, expected {_OURS} or one of Trax')
+  found = reference('train.model')
   with gin.unlock_config():
-    for scope, parameters in _bindings_of(_THEIRS):
-      for name, found in parameters.items():
+    for scope, parameters in _bindings_by_scope(_THEIRS):
+      for name, bound_value in parameters.items():
         ours, theirs = ((scope, one, name) for one in (_OURS, _THEIRS))
         is_given = theirs in given and ours not in given
-        if is_given or not _is_bound(scope, _OURS, name):
-          gin.bind_parameter((scope, _OURS, name), _translated(found))
-    gin.bind_parameter('train.model', _reference(_OURS, _scopes()))
+        if is_given or not _is_bound(*ours):
+          gin.bind_parameter(ours, _translated(bound_value))
+    scopes = found.scopes if found else []
+    gin.bind_parameter('train.model', _reference(_OURS, scopes))
     # The run's `config.gin` then has this import.
     gin.parse_config('import trax_hourglass')
 
@@ -95,48 +85,43 @@ def length_multiple() -> int:
 
   That follows from its bindings. It is 1 for any other model.
   """
-  model = without_macros(bound('train.model'))
-  if not is_reference(model) or model.configurable.selector != _THEIRS:
+  model = reference('train.model')
+  if not model or model.configurable.selector != _THEIRS:
     return 1
-  bindings = _effective(_THEIRS, model.scopes)
-  hierarchy = str(without_macros(bindings.get('hierarchy', '6@3')))
-  factors = re.findall(r'@(\d+)', hierarchy)
-  factor = max(map(int, factors), default=1)
-  vanilla, middle = (
-    _chunk_len(bindings.get(f'{kind}_attn_type'))
-    for kind in ('vanilla', 'middle')
+  arguments = _arguments(model)
+  factors = map(int, re.findall(r'@(\d+)', str(arguments['hierarchy'])))
+  return math.lcm(
+    max(factors, default=1) * _chunk_len(arguments['middle_attn_type']),
+    _chunk_len(arguments['vanilla_attn_type']),
   )
-  return math.lcm(factor * middle, vanilla)
 
 
 def _chunk_len(attention_type):
   """Returns the length of the chunks of an attention type, 1 if it has none."""
-  function = without_macros(attention_type)
-  if not is_reference(function):
+  if not is_reference(attention_type):
     return 1
-  configurable = function.configurable
-  bindings = _effective(configurable.selector, function.scopes)
-  default = inspect.signature(configurable.wrapped).parameters.get('chunk_len')
-  chunk_len = without_macros(
-    bindings.get('chunk_len', default and default.default)
-  )
+  arguments = _arguments(attention_type)
+  chunk_len = arguments.get('chunk_len')
   if isinstance(chunk_len, int) and chunk_len > 0:
     return chunk_len
-  return _chunk_len(bindings.get('pure_lsh_implementation'))
+  return _chunk_len(arguments.get('pure_lsh_implementation'))
 
 
-def _scopes():
-  """Returns the scopes of the reference `train.model`, usually none."""
-  model = without_macros(bound('train.model'))
-  return model.scopes if is_reference(model) else []
+def _arguments(function):
+  """Returns the bindings and defaults of a reference, without macros."""
+  configurable = function.configurable
+  parameters = inspect.signature(configurable.wrapped).parameters
+  arguments = {name: one.default for name, one in parameters.items()}
+  arguments.update(effective(configurable.selector, function.scopes))
+  return {name: without_macros(found) for name, found in arguments.items()}
 
 
-def _bindings_of(selector):
+def _bindings_by_scope(selector):
   """Returns pairs of a scope and a dictionary of its bindings by parameter."""
   return [
     (scope, dict(parameters))
-    for (scope, of), parameters in gin_internals.bindings().items()
-    if of == selector
+    for (scope, one), parameters in gin_internals.bindings().items()
+    if one == selector
   ]
 
 
@@ -156,15 +141,14 @@ def _translated(bound_value):
   selector = function.configurable.selector
   if selector == _LSH_WRAPPER:
     return _lsh_attention(function)
-  name = selector.removeprefix('trax.layers.')
-  if name not in _COUNTERPARTS or name == selector:
+  if selector not in _COUNTERPARTS:
     return bound_value
-  ours, with_effect = _COUNTERPARTS[name]
-  for _, parameters in _bindings_of(selector):
+  ours, with_effect = _COUNTERPARTS[selector]
+  for _, parameters in _bindings_by_scope(selector):
     for parameter in with_effect:
       if parameters.get(parameter):
         raise _no_counterpart(
-          f'{name}.{parameter}',
+          f'{function.configurable.name}.{parameter}',
           parameters[parameter],
           f"{PREFIX}{ours} takes the model's dropout; bind it to 0.0",
         )
@@ -173,32 +157,26 @@ def _translated(bound_value):
 
 def _lsh_attention(function):
   """Returns a reference to our LSHAttention, bound as Trax's wrapper is."""
-  given = _effective(_LSH_WRAPPER, function.scopes)
-  implementation = without_macros(given.pop('pure_lsh_implementation', None))
-  selector = getattr(
-    getattr(implementation, 'configurable', None), 'selector', None
-  )
-  if selector != _LSH:
+  wrapper = _arguments(function)
+  implementation = wrapper['pure_lsh_implementation']
+  if not (
+    is_reference(implementation)
+    and implementation.configurable.selector == _LSH
+  ):
     raise _no_counterpart(
       'PureLSHSelfAttentionWrapper.pure_lsh_implementation',
       implementation,
       f'{PREFIX}LSHAttention is equivalent to PureLSHSelfAttention alone',
     )
-  options = {
-    **_LSH_WRAPPER_DEFAULTS,
-    **_LSH_DEFAULTS,
-    **_effective(_LSH, implementation.scopes),
-    **given,
-  }
-  # That of the wrapper: that of the layer it wraps has no effect.
-  options['bias'] = given.get('bias', True)
-  if without_macros(options['n_buckets']) is not None:
+  # The layer inside takes the wrapper's bias.
+  options = {**_arguments(implementation), **wrapper}
+  if options['n_buckets'] is not None:
     options['max_length_for_buckets'] = None  # Without effect.
   for name, expected in _AS_OURS.items():
-    of = 'Wrapper' if name in _LSH_WRAPPER_DEFAULTS else ''
-    if without_macros(options[name]) != expected:
+    if options[name] != expected:
+      layer = 'PureLSHSelfAttention' + 'Wrapper' * (name in wrapper)
       raise _no_counterpart(
-        f'PureLSHSelfAttention{of}.{name}',
+        f'{layer}.{name}',
         options[name],
         f"{PREFIX}LSHAttention has {expected!r}; bind that, or keep Trax's "
         f'layer in our model with {_OURS}.vanilla_attn_type = @{_LSH_WRAPPER}',
@@ -208,15 +186,6 @@ def _lsh_attention(function):
     if not _is_bound(scope, ours, name):
       gin.bind_parameter((scope, ours, name), options[name])
   return _reference(ours, function.scopes)
-
-
-def _effective(selector, scopes):
-  """Returns the bindings in nested scopes; inner ones override outer ones."""
-  bindings = {}
-  for n in range(len(scopes) + 1):
-    key = '/'.join(scopes[:n]), selector
-    bindings.update(gin_internals.bindings().get(key, {}))
-  return bindings
 
 
 def _no_counterpart(name, got, why):

@@ -5,30 +5,21 @@ in batches of the same size and length. This helps if the original data can no
 longer be had, or to try somebody else's file.
 """
 
-from collections.abc import Sequence
 import dataclasses
+import inspect
 
 import gin
 import jax
 
-from trax_hourglass.configuration import values
+from trax_hourglass.configuration import gin_internals, values
 from trax_hourglass.configuration.selectors import PREFIX
 from trax_hourglass.configuration.values import bound, value
+from trax_hourglass.data.images import Images
+from trax_hourglass.data.text import Text
 from trax_hourglass.errors import UserError, check_positive
 
-# Data sets that --dataset can name; of images, the split for evaluation.
-TEXTS = ('enwik8', 'enwik8_or_sample', 'text_file', 'wikipedia_sample')
-IMAGES = {
-  'cifar10': 'test',
-  'downsampled_imagenet': 'validation',
-  'image_folder': 'validation',
-  'imagenet32': 'validation',
-  'imagenet64': 'validation',
-  'imagenet_or_photos': 'validation',
-  'photo_patches': 'validation',
-  'photos32': 'validation',
-}
-
+# The splits for evaluation of those that have no 'validation'.
+_EVAL_SPLITS = {'trax_hourglass.cifar10': "'test'"}
 # Bytes between the starts of the authors' windows.
 _STRIDES = {'t2t_enwik8_l2k': 512}
 
@@ -65,11 +56,11 @@ def sizes() -> Sizes:
   """
   match selector():
     case 'trax.data.batcher':
-      return _of_batcher()
+      return _batcher_sizes()
     case 'trax.data.make_inputs':
-      return _of_streams()
+      return _stream_sizes()
     case inputs:
-      return _of_ours(inputs)
+      return _input_sizes(inputs)
 
 
 def replace(dataset: str) -> None:
@@ -83,57 +74,62 @@ def replace(dataset: str) -> None:
   Raises:
     UserError: If we have none of that name, or `train.inputs` is not Trax's.
   """
-  name = dataset.removeprefix(PREFIX)
-  if name not in (*TEXTS, *IMAGES):
-    known = ', '.join(PREFIX + one for one in (*TEXTS, *IMAGES))
+  texts, images = _functions_to(Text), _functions_to(Images)
+  if dataset not in (*texts, *images):
+    known = ', '.join((*texts, *images))
     raise UserError(
       f'--dataset: got {dataset!r}, expected one of {known}, or one of TFDS'
     )
   inputs = selector()
-  if not inputs.startswith('trax.data.'):
+  if gin_internals.registry()[inputs].module != 'trax.data':
     raise UserError(
       f'--dataset has no effect on {inputs}; bind its data, or leave it out'
     )
   batches = sizes()
-  reference = f'@{dataset}()'
-  if name in TEXTS:
+  reference, split = f'@{dataset}()', _EVAL_SPLITS.get(dataset)
+  if dataset in texts:
+    kind = 'text_inputs'
     stride = _STRIDES.get(bound('trax.data.data_streams.dataset_name'))
     if stride and batches.length:
       stride = min(stride, batches.length)
     bindings = {
       'text_inputs.text': reference,
       'text_inputs.length': batches.length,
-      'text_inputs.batch_size': batches.batch_size,
-      'text_inputs.eval_batch_size': batches.eval_batch_size,
       'text_inputs.stride': stride,
       'evaluate.text': reference,
       'evaluate.length': batches.length,
     }
   else:
-    split = IMAGES[name]
+    kind = 'image_inputs'
     bindings = {
       'image_inputs.images': reference,
-      'image_inputs.batch_size': batches.batch_size,
-      'image_inputs.eval_batch_size': batches.eval_batch_size,
-      'image_inputs.eval_split': f'{split!r}',
+      'image_inputs.eval_split': split,
       'evaluate_images.images': reference,
-      'evaluate_images.split': f'{split!r}',
+      'evaluate_images.split': split,
     }
-  kind = 'text_inputs' if name in TEXTS else 'image_inputs'
-  _parse([f'train.inputs = @{PREFIX}{kind}', 'import trax_hourglass'])
-  _parse(
+  bindings[f'{kind}.batch_size'] = batches.batch_size
+  bindings[f'{kind}.eval_batch_size'] = batches.eval_batch_size
+  lines = [f'train.inputs = @{PREFIX}{kind}', 'import trax_hourglass']
+  lines += [
     f'{PREFIX}{parameter} = {found}'
     for parameter, found in bindings.items()
     if found is not None and bound(PREFIX + parameter) is None
+  ]
+  with gin.unlock_config():
+    gin.parse_config(lines)
+
+
+def _functions_to(kind: type) -> list[str]:
+  """Returns the selectors of our functions that return a kind of data."""
+  return sorted(
+    selector
+    for selector, configurable in gin_internals.registry().items()
+    if configurable.module == 'trax_hourglass'
+    and inspect.signature(configurable.wrapped).return_annotation is kind
   )
 
 
-def _parse(bindings: Sequence[str]):
-  with gin.unlock_config():
-    gin.parse_config('\n'.join(bindings))
-
-
-def _of_batcher():
+def _batcher_sizes():
   name, n_devices = 'trax.data.batcher', jax.device_count()
   batch_size = value(f'{name}.batch_size') or n_devices * value(
     f'{name}.batch_size_per_device', 32
@@ -152,7 +148,7 @@ def _of_batcher():
   )
 
 
-def _of_streams():
+def _stream_sizes():
   name = 'trax.data.Batch.batch_size'
   batch_size = value(name, 32)
   padded = value('trax.data.PadToLength.len_map') or {}
@@ -162,7 +158,7 @@ def _of_streams():
   return Sizes(batch_size, value(f'validation/{name}', batch_size), length)
 
 
-def _of_ours(inputs):
+def _input_sizes(inputs):
   names = 'batch_size', 'eval_batch_size', 'length'
   batch_size, eval_batch_size, length = (
     values.argument('train.inputs', name) for name in names

@@ -1,8 +1,10 @@
-"""Values and references that gin has bound to parameters."""
+"""Values and references bound to parameters, and the scopes that apply."""
 
 import copy
 
 import gin
+
+from trax_hourglass.configuration import gin_internals
 
 
 def bound(parameter: str):
@@ -26,12 +28,7 @@ def value(parameter: str, default=None):
 
 
 def without_macros(bound_value):
-  """Returns a bound value, with a reference to a macro replaced by its value.
-
-  Args:
-    bound_value: A value or reference, such as `%NAME`, which may lead to
-      another macro.
-  """
+  """Returns a bound value, with macros such as `%NAME` replaced by theirs."""
   result = bound_value
   while is_reference(result) and result.configurable.selector == 'gin.macro':
     result = gin.query_parameter('/'.join(result.scopes) + '/gin.macro.value')
@@ -43,31 +40,57 @@ def is_reference(bound_value) -> bool:
   return isinstance(bound_value, gin.config.ConfigurableReference)
 
 
-def selector(parameter: str) -> str:
-  """Returns the full selector of the function bound to a parameter.
+def reference(parameter: str) -> gin.config.ConfigurableReference | None:
+  """Returns the reference to a function bound to a parameter, if one is.
 
-  It may be bound through a macro, in a scope or by a short name. Returns '' if
-  no function is bound.
+  The function may be bound through a macro, in a scope or by a short name.
   """
-  function = without_macros(bound(parameter))
-  return function.configurable.selector if is_reference(function) else ''
+  found = without_macros(bound(parameter))
+  return found if is_reference(found) else None
+
+
+def selector(parameter: str) -> str:
+  """Returns the full selector of the function bound to a parameter, or ''."""
+  found = reference(parameter)
+  return found.configurable.selector if found else ''
 
 
 def argument(parameter: str, name: str):
   """Returns an argument that gin gives to the function bound to a parameter.
 
-  Args:
-    parameter: For example `'train.inputs'`.
-    name: The argument. References in its value are called, in the function's
-      scope.
-
-  Returns:
-    The value; `None` if no function is bound, or no such argument.
+  References in its value are called, in the function's scope. Returns `None` if
+  no function is bound, or no such argument.
   """
-  function = without_macros(bound(parameter))
-  if not is_reference(function):
+  found = reference(parameter)
+  if not found:
     return None
-  scoped = '/'.join([*function.scopes, function.configurable.selector])
-  values = gin.get_bindings(scoped, resolve_references=False)
-  with gin.config_scope(list(function.scopes)):
-    return copy.deepcopy(values.get(name))
+  arguments = effective(found.configurable.selector, found.scopes)
+  with gin.config_scope(list(found.scopes)):
+    return copy.deepcopy(arguments.get(name))
+
+
+def effective(selector: str, scopes: list[str]) -> dict:
+  """Returns values by parameter in nested scopes; inner ones override."""
+  return gin.get_bindings(
+    '/'.join([*scopes, selector]), resolve_references=False
+  )
+
+
+def enclosing(scope: str) -> list[str]:
+  """Returns the scopes that a call in a scope looks in, innermost first."""
+  parts = scope.split('/') if scope else []
+  return ['/'.join(parts[:i]) for i in range(len(parts), -1, -1)]
+
+
+def supplier(scope: str, selector: str, name: str) -> str | None:
+  """Returns the scope that supplies a parameter to a call in `scope`."""
+  bindings = gin_internals.bindings()
+  for place in enclosing(scope):
+    if name in bindings.get((place, selector), ()):
+      return place
+  return None
+
+
+def package(configurable: gin.config.Configurable) -> str:
+  """Returns the name of the package that defines a function."""
+  return configurable.wrapped.__module__.partition('.')[0]

@@ -1,8 +1,7 @@
 """All devices of all hosts in a row, each with its share of every batch.
 
-What is computed together, such as weights, every device holds whole. Each runs
-the program of a single device on its sequences, and waits for the others only
-where that program sums over `AXIS`.
+Every device holds all weights, runs the program of a single device on its own
+sequences, and waits for the others only where that program sums over `AXIS`.
 """
 
 from collections.abc import Callable
@@ -11,8 +10,8 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
-# Over the axis of this name Trax's losses and metrics sum their weights. So a
-# token counts the same on whichever device it is.
+# Trax's losses and metrics sum their weights over the axis of this name, so
+# that a token counts the same on whichever device it is.
 AXIS = 'batch'
 
 REPLICATED = PartitionSpec()
@@ -27,15 +26,15 @@ def replicate(tree):
   """Returns a tree of arrays that every device holds whole.
 
   Args:
-    tree: Of arrays, equal on all hosts. They stay valid when what is returned
-      is donated, but for those that are already on every device.
+    tree: Arrays, equal on all hosts. They stay valid when the result is
+      donated, except for those that are already on every device.
   """
   sharding = NamedSharding(mesh(), REPLICATED)
 
   def put(x):
     if isinstance(x, jax.Array) and x.sharding == sharding:
       return x
-    # Waits for nothing: the host may be ahead of its devices.
+    # Does not block: the host may be ahead of its devices.
     copies = [
       jax.device_put(x, device, may_alias=False)
       for device in jax.local_devices()
@@ -51,9 +50,8 @@ def shard(batch):
   """Returns a tree of arrays of which every device holds its rows.
 
   Args:
-    batch: Tree of arrays of NumPy whose first axis `jax.device_count()`
-      divides. Of a batch that is not the same on all hosts, each host's rows
-      count where its own devices stand in the row.
+    batch: Tree of NumPy arrays whose first axis `jax.device_count()` divides.
+      If hosts differ in it, each supplies the rows of its own devices.
   """
   sharding = NamedSharding(mesh(), SHARDED)
 
@@ -64,9 +62,9 @@ def shard(batch):
 
 
 def local(tree):
-  """Returns a tree of whole arrays as those of this host's first device.
+  """Returns replicated arrays as those of this host's first device.
 
-  So what is computed from them next involves no other host.
+  What is computed from them then involves no other host.
   """
   return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
@@ -76,12 +74,12 @@ def on_each(
   in_specs: tuple[PartitionSpec, ...],
   donate_argnums: tuple[int, ...] = (),
 ) -> Callable:
-  """Returns a function, compiled to run on all devices at once.
+  """Compiles a function to run on all devices simultaneously.
 
   Args:
-    function: What each device computes. It may sum over `AXIS`, and returns a
-      tree that is the same on all devices.
-    in_specs: For each argument `REPLICATED` or `SHARDED`.
+    function: Runs on each device. It may sum over `AXIS`, and returns a tree
+      that is the same on all devices.
+    in_specs: `REPLICATED` or `SHARDED` for each argument.
     donate_argnums: As for `jax.jit`.
   """
   devices = mesh()
@@ -117,5 +115,5 @@ def from_first(tree):
 
 
 def gather(rows):
-  """Returns the rows of all devices, in their order, within `on_each`."""
+  """Returns the rows of all devices, in order, within `on_each`."""
   return jax.lax.all_gather(rows, AXIS, tiled=True)

@@ -9,13 +9,12 @@ import numpy as np
 
 from trax_hourglass.errors import UserError, check_positive
 
-# Seconds without a sign of life after which a host counts as lost, and for
-# which a host that ends waits for the others. A host that waits in an operation
-# for a lost one ends then, too.
+# Seconds without a heartbeat after which a host counts as lost, and those
+# waiting for it end; and for which a host that ends waits for the others.
 _PATIENCE = 45
 
-# From which a process knows how many a launcher has started with it.
-_NUMBERS_OF_PROCESSES = (
+# Environment variables in which launchers give the number of processes.
+_PROCESS_COUNTS = (
   'SLURM_STEP_NUM_TASKS',  # srun; absent from the shell of a job.
   'OMPI_COMM_WORLD_SIZE',  # mpirun of Open MPI.
 )
@@ -28,17 +27,16 @@ def join(
   num_processes: int | None = None,
   process_id: int | None = None,
 ) -> None:
-  """Makes this process one of several, if it is to be; call before JAX starts.
+  """Joins other processes in one computation; call before JAX starts.
 
-  It is if the arguments say so; or if none is given and it was started by
-  `srun` or `mpirun` with others, or on a TPU pod, all of which JAX asks for
-  the arguments. Each process then uses the devices that JAX gives it.
+  Without arguments, a process joins the others that `srun` or `mpirun` has
+  started, or those of a TPU pod; JAX takes the arguments from there. A process
+  started alone stays alone.
 
   Args:
-    coordinator_address: 'HOST:PORT', at which the first process listens and all
-      others reach it.
-    num_processes: How many there are.
-    process_id: Which of them this is, from 0.
+    coordinator_address: 'HOST:PORT' at which the first process listens.
+    num_processes: Number of processes.
+    process_id: Number of this process, from 0.
 
   Raises:
     UserError: If some of the arguments are missing or make no sense, or the
@@ -54,9 +52,9 @@ def join(
     _check(given)
     arguments = {name.removeprefix('--'): given[name] for name in given}
     arguments['cluster_detection_method'] = 'deactivate'
-  # It would take SIGTERM from whoever waits for it: see `interruption`.
+  # It would intercept SIGTERM: see `training.interruption`.
   jax.config.update('jax_enable_preemption_service', False)
-  # On a CPU hosts need a library to talk to each other.
+  # Hosts without accelerators need a library to communicate.
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
   try:
     jax.distributed.initialize(
@@ -70,7 +68,7 @@ def join(
 
 def _advice(arguments):
   if arguments:
-    return 'start all of them at once'
+    return 'start all of them together'
   return (
     'a launcher says that there are several: start all of them with it, or '
     f'with {", ".join(_FLAGS)}'
@@ -79,12 +77,12 @@ def _advice(arguments):
 
 def _is_launched() -> bool:
   """Returns whether a launcher has started this process with others."""
-  numbers = [_number(name) for name in _NUMBERS_OF_PROCESSES]
+  counts = map(_count, _PROCESS_COUNTS)
   tpu_hosts = os.environ.get('TPU_WORKER_HOSTNAMES', '').split(',')
-  return max(*numbers, len(tpu_hosts)) > 1
+  return max(*counts, len(tpu_hosts)) > 1
 
 
-def _number(name):
+def _count(name):
   text = os.environ.get(name) or '1'
   if not text.isdecimal():
     raise UserError(
@@ -127,10 +125,7 @@ def common_seed() -> int:
 
 
 def wait_for_all() -> None:
-  """Returns when all hosts have called it; for the end of a command.
-
-  JAX lets a host that ends wait for the others, but not for long.
-  """
+  """Waits for all hosts, longer than JAX would when a process ends."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices('end')
 
@@ -142,6 +137,6 @@ def check_same(name: str, value: int, advice: str) -> None:
   values = multihost_utils.process_allgather(np.int64(value)).tolist()
   if len(set(values)) > 1:
     raise UserError(
-      f'{name}: got {", ".join(map(str, values))} on the hosts, expected the '
-      f'same; {advice}'
+      f'{name}: got {", ".join(map(str, values))} on the hosts, expected one '
+      f'value; {advice}'
     )
