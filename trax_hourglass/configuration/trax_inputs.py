@@ -54,13 +54,18 @@ def sizes() -> Sizes:
   Raises:
     UserError: If the length of our own inputs is not positive.
   """
-  match selector():
-    case 'trax.data.batcher':
-      return _batcher_sizes()
-    case 'trax.data.make_inputs':
-      return _stream_sizes()
-    case inputs:
-      return _input_sizes(inputs)
+  inputs = selector()
+  if inputs in _SIZES:
+    return _SIZES[inputs]()
+  names = 'batch_size', 'eval_batch_size', 'length'
+  batch_size, eval_batch_size, length = (
+    values.argument('train.inputs', name) for name in names
+  )
+  if length is not None:
+    check_positive(**{f'{inputs}.length': length})
+  if eval_batch_size is None:
+    eval_batch_size = batch_size
+  return Sizes(batch_size, eval_batch_size, length)
 
 
 def replace(dataset: str) -> None:
@@ -80,10 +85,12 @@ def replace(dataset: str) -> None:
     raise UserError(
       f'--dataset: got {dataset!r}, expected one of {known}, or one of TFDS'
     )
-  inputs = selector()
-  if gin_internals.registry()[inputs].module != 'trax.data':
+  found = values.reference('train.inputs')
+  if bound('train.inputs') is not None and not (
+    found and values.package(found.configurable) == 'trax'
+  ):
     raise UserError(
-      f'--dataset has no effect on {inputs}; bind its data, or leave it out'
+      f'--dataset has no effect on {selector()}; bind its data, or leave it out'
     )
   batches = sizes()
   reference, split = f'@{dataset}()', _EVAL_SPLITS.get(dataset)
@@ -158,13 +165,8 @@ def _stream_sizes():
   return Sizes(batch_size, value(f'validation/{name}', batch_size), length)
 
 
-def _input_sizes(inputs):
-  names = 'batch_size', 'eval_batch_size', 'length'
-  batch_size, eval_batch_size, length = (
-    values.argument('train.inputs', name) for name in names
-  )
-  if length is not None:
-    check_positive(**{f'{inputs}.length': length})
-  if eval_batch_size is None:
-    eval_batch_size = batch_size
-  return Sizes(batch_size, eval_batch_size, length)
+# Sizes by Trax's functions for `train.inputs`.
+_SIZES = {
+  'trax.data.batcher': _batcher_sizes,
+  'trax.data.make_inputs': _stream_sizes,
+}
