@@ -52,6 +52,4 @@ def configure(
   overrides = reading.configure(
     **{**configuration, 'config_file': config_files}
   )
-  return Trained(
-    path, config_files, overrides, bindings.trains_on_images()
-  )
+  return Trained(path, config_files, overrides, bindings.trains_on_images())
