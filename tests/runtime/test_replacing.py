@@ -108,7 +108,7 @@ A, B, C = np.arange(2), np.zeros((3, 5)), np.ones(())
   ],
 )
 def test_tree_unflatten(flat, tree, copy_from_tree, expected, rest):
-  new_tree, new_rest = replacing._tree_unflatten(flat, tree, copy_from_tree)
+  new_tree, new_rest = fastmath.tree_unflatten(flat, tree, copy_from_tree)
   assert jax.tree.structure(new_tree) == jax.tree.structure(expected)
   assert all(
     map(np.array_equal, jax.tree.leaves(new_tree), jax.tree.leaves(expected))
@@ -118,7 +118,7 @@ def test_tree_unflatten(flat, tree, copy_from_tree, expected, rest):
 
 def test_tree_unflatten_needs_enough_leaves():
   with pytest.raises(IndexError):
-    replacing._tree_unflatten([1], (A, B))
+    fastmath.tree_unflatten([1], (A, B))
 
 
 def test_loop_resumes(tmp_path):

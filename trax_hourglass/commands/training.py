@@ -91,7 +91,7 @@ def train(
         run_config.save(output_dir, loop.step, loop.configuration)
     start_time = time.time()
     if built.n_steps:
-      with explain.layer_errors():
+      with explain.training_errors():
         loop.run(built.n_steps)
     seconds = time.time() - start_time
     if loop.is_chief:

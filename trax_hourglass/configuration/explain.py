@@ -21,7 +21,12 @@ import tensorflow as tf
 from trax import fastmath, layers, models
 from trax.layers import base
 
-from trax_hourglass.configuration import gin_internals, trax_bindings
+from trax_hourglass.configuration import (
+  gin_internals,
+  trax_bindings,
+  trax_inputs,
+  values,
+)
 from trax_hourglass.errors import UserError
 
 # Raised by gin for a file that is wrong.
@@ -102,6 +107,13 @@ def layer_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def training_errors() -> Iterator[None]:
+  """Raises a `UserError` as `layer_errors` does, and if memory runs out."""
+  with _one_line(lambda error: _memory_error(error) or _layer_error(error)):
+    yield
+
+
+@contextlib.contextmanager
 def _one_line(explanation):
   try:
     yield
@@ -155,6 +167,35 @@ def _layer_error(error):
   # Most of Trax's assertions have no text: show the line of code.
   text = _text(inner) or _frames(inner)[-1].line
   return f'{where}: {type(inner).__name__}: {text}{advice}'
+
+
+def _memory_error(error):
+  """Returns a line that names bindings which take less memory."""
+  cause = _cause(error)
+  if not (
+    isinstance(cause, jax.errors.JaxRuntimeError)
+    and 'RESOURCE_EXHAUSTED' in str(cause)
+  ):
+    return None
+  share = (trax_inputs.sizes().batch_size or 1) // jax.device_count()
+  n = values.value('trax_hourglass.Loop.device_batch_size', share)
+  smaller = [m for m in range(1, n // 2 + 1) if share % m == 0]
+  remedies = [
+    f'trax_hourglass.Loop.device_batch_size = {m}' for m in smaller[-1:]
+  ]
+  ours = 'trax_hourglass.HourglassLM'
+  if values.selector('train.model') == ours:
+    for name, value in {
+      'activation_dtype': 'bfloat16',
+      'rematerialize': True,
+    }.items():
+      if values.argument('train.model', name) != value:
+        remedies.append(f'{ours}.{name} = {value!r}')
+  return (
+    f'out of memory ({_text(cause).partition(". ")[0]}); bind '
+    f'{" or ".join(remedies) or "a smaller model"}; '
+    'python -m trax_hourglass.memory prints the memory that each needs'
+  )
 
 
 def _text(error):

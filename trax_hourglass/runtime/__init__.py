@@ -1,4 +1,4 @@
-"""What unchanged trax 1.4.1 needs to run well on today's JAX.
+"""Repairs that let an unchanged trax 1.4.1 run well on today's JAX.
 
 `apply` runs when `trax_hourglass` is imported. Every repair is one function
 that names its cause, changes nothing where the cause is absent, and may run

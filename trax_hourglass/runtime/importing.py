@@ -10,17 +10,17 @@ import sys
 import tempfile
 
 _LIBRARY_FUSIONS = '--xla_cpu_experimental_ynn_fusion_type'
-# XLA aborts the process at a flag that it does not know.
+# XLA aborts the process on a flag that it does not know.
 _KNOW_LIBRARY_FUSIONS = ('0.10.2', '0.12.0')
 
 
 def no_library_fusions():
-  """Lets XLA compile its own fusions on a CPU, not hand them to a library.
+  """Makes XLA compile its own fusions on a CPU.
 
-  Cause: today's XLA gives small elementwise fusions and reductions to the
-  library YNNPACK, a call each. A training step of `quickstart.gin` takes 1.4
-  times as long that way on two cores; one of a large model takes the same
-  either way. XLA reads its flags once, before it first compiles.
+  Cause: today's XLA hands small elementwise fusions and reductions to the
+  library YNNPACK, one call each. A training step of `quickstart.gin` takes 1.4
+  times as long that way on two cores; that of a large model is unaffected. XLA
+  reads its flags once, before it first compiles.
   """
   flags = os.environ.get('XLA_FLAGS', '')
   known = metadata.version('jaxlib').startswith(_KNOW_LIBRARY_FUSIONS)
@@ -28,8 +28,8 @@ def no_library_fusions():
     os.environ['XLA_FLAGS'] = f'{flags} {_LIBRARY_FUSIONS}='.strip()
 
 
-# Lines of TensorFlow that a log level does not reach: those of severity info
-# and warning, and the error that says that there is no GPU.
+# TensorFlow's lines of severity info and warning, and its error about a missing
+# GPU, which no log level suppresses.
 _TENSORFLOW_NOTICE = re.compile(
   rb'WARNING: All log messages before absl::InitializeLog'
   rb'|[IW]\d{4} '
@@ -41,16 +41,15 @@ _TENSORFLOW_NOTICE = re.compile(
 def no_tensorflow_notices():
   """Keeps TensorFlow's notices off standard error while the body runs.
 
-  Cause: TensorFlow 2.21 logs before it has initialised its log, which
-  `TF_CPP_MIN_LOG_LEVEL` does not reach. So standard error is held back at the
-  level of the file descriptor, and everything but the notices follows when the
-  body is done. A user who sets `TF_CPP_MIN_LOG_LEVEL=0` sees all of it at once,
-  also what TensorFlow says when it aborts the process.
+  Cause: TensorFlow 2.21 logs before it reads `TF_CPP_MIN_LOG_LEVEL`. So the
+  file descriptor of standard error is redirected, and everything but the
+  notices is written when the body ends. With `TF_CPP_MIN_LOG_LEVEL=0` all of it
+  is written immediately, even if TensorFlow aborts the process.
   """
   level = os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   try:
     stderr = os.dup(2) if level != '0' else None
-  except OSError:  # No standard error: nothing to keep clean.
+  except OSError:  # Standard error is closed.
     stderr = None
   if stderr is None:
     yield
@@ -70,10 +69,10 @@ def no_tensorflow_notices():
 
 @contextlib.contextmanager
 def no_gym_notice():
-  """Lets gym be imported in the body without its notice.
+  """Silences gym's notice that it is unmaintained while the body runs.
 
-  Cause: `trax.rl` imports gym, which prints that it is unmaintained. The text
-  comes from a dictionary of the package `gym_notices`, empty meanwhile.
+  Cause: `trax.rl` imports gym. The text comes from a dictionary of the package
+  `gym_notices`, which is emptied meanwhile.
   """
   try:
     notices = importlib.import_module('gym_notices.notices').notices
@@ -92,12 +91,12 @@ def cheap_stack():
   """Makes `inspect.stack` and `inspect.getframeinfo` cheap in the body.
 
   Cause: the decorator `assert_shape` calls both 65 times while Trax is
-  imported, to note file and line of its caller. They look up module and source
-  of every frame, which is 10 of the 13 seconds that the import takes.
+  imported. They look up module and source of every frame, which takes 10 of the
+  13 seconds of the import.
   """
 
   def getframeinfo(frame, context=1):
-    del context  # No source lines, as where inspect can't find the source.
+    del context  # No source lines, as for code without source.
     code = frame.f_code
     return inspect.Traceback(
       code.co_filename, frame.f_lineno, code.co_name, None, None
@@ -122,8 +121,7 @@ def leave_gpu_to_jax():
   """Hides every GPU from TensorFlow, which would reserve nearly all memory.
 
   Not part of `apply`: a command decides this for its process, an import does
-  not. Call it before TensorFlow's first operation; later it has no effect on
-  a GPU that TensorFlow already uses, and raises RuntimeError.
+  not. Once TensorFlow uses a GPU, this raises RuntimeError.
   """
   with no_tensorflow_notices():
     tf = importlib.import_module('tensorflow')

@@ -1,4 +1,4 @@
-"""Models initialised in a time linear in their layers."""
+"""Initialises models in time linear in their number of layers."""
 
 import functools
 import importlib
@@ -16,9 +16,9 @@ def infer_shapes_once():
 
   Cause: `Serial` initialises a sublayer and then traces it for the shape of
   its output, so that JAX, slower at tracing than it was, traces a layer once
-  for each `Serial` around it. Here a layer that is no combinator is traced once
-  for each shape of inputs, weights and state, and `Serial` and `Parallel` put
-  together what their sublayers answer.
+  for each `Serial` around it. Here only layers that are not combinators are
+  traced, once for each shape of inputs, weights and state; `Serial` and
+  `Parallel` combine the results.
   """
   base = importlib.import_module('trax.layers.base')
   trace = base.Layer._forward_abstract
@@ -67,13 +67,12 @@ _COMPOSE = {'Serial': _compose_serial, 'Parallel': _compose_parallel}
 
 
 def cheap_keys():
-  """Makes random keys, and splits those of no trace, without a program.
+  """Makes and splits random keys in NumPy, outside of traces.
 
-  Cause: where a model is initialised, Trax makes a key for every layer and
-  whenever it traces one, and splits it in every combinator: each time a
-  compiled program, half of the time that initialising takes. The keys are
-  those that JAX makes. They are NumPy's: one that is made within a trace stays
-  in its layer when the trace is over.
+  Cause: Trax makes a key whenever it initialises or traces a layer and splits
+  it in every combinator, each time with a compiled program: half of the time
+  that initialising takes. The keys equal JAX's. As NumPy arrays they stay valid
+  in a layer whose trace has ended.
   """
 
   def wrap_get_prng(make):

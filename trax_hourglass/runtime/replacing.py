@@ -1,4 +1,4 @@
-"""Functions that JAX or Python has dropped or changed, as Trax calls them."""
+"""Restores functions that JAX or Python has dropped or changed for Trax."""
 
 import functools
 import importlib
@@ -11,11 +11,10 @@ import numpy as np
 
 
 def wrap_backend(**wrappers):
-  """Wraps functions that Trax takes from JAX, each once.
+  """Wraps functions in Trax's table of JAX's, unless they are wrapped already.
 
   Args:
-    **wrappers: By the name in Trax's table, a function from the old one to the
-      new one.
+    **wrappers: For each name, a function from the old one to the new one.
   """
   backend = importlib.import_module('trax.fastmath.jax').JAX_BACKEND
   for name, wrap in wrappers.items():
@@ -27,10 +26,9 @@ def wrap_backend(**wrappers):
 def provide_xla_extension():
   """Lets `trax.trainer` be imported.
 
-  Cause: `trax.trainer` imports `jax.lib.xla_extension`, which JAX has removed;
-  it uses it for clusters only. The empty module in its place says at the first
-  use what to do instead. It raises AttributeError, so that code which looks for
-  a name there falls back as it does without the module.
+  Cause: `trax.trainer` imports `jax.lib.xla_extension`, which JAX has removed,
+  and uses it for clusters only. The module in its place raises AttributeError
+  when used, so that code which looks for a name there takes its fallback.
   """
   name = 'jax.lib.xla_extension'
   try:
@@ -55,19 +53,39 @@ def provide_xla_extension():
 def repair_tree_unflatten():
   """Lets `training.Loop` resume.
 
-  Cause: `fastmath.tree_unflatten` asks `tree in copy_from_tree` of arrays, too,
+  Cause: `fastmath.tree_unflatten` tests `tree in copy_from_tree` for arrays,
   and comparing an array with a tuple raises (google/trax#1770, #1790).
   """
-  # By name: the attribute trax.fastmath.numpy is another thing.
+  # By name: the attribute trax.fastmath.numpy is not this module.
   home = importlib.import_module('trax.fastmath.numpy')
   namespace = importlib.import_module('trax.fastmath')
+  original = home.tree_unflatten
+
+  @functools.wraps(original)
+  def tree_unflatten(flat, tree, copy_from_tree=None):
+    return original(flat, tree, _Elements(copy_from_tree or ()))
+
   for module in (home, namespace):
     if not _unflattens_arrays(module.tree_unflatten):
-      module.tree_unflatten = _tree_unflatten
+      module.tree_unflatten = tree_unflatten
+
+
+class _Elements(tuple):
+  """Elements among which an array is found only if it is one of them."""
+
+  def __contains__(self, node):
+    return any(
+      node is element
+      or (
+        not (hasattr(node, 'shape') or hasattr(element, 'shape'))
+        and node == element
+      )
+      for element in self
+    )
 
 
 def _unflattens_arrays(tree_unflatten) -> bool:
-  # A NumPy array: one of JAX would start its backend at import.
+  # Not an array of JAX, which would start its backend at import.
   try:
     tree_unflatten(['leaf'], np.zeros(2), copy_from_tree=[None, ()])
   except (TypeError, ValueError):
@@ -75,56 +93,20 @@ def _unflattens_arrays(tree_unflatten) -> bool:
   return True
 
 
-def _tree_unflatten(flat, tree, copy_from_tree=None):
-  """Builds a tree like `tree` from a flat list; Trax's contract.
-
-  Args:
-    flat: Sequence of leaves, in the order of `tree_flatten`.
-    tree: Nested lists, tuples and dictionaries.
-    copy_from_tree: Elements that are kept where `tree` has them. An array is
-      kept if it is the same object as one of them, all else if it is equal.
-
-  Returns:
-    A pair of the new tree and the leaves that it did not need.
-  """
-  n_used = 0
-
-  def is_kept(node, element):
-    if hasattr(node, 'shape') or hasattr(element, 'shape'):
-      return node is element
-    return node == element
-
-  def build(node):
-    nonlocal n_used
-    if any(is_kept(node, element) for element in copy_from_tree or ()):
-      return node
-    if isinstance(node, tuple):
-      return tuple([build(child) for child in node])
-    if isinstance(node, list):
-      return [build(child) for child in node]
-    if isinstance(node, dict):
-      return {key: build(child) for key, child in node.items()}
-    n_used += 1
-    return flat[n_used - 1]
-
-  new_tree = build(tree)
-  return new_tree, flat[n_used:]
-
-
 def rename_host_count():
-  """Gives `jax.host_count` its new name's function.
+  """Makes `jax.host_count` an alias of `jax.process_count`, its new name.
 
-  Cause: Trax's Loop calls it; JAX renamed it `process_count`, warns of a call
-  by the old name and is about to drop it. Both give the same number.
+  Cause: Trax's Loop calls it; JAX warns of the old name and is about to drop
+  it.
   """
   jax.host_count = jax.process_count
 
 
 def keep_on_own_cpu():
-  """Lets `tl.on_cpu` put arrays into the memory of this host.
+  """Makes `tl.on_cpu` put arrays into the memory of this host.
 
-  Cause: it takes the first of `jax.devices('cpu')`, which is that of the first
-  host, wherever it is called. On a single host it does what it did.
+  Cause: it takes the first of `jax.devices('cpu')`, which belongs to the first
+  host.
   """
   acceleration = importlib.import_module('trax.layers.acceleration')
   namespace = importlib.import_module('trax.layers')
@@ -144,8 +126,8 @@ def keep_on_own_cpu():
 def name_operands_of_cond():
   """Lets `fastmath.cond` take an operand for each branch, by name.
 
-  Cause: so Trax's `SelfAttention` calls it in mode `'predict'`; JAX has dropped
-  that form.
+  Cause: Trax's `SelfAttention` calls it that way in mode `'predict'`; JAX has
+  dropped the form.
   """
 
   def wrap(cond):
@@ -166,8 +148,8 @@ def name_operands_of_cond():
 def leave_integers_static():
   """Lets `fastmath.stop_gradient` return a Python integer as it is.
 
-  Cause: Trax's `SelfAttention` passes a length through it in mode `'predict'`,
-  and then needs its value; JAX has come to return a traced array.
+  Cause: Trax's `SelfAttention` passes a length through it in mode `'predict'`
+  and then needs its value; JAX now returns a traced array.
   """
 
   def wrap(stop_gradient):
@@ -182,8 +164,8 @@ def leave_integers_static():
 def skip_whole_examples():
   """Lets `trax.data.data_streams` skip examples of the training stream.
 
-  Cause: it draws their number up to a float, 1e5, which `random.randint` no
-  longer takes from Python 3.12 on.
+  Cause: it draws their number with the bound 1e5, a float, which
+  `random.randint` rejects from Python 3.12 on.
   """
   tf_inputs = importlib.import_module('trax.data.tf_inputs')
   tf_inputs._MAX_SKIP_EXAMPLES = int(tf_inputs._MAX_SKIP_EXAMPLES)
@@ -192,8 +174,8 @@ def skip_whole_examples():
 def ignore_gzip_warning():
   """Ignores Python's warning at every first checkpoint.
 
-  Cause: Trax opens `GzipFile(fileobj=...)` without its mode, which Python reads
-  off the file object with a FutureWarning. A user's own filters come first.
+  Cause: Trax opens `GzipFile(fileobj=...)` without a mode. A user's own filters
+  come first.
   """
   warnings.filterwarnings(
     'ignore',
