@@ -82,6 +82,14 @@ def Stored():
   return tl.Fn('Stored', stored)
 
 
+def layers_of(layer, kind):
+  """Yields the layers of a class, or of several, at any depth in a layer."""
+  if isinstance(layer, kind):
+    yield layer
+  for sublayer in layer.sublayers:
+    yield from layers_of(sublayer, kind)
+
+
 def Cast(dtype):
   """Returns a layer that maps an array to one of `dtype` and the same shape."""
   return tl.Fn(f'To{jnp.dtype(dtype).name}', lambda x: x.astype(dtype))

@@ -28,7 +28,7 @@ from trax.layers.research import efficient_attention, rel_attention, sparsity
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.layers.attention.cached import OneByOne
-from trax_hourglass.layers.basic import Stored
+from trax_hourglass.layers.basic import Stored, layers_of
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_heads,
@@ -100,9 +100,7 @@ def is_strictly_causal(layer):
 
   With LSH attention anywhere in it, outputs do, by way of the sorting.
   """
-  return not isinstance(layer, _SORTING) and all(
-    map(is_strictly_causal, layer.sublayers)
-  )
+  return not any(layers_of(layer, _SORTING))
 
 
 def _ours(attention_type, d_model, call):
@@ -123,19 +121,12 @@ def _cached_plain(attention_type, d_model, call):
     attention_type, max_inference_length=_cache_length(call)
   )
   layer = _plain(with_room, d_model, call)
-  if _has(layer, convolution.CausalDepthwiseConv):
+  if any(layers_of(layer, convolution.CausalDepthwiseConv)):
     raise UserError(
       f'attention type {_name(attention_type)}: got use_dconv=True, whose '
       "convolution keeps nothing for mode 'predict'; expected use_dconv=False"
     )
   return layer
-
-
-def _has(layer, layer_class):
-  """Returns whether the layer, or one at any depth in it, is of a class."""
-  return isinstance(layer, layer_class) or any(
-    _has(sublayer, layer_class) for sublayer in layer.sublayers
-  )
 
 
 def _efficient(attention_type, d_model, call, **options):
