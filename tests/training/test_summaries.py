@@ -94,9 +94,14 @@ def test_tensorboard_shows_every_step_once(killed):
 def test_an_evaluation_that_was_interrupted_is_shown_once(tmp_path):
   """Summaries of the step itself are replaced, where it is evaluated again."""
   loop = small_loop(tmp_path, n_steps_per_checkpoint=1)
+  loop.run(1)
   loop._progress.sums.is_eval_due = True
-  with loop._opened_summaries() as (_, writers):
-    assert writers[0]._events.start.step == loop.step
+  loop.run(0)
+  for kind in ('train', 'eval'):
+    path = _files(tmp_path / kind)[-1]
+    _, start, *_ = tf.compat.v1.train.summary_iterator(path)
+    assert start.session_log.status == tf.compat.v1.SessionLog.START
+    assert start.step == 1
 
 
 def test_a_start_that_could_not_be_written_comes_later(tmp_path, disk):

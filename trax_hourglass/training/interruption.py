@@ -59,6 +59,16 @@ class Watch:
   def reset(self) -> None:
     self.own = self._common = 0
 
+  def interrupted(self, step: int, *, is_saved: bool) -> Interrupted:
+    """Returns the exception of a run that has stopped after a step."""
+    why = ' (nobody reads its output)' if self.signum == signal.SIGPIPE else ''
+    saved = ', all saved; the same command goes on from there'
+    return Interrupted(
+      f'stopped by {name(self.signum)}{why} at step {step}'
+      f'{saved if is_saved else ""}',
+      self.signum,
+    )
+
 
 @contextlib.contextmanager
 def raising():

@@ -1,13 +1,6 @@
 """Trax's training loop on all devices, which resumes exactly."""
 
-import contextlib
-import inspect
-import math
-import os
-import signal
-
 import jax
-from trax import jaxboard
 from trax.supervised import training
 
 from trax_hourglass.distribution import hosts
@@ -26,29 +19,22 @@ from trax_hourglass.training import (
 )
 from trax_hourglass.training.checkpoints import keeper, state
 
-_ARGUMENTS = inspect.signature(training.Loop)
-
 
 class Loop(training.Loop):
   """Trains as `trax.supervised.training.Loop` does, with its arguments.
 
-  Those of `options.options` come beside them. Beyond Trax's, the loop
+  Those of `options.options` come beside them. Beyond Trax's, the loop uses all
+  devices of all hosts, resumes as if nothing had stopped it, compiles its
+  update once instead of twice, shows a progress bar and a line per evaluation,
+  and raises a `UserError` where Trax goes on silently: at a loss that is not
+  finite, a target beyond the model's outputs, a checkpoint of another
+  architecture.
 
-  *   uses all devices of all hosts, each on its share of every batch;
-  *   resumes from its last checkpoint as if nothing had stopped it;
-  *   compiles the update function once instead of twice;
-  *   shows a progress bar, and a line per evaluation;
-  *   raises a `UserError` where Trax goes on silently: at a loss that is not
-      finite, a target beyond the model's outputs, a checkpoint of another
-      architecture.
-
-  Trax's `checkpoint_low_metric` and `checkpoint_high_metric` choose which
-  checkpoint is kept as the best, and `permanent_checkpoint_at` which are never
-  removed.
+  `checkpoint_low_metric` and `checkpoint_high_metric` choose the checkpoint
+  that is kept as the best, `permanent_checkpoint_at` those never removed.
 
   Attributes:
-    configuration: Text saved in each checkpoint as `config.gin`; `None` for no
-      such file.
+    configuration: Text saved in each checkpoint as `config.gin`, if any.
     measure: What its bits are counted over, and what it prints beside them.
   """
 
@@ -69,21 +55,13 @@ class Loop(training.Loop):
       skip_nonfinite,
       max_skipped_in_a_row,
     )
-    bound = _ARGUMENTS.bind(*args, **kwargs)
-    bound.apply_defaults()
+    bound, callbacks = options.bind(args, kwargs, save_every)
     given = bound.arguments
-    updates.check_all_devices(given['n_devices'])
-    if given['random_seed'] is None and jax.process_count() > 1:
-      given['random_seed'] = hosts.common_seed()
-    if save_every is not None:
-      given['checkpoint_at'] = lambda step: step % save_every == 0
-    callbacks, given['callbacks'] = given['callbacks'] or [], None
-
-    tasks, eval_tasks = _listed(given['tasks']), _listed(given['eval_tasks'])
+    eval_tasks = options.listed(given['eval_tasks'])
     self.configuration = None
     self.measure = Measure()
     self._trax = trax_internals.Internals(self)
-    self._streams = batches.Streams(tasks, eval_tasks)
+    self._streams = batches.Streams(options.listed(given['tasks']), eval_tasks)
     self._watch = interruption.Watch(is_shared=jax.process_count() > 1)
     self._reports = reports.Reports(self._watch, is_silent=not hosts.is_first())
     self._keeper = keeper.Keeper(
@@ -108,7 +86,7 @@ class Loop(training.Loop):
     with self._trax.builders(builder.trainer, builder.evaluator):
       super().__init__(*bound.args, **bound.kwargs)
     self._streams.check(self)
-    self._step_callbacks = [callback(self) for callback in callbacks]
+    self._user_callbacks = user_code.Callbacks(self, callbacks)
 
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end.
@@ -123,10 +101,16 @@ class Loop(training.Loop):
         last checkpoint cannot be written.
     """
     last = self.step + n_steps
-    self._reports.warn_of_zero_rates(self._learning_rate, self.step + 1, last)
+    # If the step it resumes from was evaluated, its summaries are there.
+    first_summary = self.step + (not self._progress.sums.is_eval_due)
+    self._reports.warn_of_zero_rates(
+      lambda step: self._task_at(step).learning_rate(step), self.step + 1, last
+    )
     with (
       self._keeper.locked(),
-      self._opened_summaries() as writers,
+      summaries.opened(
+        self._trax.train_dirs, self._trax.eval_dirs, first_summary
+      ) as writers,
       self._reports.progress_bar(self.step, last),
       interruption.watching(self._watch),
       self._keeper.saving(self, self._save),
@@ -148,37 +132,13 @@ class Loop(training.Loop):
       self._save()
     self.eval_model.weights = self.model.weights
     if self._watch.signum:
-      raise self._interrupted()
+      raise self._watch.interrupted(self.step, is_saved=bool(self.output_dir))
 
-  def _interrupted(self):
-    signum = self._watch.signum
-    why = ' (nobody reads its output)' if signum == signal.SIGPIPE else ''
-    saved = ''
-    if self.output_dir:
-      saved = ', all saved; the same command goes on from there'
-    return interruption.Interrupted(
-      f'stopped by {interruption.name(signum)}{why} at step {self.step}{saved}',
-      signum,
-    )
-
-  def _learning_rate(self, step):
-    return self.tasks[self._trax.which_task(step)].learning_rate(step)
-
-  def _opened_summaries(self):
-    """Returns a context of summary writers, for training and for evaluation."""
-    # If the step it resumes from was evaluated, its summaries are there.
-    first = self.step + (not self._progress.sums.is_eval_due)
-    dirs = {'train': self._trax.train_dirs, 'eval': self._trax.eval_dirs}
-    return summaries.opened(
-      [
-        [path and self.is_chief and os.path.join(path, kind) for path in paths]
-        for kind, paths in dirs.items()
-      ],
-      first,
-    )
+  def _task_at(self, step):
+    return self.tasks[self._trax.which_task(step)]
 
   def _train_one_step(self):
-    with self._restored_on_error():
+    with self._trax.restored_on_error():
       before = self._trax.which_task(self.step)
       self._trax.step += 1
       task_index = self._trax.which_task(self.step)
@@ -193,12 +153,12 @@ class Loop(training.Loop):
     self._progress.put(self.step, stream.n_drawn, stats)
     self._progress.sums.is_eval_due = self._trax.eval_at(self.step)
     # Only now, for the step that a callback's error ends is complete.
-    self._call_back('on_step_end')
+    self._user_callbacks.call('on_step_end', self.step)
 
   def _update(self, task_index, is_other_task):
     """Updates the model by a batch of a task; returns the statistics."""
     task = self.tasks[task_index]
-    self._call_back('on_step_begin')
+    self._user_callbacks.call('on_step_begin', self.step)
     learning_rate = task.learning_rate(self.step)
     batch = task.next_batch()
     rng = self.new_rng()
@@ -212,12 +172,6 @@ class Loop(training.Loop):
       # The memory of its old weights may have been reused for the new ones.
       self.eval_model.weights = self.model.weights
     return {**stats, 'loss': loss}
-
-  def _call_back(self, method):
-    for callback in self._step_callbacks:
-      with user_code.named(f'callback {type(callback).__name__}'):
-        if callback.call_at(self.step):
-          getattr(callback, method)(self.step)
 
   def _read_losses(self):
     """Adds up the step that has not been; raises if it is not finite."""
@@ -234,47 +188,27 @@ class Loop(training.Loop):
   def _evaluate(self, writers):
     self._read_losses()
     train_writers, eval_writers = writers
-    with (
-      self._restored_on_error(),
-      trax_internals.history_restored_on_error(self.history),
-    ):
-      task_index = self._trax.which_task(self.step)
-      self._train_report = self._log_training(
-        self.tasks[task_index], train_writers[task_index]
-      )
+    with self._trax.restored_on_error(), self._trax.history_restored_on_error():
+      self._log_training(train_writers[self._trax.which_task(self.step)])
       self.run_evals(eval_writers)
     for task in self.eval_tasks:
       task.labeled_data.mark_done()
     self._progress.start_over()
 
-  def _log_training(self, task, writer):
-    """Logs training since the last evaluation; returns a report of it."""
-    sums, seconds = self._progress.sums, self._progress.seconds
-    n_steps = max(1, sums.n_steps)
-    loss = sums.loss / n_steps if sums.n_steps else math.nan
+  def _log_training(self, writer):
+    """Logs training since the last evaluation."""
+    task = self._task_at(self.step)
+    loss, rate, metrics = self._progress.means()
     self.log_summary({task.loss_name: loss}, writer, 'metrics/', 'train')
     if self.step == 1:
-      self._log_configuration(writer)
-    parameters = {
-      'learning_rate': task.learning_rate(self.step),
-      'steps per second': n_steps / seconds,
-      **{name: value / n_steps for name, value in sums.metrics.items()},
-    }
-    if self._progress.n_skipped:
-      parameters['skipped batches'] = self._progress.n_skipped
-    self.log_summary(parameters, writer, 'training/', 'train')
-    return (
-      f'{sums.n_steps / seconds:.3g} steps/s  train '
-      f'{reports.format_loss(loss, self.measure)}'
-    )
-
-  def _log_configuration(self, writer):
-    if self.configuration is None:
-      self._trax.save_gin(writer)
-    elif writer is not None:
-      _, _, bindings = self.configuration.partition('\n\n')
-      text = jaxboard.markdownify_operative_config_str(bindings)
-      writer.text('gin_config', text)
+      if self.configuration is None:
+        self._trax.save_gin(writer)
+      elif writer is not None:
+        writer.configuration(self.configuration)
+    metrics = {'learning_rate': task.learning_rate(self.step), **metrics}
+    self.log_summary(metrics, writer, 'training/', 'train')
+    loss = reports.format_loss(loss, self.measure)
+    self._train_report = f'{rate:.3g} steps/s  train {loss}'
 
   def run_evals(self, summary_writers=None):
     """Evaluates the model on each evaluation task, see `evaluating.metrics`.
@@ -377,25 +311,3 @@ class Loop(training.Loop):
     if extra is not None:
       self._trax.rng = extra['rng']
       self._streams.seek(extra)
-
-  @contextlib.contextmanager
-  def _restored_on_error(self):
-    """Restores step, random key and layers if the body raises.
-
-    A layer whose trace fails would keep the tracers it was given as weights.
-    """
-    trax, model, eval_model = self._trax, self.model, self.eval_model
-    before = trax.step, trax.rng, model.weights, model.state
-    try:
-      yield
-    except BaseException:
-      trax.step, trax.rng, model.weights, model.state = before
-      eval_model.weights, eval_model.state = model.weights, model.state
-      raise
-
-
-def _listed(tasks):
-  """Returns tasks as a list, given as Trax takes them."""
-  if tasks is None:
-    return []
-  return tasks if isinstance(tasks, list | tuple) else [tasks]

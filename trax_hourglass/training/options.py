@@ -1,6 +1,15 @@
 """What our loop takes beyond the arguments of Trax's."""
 
+import inspect
+
+import jax
+from trax.supervised import training
+
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.training import updates
+
+_SIGNATURE = inspect.signature(training.Loop)
 
 
 def options(
@@ -45,3 +54,33 @@ def options(
     'skip_nonfinite': skip_nonfinite,
     'max_skipped_in_a_row': max_skipped_in_a_row,
   }
+
+
+def bind(args, kwargs, save_every=None) -> tuple[inspect.BoundArguments, list]:
+  """Returns arguments for Trax's loop, and the callbacks, left out of them.
+
+  Args:
+    args: Positional arguments of our loop.
+    kwargs: Its keyword arguments, without those of `options`.
+    save_every: As for `options`.
+
+  Raises:
+    UserError: If the loop is to leave out devices.
+  """
+  bound = _SIGNATURE.bind(*args, **kwargs)
+  bound.apply_defaults()
+  given = bound.arguments
+  updates.check_all_devices(given['n_devices'])
+  if given['random_seed'] is None and jax.process_count() > 1:
+    given['random_seed'] = hosts.common_seed()
+  if save_every is not None:
+    given['checkpoint_at'] = lambda step: step % save_every == 0
+  callbacks, given['callbacks'] = given['callbacks'] or [], None
+  return bound, callbacks
+
+
+def listed(tasks) -> list | tuple:
+  """Returns tasks as a list; Trax also takes one alone, or `None`."""
+  if tasks is None:
+    return []
+  return tasks if isinstance(tasks, list | tuple) else [tasks]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import math
 import time
 
 import jax
@@ -49,10 +50,19 @@ class Progress:
     """Counts time from now on, beside the seconds of earlier runs."""
     self._start_time = time.time() - self.sums.seconds
 
-  @property
-  def seconds(self) -> float:
-    """Seconds of training since the last evaluation."""
-    return time.time() - self._start_time
+  def means(self) -> tuple[float, float, dict[str, float]]:
+    """Returns the mean loss, the steps per second, and means of the metrics.
+
+    If all steps were skipped, the loss is NaN.
+    """
+    sums, seconds = self.sums, time.time() - self._start_time
+    n_steps = max(1, sums.n_steps)
+    metrics = {name: value / n_steps for name, value in sums.metrics.items()}
+    metrics = {'steps per second': n_steps / seconds, **metrics}
+    if self.n_skipped:
+      metrics['skipped batches'] = self.n_skipped
+    loss = sums.loss / n_steps if sums.n_steps else math.nan
+    return loss, sums.n_steps / seconds, metrics
 
   def start_over(self) -> None:
     """Begins new totals, after an evaluation."""
@@ -113,7 +123,7 @@ class Progress:
 
   def state(self) -> dict:
     """Returns what a checkpoint says about the progress."""
-    self.sums.seconds = self.seconds
+    self.sums.seconds = time.time() - self._start_time
     return {
       'sums': dataclasses.asdict(self.sums),
       'n_skipped': self.n_skipped,

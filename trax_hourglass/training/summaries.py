@@ -10,6 +10,7 @@ import time
 import tensorflow as tf
 from trax import jaxboard
 
+from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import reason, warn
 from trax_hourglass.training import trax_internals
 
@@ -21,24 +22,30 @@ _NUMBERS = itertools.count()
 
 
 @contextlib.contextmanager
-def opened(folders: Sequence[Sequence[str | None]], first: int):
-  """Yields a writer for each folder in lists of them, `None` for no folder.
+def opened(train_dirs: Sequence, eval_dirs: Sequence, first: int):
+  """Yields writers for training and for evaluation tasks, two lists.
+
+  A writer is `None` except on the first host with an output directory.
 
   Args:
-    folders: The folders of the event files.
+    train_dirs: The directory of each training task, or `None`.
+    eval_dirs: The same for evaluation tasks.
     first: As for `SummaryWriter.start`.
   """
   with contextlib.ExitStack() as stack:
 
-    def open_one(folder):
-      if not folder:
+    def open_one(directory, name):
+      if directory is None or not hosts.is_first():
         return None
-      writer = SummaryWriter(folder)
+      writer = SummaryWriter(os.path.join(directory, name))
       stack.callback(writer.close)
       writer.start(first)
       return writer
 
-    yield [[open_one(folder) for folder in group] for group in folders]
+    yield (
+      [open_one(directory, 'train') for directory in train_dirs],
+      [open_one(directory, 'eval') for directory in eval_dirs],
+    )
 
 
 class SummaryWriter(jaxboard.SummaryWriter):
@@ -62,6 +69,12 @@ class SummaryWriter(jaxboard.SummaryWriter):
       step=step,
       session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
     )
+
+  def configuration(self, text: str) -> None:
+    """Writes the bindings of a `config.gin`, without its header."""
+    _, _, bindings = text.partition('\n\n')
+    bindings = jaxboard.markdownify_operative_config_str(bindings)
+    self.text('gin_config', bindings)
 
 
 class EventFile:

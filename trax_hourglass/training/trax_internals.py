@@ -65,6 +65,40 @@ class Internals:
     """Writes `config.gin`: a loop without a command has no other."""
     self._loop._save_gin(summary_writer)
 
+  @contextlib.contextmanager
+  def restored_on_error(self):
+    """Restores step, random key and layers if the body raises.
+
+    A layer whose trace fails would keep the tracers it was given as weights.
+    """
+    model, eval_model = self._loop.model, self._loop.eval_model
+    before = self.step, self.rng, model.weights, model.state
+    try:
+      yield
+    except BaseException:
+      self.step, self.rng, model.weights, model.state = before
+      eval_model.weights, eval_model.state = model.weights, model.state
+      raise
+
+  @contextlib.contextmanager
+  def history_restored_on_error(self):
+    """Removes the body's entries from the history if it raises."""
+    history = self._loop.history
+    before = {
+      (mode, metric): len(history.get(mode, metric))
+      for mode in history.modes
+      for metric in history.metrics_for_mode(mode)
+    }
+    try:
+      yield
+    except BaseException:
+      for mode, metrics in history._values.items():  # Trax removes none.
+        for metric in list(metrics):
+          del metrics[metric][before.get((mode, metric), 0) :]
+          if not metrics[metric]:
+            del metrics[metric]
+      raise
+
 
 def replicated_trainer(model, task) -> optimizers.Trainer:
   """Returns a trainer whose arrays have no axis of devices.
@@ -136,25 +170,6 @@ def flat_slots(slots) -> list:
 def set_stream(task, stream) -> None:
   """Gives a task another stream: Trax has no public name to set it."""
   task._labeled_data = stream
-
-
-@contextlib.contextmanager
-def history_restored_on_error(history):
-  """Removes the body's entries if it raises: Trax removes none."""
-  before = {
-    (mode, metric): len(history.get(mode, metric))
-    for mode in history.modes
-    for metric in history.metrics_for_mode(mode)
-  }
-  try:
-    yield
-  except BaseException:
-    for mode, metrics in history._values.items():
-      for metric in list(metrics):
-        del metrics[metric][before.get((mode, metric), 0) :]
-        if not metrics[metric]:
-          del metrics[metric]
-    raise
 
 
 def open_summaries(writer, event_file) -> None:

@@ -3,6 +3,7 @@
 They reach the user as one line, after all trained steps are saved.
 """
 
+from collections.abc import Callable, Iterable
 import contextlib
 import os
 import traceback
@@ -25,10 +26,10 @@ def named(what: str):
     raise
   except Exception as error:
     logging.debug('%s', what, exc_info=error)
-    raise UserError(f'{what} raised {described(error)}') from error
+    raise UserError(f'{what} raised {describe(error)}') from error
 
 
-def described(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
   """Returns an exception's type, message and place, in one line.
 
   For a `LayerError` of Trax these are of the exception within the layer.
@@ -41,3 +42,17 @@ def described(error: BaseException) -> str:
   if not frames:
     return text
   return f'{text} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})'
+
+
+class Callbacks:
+  """The callbacks of a loop, called at the steps that they choose."""
+
+  def __init__(self, loop, classes: Iterable[Callable]):
+    self._callbacks = [make(loop) for make in classes]
+
+  def call(self, method: str, step: int) -> None:
+    """Calls 'on_step_begin' or 'on_step_end' of each."""
+    for callback in self._callbacks:
+      with named(f'callback {type(callback).__name__}'):
+        if callback.call_at(step):
+          getattr(callback, method)(step)
