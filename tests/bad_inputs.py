@@ -591,8 +591,10 @@ CHECKPOINTS = [
     'evaluate', '--checkpoint=$run/config.gin', 'cannot be read', 'another o'
   ),
   Case('evaluate', '--checkpoint=$truncated', 'truncated', 'use another one'),
-  Case('generate', '--checkpoint=$list', 'another kind of file', 'of a run'),
-  Case('evaluate', '--checkpoint=$nothing_in_it', 'another kind', 'of a run'),
+  Case('generate', '--checkpoint=$list', 'is not a checkpoint', 'of a run'),
+  Case(
+    'evaluate', '--checkpoint=$nothing_in_it', 'is not a checkpoint', 'of a run'
+  ),
   Case('evaluate', '--output_dir=$damaged', 'are damaged', 'put one back'),
   Case('generate', '--output_dir=$damaged', 'are damaged', 'put one back'),
   Case('train', '--output_dir=$damaged', 'are damaged', 'to start again'),

@@ -1,4 +1,4 @@
-"""Gradient accumulation: a batch larger than a device holds at once."""
+"""Gradient accumulation, for batches that do not fit on the devices."""
 
 import jax
 from jax import numpy as jnp
@@ -8,13 +8,12 @@ from trax_hourglass.errors import UserError, check_positive
 
 
 def n_parts(batch_size, n_devices=1, device_batch_size=None) -> int:
-  """Returns in how many parts each device takes its share of a batch.
+  """Returns the number of parts into which each device splits its share.
 
   Args:
     batch_size: Sequences in a batch, over all devices.
     n_devices: Number of devices.
-    device_batch_size: Sequences that a device holds at once; all of its share
-      by default.
+    device_batch_size: Sequences in a part; all of the share by default.
 
   Raises:
     UserError: If the batch, or a device's share of it, cannot be split evenly.
@@ -39,20 +38,21 @@ def n_parts(batch_size, n_devices=1, device_batch_size=None) -> int:
 def accumulate(
   forward_and_backward, n_parts, loss_weights_index=None, axis_name=None
 ):
-  """Returns `forward_and_backward` for a batch in parts, one after the other.
+  """Returns `forward_and_backward` for a batch split into parts.
 
-  Loss and gradients are those of the whole batch: the parts count as much as
-  the loss weights in them. Each part draws its own dropout, but all start from
-  the same state, so that what is drawn from it is drawn once for the step.
+  Loss and gradients are those of the whole batch: parts are weighted by the
+  loss weights in them. Each part has its own random key for dropout, but all
+  start from the same state, so that a random choice kept there holds for the
+  whole step.
 
   Args:
     forward_and_backward: Function from (batch, weights, state, rng) to ((loss,
       state), gradients), where the loss is a mean by the loss weights.
     n_parts: Number of parts; divides the first axis of each array.
-    loss_weights_index: Which of the batch's arrays are the loss weights; `None`
-      where the loss is a plain mean.
-    axis_name: The name of the axis of devices, if there are several. Each takes
-      its share of the batch in `n_parts` parts, and results are averaged.
+    loss_weights_index: The index of the loss weights in the batch; `None` for a
+      loss that is a plain mean.
+    axis_name: The name of the axis of devices, if there are several, each with
+      its share of the batch; results are averaged over it.
   """
 
   def accumulated(batch, weights, state, rng):
@@ -92,5 +92,5 @@ def accumulate(
 
 
 def _zeros(x):
-  """Returns zeros to add gradients to, in float32 if those are in bfloat16."""
+  """Returns zeros to add gradients to, in float32 or wider."""
   return jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32))

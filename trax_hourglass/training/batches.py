@@ -1,4 +1,4 @@
-"""The streams of a loop's tasks: batches counted, checked, and skipped."""
+"""The streams of a loop's tasks, with their batches counted and checked."""
 
 from collections.abc import Callable, Iterator, Sequence
 import itertools
@@ -19,8 +19,8 @@ class Batches:
     check: Function that raises at a bad batch; by default all are good.
     n_drawn: How many were drawn, over all runs in this output directory. The
       very first, from which the loop takes the shape, is not counted.
-    n_done: How many of those were used in completed steps or evaluations. This
-      count is saved in checkpoints: a resumed run draws the rest again.
+    n_done: How many of those were used in completed steps or evaluations, as
+      saved in checkpoints: a resumed run draws the others again.
   """
 
   def __init__(
@@ -70,10 +70,10 @@ class Batches:
     return itertools.islice(self, n)
 
   def seek(self, n_drawn: int) -> None:
-    """Skips to the batch after the first `n_drawn`.
+    """Goes to the batch after the first `n_drawn`.
 
-    Streams of this package skip them. Others draw them again, which leads to
-    the same batch if the stream depends on its seed alone.
+    Streams of this package skip. From others the batches are drawn again, which
+    leads to the same place if the stream depends on its seed alone.
 
     Raises:
       UserError: If the stream ends before, or raises.
@@ -101,9 +101,10 @@ class Batches:
 
 
 class Streams:
-  """The streams of all tasks of a loop, each made a `Batches`.
+  """The streams of all tasks of a loop.
 
-  A task that an earlier loop has drawn from keeps its place in its stream.
+  Each task's is replaced by a `Batches`, which keeps the position of a task
+  used by an earlier loop.
   """
 
   def __init__(self, tasks: Sequence, eval_tasks: Sequence):
@@ -112,14 +113,14 @@ class Streams:
     _count(eval_tasks, 'evaluation stream')
 
   def check(self, loop) -> None:
-    """Lets no batch pass whose targets the model has no logits for.
+    """Makes batches raise whose targets are beyond the model's logits.
 
     XLA would take the nearest embedding for such a token, and the loss ignores
-    it. In a language model the targets are the inputs; in a classifier only the
-    targets are bounded by the outputs.
+    it. In a language model the targets are the inputs; in a classifier the
+    outputs bound the targets only.
 
     Raises:
-      UserError: If a task's first batch does not pass.
+      UserError: If a task's first batch has such a target.
     """
     check = _target_check(loop)
     for task in (*self._tasks, *self._eval_tasks):
@@ -138,14 +139,14 @@ class Streams:
         )
 
   def positions(self) -> dict[str, list[int]]:
-    """Returns what a checkpoint says about the streams."""
+    """Returns the positions in the streams, for a checkpoint."""
     return {
       'n_drawn': [task.labeled_data.n_done for task in self._tasks],
       'n_eval_drawn': [task.labeled_data.n_done for task in self._eval_tasks],
     }
 
   def seek(self, positions) -> None:
-    """Goes to `positions`; there may be more or fewer evaluations than then."""
+    """Goes to saved `positions`, even if evaluations were added or removed."""
     tasks = (*self._tasks, *self._eval_tasks)
     n_drawn = (*positions['n_drawn'], *positions['n_eval_drawn'])
     for task, n in zip(tasks, n_drawn, strict=False):

@@ -11,12 +11,11 @@ from trax_hourglass.training.loop import Loop
 
 @dataclasses.dataclass
 class Built:
-  """A loop and the run that is asked of it; Trax's `train` takes it for a loop.
+  """A loop that is built and not yet run; Trax's `train` runs it as a loop.
 
   Attributes:
     loop: The loop.
-    n_steps: How many steps it has left, to be given to `loop.run`; 0 if it has
-      already trained as many as `train.steps` or more.
+    n_steps: The steps that are left for `loop.run`, 0 if there are none.
   """
 
   loop: Loop
@@ -31,14 +30,15 @@ class Built:
 
 
 def build(output_dir: str | None, random_seed: int, **options) -> Built:
-  """Returns the loop that `trax.supervised.trainer_lib.train` builds.
+  """Returns the loop that Trax's `train` builds from its gin bindings.
 
-  That takes its arguments from gin bindings.
+  Call `built.loop.run(built.n_steps)` to train.
 
   Args:
     output_dir: The output directory.
-    random_seed: Seeds Python's and NumPy's generators, as the loop itself will:
-      streams are drawn from before it is made. Bind `train.random_seed` to it.
+    random_seed: Seeds the generators of Python and NumPy, because streams are
+      drawn from before the loop seeds them. Bind `train.random_seed` to it,
+      too.
     **options: Arguments of `options.options`.
   """
   trax_internals.seed_generators(random_seed)
@@ -48,10 +48,10 @@ def build(output_dir: str | None, random_seed: int, **options) -> Built:
 
 @contextlib.contextmanager
 def replacing_trax_loop(**options):
-  """Lets Trax's `train`, called in the body, return a `Built` of our loop.
+  """Lets Trax's `train`, called in the body, build our loop and return `Built`.
 
-  `train` makes its loop by the name `Loop` of Trax's module and runs it at
-  once. It takes no class for it, so the name stands for our loop in the body.
+  `train` has no argument for the class of its loop and runs the loop at once.
+  So in the body `Loop` of Trax's module is a function that makes a `Built`.
 
   Args:
     **options: Arguments of `options.options`.

@@ -1,4 +1,4 @@
-"""Evaluation during training: metrics over all batches together."""
+"""Evaluation during training: metrics over all batches of an evaluation."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,6 +1,6 @@
-"""Signals to stop, at which a run finishes its step and saves.
+"""Signals at which a run finishes its step, saves and stops.
 
-They are Ctrl-C, SIGTERM, and SIGHUP unless it is ignored, as under nohup.
+They are those of Ctrl-C, SIGTERM, and SIGHUP unless it is ignored, as by nohup.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ _END = 0  # No signal has that number.
 
 
 class Interrupted(KeyboardInterrupt):
-  """A command was asked to stop and has stopped; a run saves before that.
+  """A command was asked to stop and has stopped, a run after saving.
 
   Attributes:
-    exit_code: What a command ends with: 128 and the signal's number.
+    exit_code: The command's exit code: 128 plus the signal's number.
   """
 
   def __init__(self, message: str, signum: int):
@@ -29,16 +29,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Watch:
-  """Whether a run is to stop after its step.
+  """A request to stop after the current step.
 
-  Several hosts stop at the same step: the one at which all have heard of it.
+  Several hosts stop at the same step: the one at which all know of the request.
 
   Attributes:
-    own: The number of the first signal that came to this host; 0 before.
+    own: The number of the first signal sent to this host, 0 for none.
   """
 
   def __init__(self, *, is_shared: bool = False):
-    """Takes whether there are several hosts."""
+    """Initialises it without a request; `is_shared` is for several hosts."""
     self._is_shared = is_shared
     self._common = 0
     self.own = 0
@@ -49,11 +49,11 @@ class Watch:
     return self._common if self._is_shared else self.own
 
   def stop(self, signum: int) -> None:
-    """Asks the run to stop, unless a signal came before."""
+    """Requests a stop, unless a signal came before."""
     self.own = self.own or signum
 
   def hear(self, signum: int) -> None:
-    """Takes the number of a signal that some host was sent, 0 for none."""
+    """Notes the number of a signal sent to any of the hosts, 0 for none."""
     self._common = self._common or signum
 
   def reset(self) -> None:
@@ -72,10 +72,10 @@ class Watch:
 
 @contextlib.contextmanager
 def raising():
-  """Lets signals raise `Interrupted` in the body, so that it cleans up.
+  """Makes signals raise `Interrupted` in the body, so that it cleans up.
 
-  Ctrl-C raises by itself in Python. Signals that follow within seconds do not
-  disturb the clean-up.
+  Python itself raises at Ctrl-C. Further signals within seconds do not disturb
+  the clean-up.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -93,7 +93,7 @@ def raising():
   def raise_again(unraisable):
     """Sends a signal again that came in a destructor or a callback of gc.
 
-    Python drops what is raised there.
+    Python ignores exceptions there.
     """
     nonlocal last
     error = unraisable.exc_value
@@ -120,7 +120,7 @@ def name(signum: int) -> str:
 
 
 def _handled():
-  """Returns the signals to handle, without a SIGHUP that nohup has ignored."""
+  """Returns the signals to handle, without SIGHUP if nohup ignores it."""
   is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
   return [s for s in _SIGNALS if not (s == signal.SIGHUP and is_ignored)]
 
@@ -163,7 +163,7 @@ class Limit:
   """A time limit.
 
   Attributes:
-    is_over: Whether the time is over.
+    is_over: Whether the time is up.
   """
 
   is_over = False
@@ -173,11 +173,11 @@ class Limit:
 def time_limit(minutes: float | None):
   """Yields a `Limit`, at whose end SIGTERM is sent: a run saves and stops.
 
-  If nothing is `watching`, `Interrupted` is raised at once, though only after a
-  compilation under way has ended: leave time for one.
+  Outside `watching`, `Interrupted` is raised, though not before a compilation
+  under way has ended: leave time for one.
 
   Args:
-    minutes: Counted from now; `None` for no limit.
+    minutes: The time from now; `None` for no limit.
   """
   limit = Limit()
   if minutes is None:
@@ -205,7 +205,7 @@ def time_limit(minutes: float | None):
 
 
 def _listen(reader):
-  """Reads the signals' numbers as they come, whatever Python is at."""
+  """Reads the signals' numbers as they come, even while Python is busy."""
   n_received = 0
   while (signum := os.read(reader, 1)[0]) != _END:
     if signum not in _SIGNALS:

@@ -14,13 +14,12 @@ Curve = list[tuple[int, float]]
 def curves(
   history: trax_history.History, measure: Measure | None = None
 ) -> dict[str, Curve]:
-  """Returns (step, bits) of 'train' and 'validation'.
+  """Returns (step, bits) of 'train' and 'validation', if they have a point.
 
-  Curves without a point are left out. A training point is the mean since the
-  evaluation before.
+  A point of 'train' is the mean since the previous evaluation.
 
   Args:
-    history: Of Trax's loop.
+    history: The history of a loop.
     measure: What the bits are counted over, bytes by default.
   """
   metric = (measure or Measure()).metric
@@ -59,7 +58,7 @@ def plot(
 
 
 def _in_bits(history, mode):
-  """Returns the curve of the loss in bits, whatever the loss is called."""
+  """Returns the curve of the loss in bits, under any name of the loss."""
   names = [
     name
     for name in history.metrics_for_mode(mode)

@@ -1,4 +1,4 @@
-"""What our loop takes beyond the arguments of Trax's."""
+"""The arguments of the loop: those beyond Trax's, and Trax's bound."""
 
 import inspect
 
@@ -24,18 +24,17 @@ def options(
   In gin files it is `trax_hourglass.Loop`.
 
   Args:
-    device_batch_size: How many sequences of a batch a device takes at once in
-      training, all of its share by default. It divides that share; gradients
-      are accumulated over the parts.
-    keep_last: How many of the newest checkpoints are kept. Others stay if they
-      are permanent, or the best so far by a metric, as Trax's arguments say.
+    device_batch_size: Sequences that a device processes at a time in training,
+      a divisor of its share of the batch; gradients are accumulated. By default
+      all of its share.
+    keep_last: How many of the newest checkpoints are kept, beside permanent
+      ones and the best by a metric, as Trax's arguments say.
     save_every: Steps from one checkpoint to the next. By default checkpoints
       are saved when Trax does: at step 1 and at each evaluation. If the best
       by a metric is kept, one is saved at each evaluation in any case.
     skip_nonfinite: Whether a batch whose loss or gradients are not finite is
-      skipped; else it ends the run.
-    max_skipped_in_a_row: How many, without one between that is not skipped; the
-      next one ends the run.
+      skipped; otherwise it ends the run.
+    max_skipped_in_a_row: How many consecutive batches may be skipped.
 
   Raises:
     UserError: If one is out of its range.
@@ -57,7 +56,7 @@ def options(
 
 
 def bind(args, kwargs, save_every=None) -> tuple[inspect.BoundArguments, list]:
-  """Returns arguments for Trax's loop, and the callbacks, left out of them.
+  """Returns arguments for Trax's loop, and the callbacks, taken out of them.
 
   Args:
     args: Positional arguments of our loop.
@@ -65,7 +64,7 @@ def bind(args, kwargs, save_every=None) -> tuple[inspect.BoundArguments, list]:
     save_every: As for `options`.
 
   Raises:
-    UserError: If the loop is to leave out devices.
+    UserError: If `n_devices` is not all devices of the host.
   """
   bound = _SIGNATURE.bind(*args, **kwargs)
   bound.apply_defaults()

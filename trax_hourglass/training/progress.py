@@ -8,8 +8,12 @@ import time
 import jax
 import numpy as np
 
-from trax_hourglass.errors import warn
-from trax_hourglass.training import finite
+from trax_hourglass.errors import UserError, warn
+from trax_hourglass.training import updates
+
+
+class NotFiniteError(UserError):
+  """A loss, gradient or weight is not finite, so its step must not be saved."""
 
 
 @dataclasses.dataclass
@@ -26,8 +30,8 @@ class Sums:
 class Progress:
   """Adds up losses, and stops a run at one that is not finite.
 
-  Reading a loss waits for the device. So the loss of a step is read after the
-  next one has been started, and the device always has a step to do.
+  Reading a loss waits for the device. So it is read after the next step has
+  been started, and the device is never idle.
 
   Attributes:
     sums: Running totals since the last evaluation.
@@ -37,7 +41,7 @@ class Progress:
   def __init__(
     self, max_skipped_in_a_row: int, last_checkpoint: Callable[[], str]
   ):
-    """Takes the argument of the loop, and what names its last checkpoint."""
+    """Takes an argument of the loop; `last_checkpoint` describes that."""
     self.sums = Sums()
     self.n_skipped = 0
     self._n_skipped_in_a_row = 0
@@ -47,7 +51,7 @@ class Progress:
     self._start_time = time.time()
 
   def start_clock(self) -> None:
-    """Counts time from now on, beside the seconds of earlier runs."""
+    """Resumes counting seconds."""
     self._start_time = time.time() - self.sums.seconds
 
   def means(self) -> tuple[float, float, dict[str, float]]:
@@ -65,16 +69,16 @@ class Progress:
     return loss, sums.n_steps / seconds, metrics
 
   def start_over(self) -> None:
-    """Begins new totals, after an evaluation."""
+    """Starts new totals, after an evaluation."""
     self.sums = Sums()
     self.start_clock()
 
   def put(self, step: int, n_drawn: int, stats) -> None:
-    """Notes a step's statistics, still on the device, to be read later."""
+    """Keeps a step's statistics on the device, to be read later."""
     self._unread = step, n_drawn, stats
 
   def read(self) -> tuple[int, int, dict[str, float]] | None:
-    """Returns the step put last, waiting for it; `None` if it was read."""
+    """Waits for the step put last and returns it; `None` if it was read."""
     if self._unread is None:
       return None
     (step, n_drawn, stats), self._unread = self._unread, None
@@ -82,7 +86,7 @@ class Progress:
     return step, n_drawn, {k: float(np.mean(x)) for k, x in stats.items()}
 
   def add(self, step: int, n_drawn: int, stats: dict[str, float]) -> bool:
-    """Adds a step to the totals unless it was skipped; returns whether it did.
+    """Adds a step to the totals; returns whether it was not skipped.
 
     Args:
       step: The step.
@@ -92,13 +96,13 @@ class Progress:
     Raises:
       NotFiniteError: If its loss is not finite, or too many were skipped.
     """
-    culprit = finite.find_culprit(stats)
+    culprit = _find_culprit(stats)
     with_batch = f'step {step}: {culprit}, with batch {n_drawn} of the stream'
-    if stats.pop(finite.SKIPPED, False):
+    if stats.pop(updates.SKIPPED, False):
       self.n_skipped += 1
       self._n_skipped_in_a_row += 1
       if self._n_skipped_in_a_row > self._max_skipped_in_a_row:
-        raise finite.NotFiniteError(
+        raise NotFiniteError(
           f'{with_batch}, after {self._max_skipped_in_a_row} batches in a row '
           f'were skipped; {self._last_checkpoint()}; lower the learning rate '
           'or look at the data'
@@ -110,7 +114,7 @@ class Progress:
       return False
     self._n_skipped_in_a_row = 0
     if culprit:
-      raise finite.NotFiniteError(
+      raise NotFiniteError(
         f'{with_batch}; {self._last_checkpoint()}; lower the learning rate, or '
         "skip such batches: --config='trax_hourglass.Loop.skip_nonfinite = "
         "True'"
@@ -122,7 +126,7 @@ class Progress:
     return True
 
   def state(self) -> dict:
-    """Returns what a checkpoint says about the progress."""
+    """Returns the totals and counts, for a checkpoint."""
     self.sums.seconds = time.time() - self._start_time
     return {
       'sums': dataclasses.asdict(self.sums),
@@ -131,10 +135,18 @@ class Progress:
     }
 
   def restore(self, state: dict | None) -> None:
-    """Goes back to a `state`, or to the beginning if there is none."""
+    """Restores a saved `state`, or starts new totals and counts if `None`."""
     state = state or {}
     self.sums = Sums(**state.get('sums', {}))
     self.n_skipped = state.get('n_skipped', 0)
     # Checkpoints of earlier versions have none.
     self._n_skipped_in_a_row = state.get('n_skipped_in_a_row', 0)
     self._unread = None
+
+
+def _find_culprit(stats):
+  """Returns a statistic that is not finite, such as 'loss nan', if any."""
+  for name, words in (('loss', 'loss'), ('gradients_l2', 'norm of gradients')):
+    if not math.isfinite(stats.get(name, 0.0)):
+      return f'{words} {stats[name]}'
+  return None

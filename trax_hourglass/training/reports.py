@@ -1,4 +1,4 @@
-"""What a run shows about its progress: a bar, and a line per evaluation."""
+"""Reports on a run's progress: a bar, and a line per evaluation."""
 
 import contextlib
 import math
@@ -14,10 +14,10 @@ from trax_hourglass.training.interruption import Watch
 
 
 class Reports:
-  """Prints reports of the host that prints; the others are silent."""
+  """Shows reports, except on hosts that are silent."""
 
   def __init__(self, watch: Watch, *, is_silent: bool):
-    """Stops the run through `watch` if nobody reads its output any more."""
+    """Requests a stop from `watch` if nobody reads the output any more."""
     self._watch = watch
     self._is_silent = is_silent
     self._is_mute = False  # Whether the last line could not be printed.
@@ -25,7 +25,7 @@ class Reports:
     self._bar = tqdm.tqdm(disable=True)
 
   def warn_of_zero_rates(self, schedule, first: int, last: int) -> None:
-    """Warns, once, of steps at the end of a run with learning rate zero.
+    """Warns once if a run ends with steps at learning rate zero.
 
     Arguments are those of `schedules.zero_rates`.
     """
@@ -42,7 +42,7 @@ class Reports:
 
   @contextlib.contextmanager
   def progress_bar(self, first: int, last: int):
-    """Shows a bar of training steps in the body, if there is a terminal."""
+    """Shows a bar of training steps during the body, if on a terminal."""
     with tqdm.tqdm(
       total=last,
       initial=first,
@@ -58,7 +58,7 @@ class Reports:
       yield
 
   def advance(self) -> bool:
-    """Moves the bar by a step; returns whether it was drawn anew."""
+    """Moves the bar by a step; returns whether it was redrawn."""
     return bool(self._bar.update())
 
   def show(self, text: str) -> None:
@@ -66,7 +66,7 @@ class Reports:
     self._bar.set_postfix_str(text)
 
   def say(self, line: str) -> None:
-    """Prints a line; if nobody reads it any more, the run saves and stops."""
+    """Prints a line. If nobody reads it any more, the run saves and stops."""
     if self._is_silent:
       return
     try:

@@ -1,8 +1,8 @@
 """Learning rates as functions of the training step (arXiv:2110.13711, App. B).
 
-Each factory returns a function from a step, the first one being 1, to a rate.
-Trax's `lr_schedules.multifactor` starts its cosine anew when a cycle is over,
-back at the full rate; here the rate reaches zero and stays there.
+Each factory returns a function from a step, counted from 1, to a rate. Trax's
+`lr_schedules.multifactor` restarts its cosine at the full rate after a cycle;
+here the rate reaches zero and stays there.
 """
 
 from collections.abc import Callable
@@ -98,11 +98,11 @@ def warmup_rsqrt_cosine_tail(
 
 
 def zero_rates(schedule: Schedule, first: int, last: int) -> range:
-  """Returns the steps at the end of a run that have learning rate zero.
+  """Returns the steps at the end of a run whose learning rate is zero.
 
-  The range is empty if only the last step has, for a schedule may end at zero.
-  Its start is found by sampling a hundred steps and bisection, so it is exact
-  unless the rate leaves zero for less than a hundredth of the run.
+  The range is empty if it is zero at the last step alone: a schedule may end at
+  zero. Its start is found by sampling a hundred steps and bisection, so it is
+  exact unless the rate leaves zero for less than a hundredth of the run.
 
   Args:
     schedule: Function from a step to a rate.

@@ -55,15 +55,14 @@ class SummaryWriter(jaxboard.SummaryWriter):
   """
 
   def __init__(self, log_dir: str):
-    """Takes the folder of the event files; it is made with the first one."""
+    """Takes the folder of the event files, made with the first one."""
     self._events = EventFile(log_dir)
     trax_internals.open_summaries(self, self._events)
 
   def start(self, step: int) -> None:
-    """Lets new summaries replace existing ones of this step and later steps.
+    """Makes new summaries replace those of this step and later ones.
 
-    A killed run may have left summaries of steps that the resumed run trains
-    again.
+    A killed run may have left summaries of steps that the resumed run repeats.
     """
     self._events.start = tf.compat.v1.Event(
       step=step,
@@ -84,8 +83,8 @@ class EventFile:
   and the next event starts another file, so that earlier ones stay readable.
 
   Attributes:
-    start: An event that the first file begins with, if any. On reading it,
-      TensorBoard drops earlier events of the same step or later ones.
+    start: An event to begin the first file with, if any, at which TensorBoard
+      drops earlier events of the same step or later ones.
   """
 
   def __init__(self, log_dir: str):

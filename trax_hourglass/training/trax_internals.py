@@ -1,7 +1,7 @@
-"""Trax's private names that training needs, each with the reason.
+"""The private names of Trax that training uses, each with its reason.
 
-No other module of the package uses one of Trax's loop, tasks, trainers,
-optimizers, history or summaries (`runtime` repairs Trax and is apart).
+No other module uses private names of Trax's loop, tasks, trainers, optimizers,
+history or summaries, except `runtime`, which repairs Trax.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Internals:
 
   step = _private('_step', 'Public for reading only; a resumed run sets it.')
   history = _private('_history', 'The same.')
-  rng = _private('_rng', 'Saved and restored: masks follow from it.')
+  rng = _private('_rng', 'Saved and restored: dropout depends on it.')
   trainers = _private('_trainer_per_task', 'They hold the optimizer slots.')
   evaluators = _private('_evaluator_per_task', 'They compute the metrics.')
   signature = _private('_batch_signature', 'Checkpoints state it.')
@@ -47,9 +47,9 @@ class Internals:
 
   @contextlib.contextmanager
   def builders(self, trainer: Callable, evaluator: Callable):
-    """Lets Trax's constructor, run in the body, build by these functions.
+    """Makes Trax's constructor, called in the body, use these functions.
 
-    What Trax builds runs on one device only, and accumulates no gradients.
+    Trax's own trainers run on one device only, and accumulate no gradients.
 
     Args:
       trainer: Function from Trax's own function and a task to its trainer.
@@ -113,13 +113,13 @@ def replicated_trainer(model, task) -> optimizers.Trainer:
 
 
 def replicated_evaluator(model, task, accelerate: Callable):
-  """Returns what Trax's loop evaluates a task with, for several devices.
+  """Returns the evaluator of a task for several devices.
 
   Args:
     model: The model to evaluate.
     task: A `trax.supervised.training.EvalTask`.
-    accelerate: Function from the pure function of the model with its metrics to
-      the one that the loop calls.
+    accelerate: Function that compiles the pure function of the model with its
+      metrics.
   """
   with_metrics = training._model_with_metrics(model, task)
   return training._Evaluator(
@@ -130,7 +130,7 @@ def replicated_evaluator(model, task, accelerate: Callable):
 
 
 def forward_and_backward(trainer) -> Callable:
-  """Returns what a trainer differentiates: accumulation calls it for parts."""
+  """Returns a trainer's function for gradients; accumulation calls it."""
   return trainer._forward_and_backward_fn
 
 
@@ -140,7 +140,7 @@ def set_update(trainer, update: Callable) -> None:
 
 
 def single_update(forward_and_backward, optimizer) -> Callable:
-  """Returns Trax's compiled update of one device: not to have another one."""
+  """Returns Trax's compiled update of one device, the same as without ours."""
   return trax_trainer._accelerate_update_fn(
     forward_and_backward, optimizer, n_devices=1
   )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import functools
 
 import jax
+from jax import numpy as jnp
 import numpy as np
 from trax.layers import base
 
@@ -21,13 +22,13 @@ from trax_hourglass.errors import UserError
 from trax_hourglass.training import (
   accumulation,
   evaluating,
-  finite,
   trax_internals,
   user_code,
 )
 
-# In the statistics of an update: the number of a signal that a host was sent.
-SIGNAL = 'signal'
+# In the statistics of an update: the number of a signal sent to a host, and
+# whether the update was skipped.
+SIGNAL, SKIPPED = 'signal', 'skipped'
 
 
 def is_parallel() -> bool:
@@ -38,9 +39,9 @@ def is_parallel() -> bool:
 class Builder:
   """Builds the trainers and evaluators of a loop.
 
-  Losses, gradients and metrics are those of the whole batch. A layer draws its
-  random numbers on each device from another key. Where its state depends on
-  the batches, the first device's is kept.
+  Losses, gradients and metrics are those of the whole batch. Each device has a
+  random key of its own. If a layer's state depends on the batch, that of the
+  first device is kept.
   """
 
   def __init__(
@@ -56,10 +57,10 @@ class Builder:
   ):
     """Takes arguments of the loop.
 
-    `own_signal` returns the number of a signal that this host was sent, or 0.
+    `own_signal` returns the number of the signal sent to this host, or 0.
 
     Raises:
-      UserError: If an argument asks for what several devices cannot do.
+      UserError: If arguments exclude each other, or need a single device.
     """
     self._model, self._eval_model = model, eval_model
     self._device_batch_size = device_batch_size
@@ -123,7 +124,7 @@ class Builder:
         forward_and_backward, optimizer, self._skip_nonfinite, self._own_signal
       )
     update = trax_internals.single_update(forward_and_backward, optimizer)
-    return skipping_update(update) if self._skip_nonfinite else update
+    return _skipping(update) if self._skip_nonfinite else update
 
   def evaluator(self, build: Callable, task):
     """Returns the evaluator of a task; `build` is Trax's function for it."""
@@ -155,25 +156,29 @@ def _check_shares(name, task):
   return size
 
 
-def skipping_update(update: Callable) -> Callable:
-  """Returns an update of one device that keeps all as it was if not finite.
+def _skipping(update):
+  """Returns an update of one device that changes nothing if it is not finite.
 
-  Weights and slots are donated; `skipped` in the statistics says what happened.
-
-  Args:
-    update: Function from (weights, slots), step, optimizer parameters, batch,
-      state and random key to (weights, slots), state, statistics.
+  Weights and slots are donated.
   """
 
   @functools.partial(jax.jit, donate_argnums=0)
   def update_or_keep(weights_and_slots, step, opt_params, batch, state, rng):
     *new, stats = update(weights_and_slots, step, opt_params, batch, state, rng)
-    new, stats = finite.keep_unless_finite(
-      [weights_and_slots, state], new, stats
-    )
+    new, stats = _keep_unless_finite([weights_and_slots, state], new, stats)
     return *new, stats
 
   return update_or_keep
+
+
+def _keep_unless_finite(old, new, stats):
+  """Returns `new`, or `old` if the loss or gradients are not finite."""
+  is_finite = jnp.isfinite(stats['loss']).all()
+  is_finite &= jnp.isfinite(stats['gradients_l2']).all()
+  leaves, tree = jax.tree.flatten(new)  # Tuples may have become lists.
+  pairs = zip(leaves, jax.tree.leaves(old), strict=True)
+  kept = [jnp.where(is_finite, x, y) for x, y in pairs]
+  return tree.unflatten(kept), stats | {SKIPPED: ~is_finite}
 
 
 def parallel_update(
@@ -182,9 +187,9 @@ def parallel_update(
   skip_nonfinite: bool = False,
   own_signal: Callable[[], int] | None = None,
 ) -> Callable:
-  """Returns the update of all devices, with the arguments of one device's.
+  """Returns an update on all devices, called as one of a single device.
 
-  The weights and slots that it is given are donated.
+  Weights and slots are donated.
 
   Args:
     forward_and_backward: Function from (batch, weights, state, rng) to ((loss,
@@ -233,9 +238,7 @@ def compiled_update(
     stats['loss'] = loss
     new = [(weights, slots), devices.from_first(new_state)]
     if skip_nonfinite:
-      new, stats = finite.keep_unless_finite(
-        [weights_and_slots, state], new, stats
-      )
+      new, stats = _keep_unless_finite([weights_and_slots, state], new, stats)
     for signal in signals:
       stats[SIGNAL] = jax.lax.pmax(signal.max(), devices.AXIS)
     return *new, stats
@@ -249,11 +252,11 @@ def compiled_update(
 
 
 def parallel_metrics(pure_fn: Callable) -> Callable:
-  """Returns the metrics of the whole batch, computed on all devices.
+  """Returns a function like `pure_fn` that runs on all devices.
 
   Args:
-    pure_fn: That of the model with its metrics: function from a batch, weights,
-      state and random key to the metrics and the state.
+    pure_fn: Function of a model with its metrics, from a batch, weights, state
+      and random key to the metrics and the state.
   """
 
   def metrics(batch, weights, state, rng):

@@ -32,7 +32,7 @@ def named(what: str):
 def describe(error: BaseException) -> str:
   """Returns an exception's type, message and place, in one line.
 
-  For a `LayerError` of Trax these are of the exception within the layer.
+  A `LayerError` of Trax is described by the exception within the layer.
   """
   while isinstance(error, base.LayerError) and error.__context__:
     error = error.__context__

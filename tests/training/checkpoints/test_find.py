@@ -86,7 +86,7 @@ def test_refuses_what_is_no_checkpoint(tmp_path, content):
 def test_refuses_another_pickle(tmp_path):
   path = tmp_path / 'model.pkl.gz'
   path.write_bytes(gzip.compress(pickle.dumps([1, 2])))
-  with pytest.raises(UserError, match='another kind of file'):
+  with pytest.raises(UserError, match='is not a checkpoint of Trax'):
     load_weights(_model(), str(path), _TOKENS)
 
 

@@ -1,6 +1,6 @@
-"""Checkpoints set aside: moved, so that they are never taken for the newest.
+"""Checkpoints set aside, so that none is taken for the newest.
 
-They are damaged, or belong to a trajectory that was left for an older
+They are damaged, or belong to a trajectory that was abandoned for an older
 checkpoint. Only the user ever removes them.
 """
 
@@ -33,7 +33,7 @@ def abandon(folder: str, paths: Iterable[str]) -> str:
     The path of the new folder.
 
   Raises:
-    OSError: If one cannot be moved. Those after it stay.
+    OSError: If one cannot be moved; those after it stay.
   """
   aside = _first_unused(_numbered(os.path.join(folder, _ABANDONED[:-1]), 1))
   os.makedirs(aside)
@@ -44,7 +44,7 @@ def abandon(folder: str, paths: Iterable[str]) -> str:
 
 
 def is_aside(name: str) -> bool:
-  """Returns whether a folder of that name was set aside."""
+  """Returns whether a folder's name is one given to those set aside."""
   return name.startswith((_DAMAGED, _ABANDONED))
 
 

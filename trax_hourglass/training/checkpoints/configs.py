@@ -1,8 +1,8 @@
-"""Search for the configuration that a checkpoint was trained with.
+"""The configuration that a checkpoint was trained with.
 
 It is in the checkpoint's folder. Trax and earlier versions saved it only in the
-output directory: as `config.gin` and, for a run resumed at STEP with another
-configuration, `config_STEP.gin`.
+output directory: as `config.gin`, and as `config_STEP.gin` where a run was
+resumed at STEP with another configuration.
 """
 
 import os
@@ -19,8 +19,8 @@ _LATER = re.compile(r'config_(\d+)\.gin')
 def find(path: str) -> str | None:
   """Returns the path of a checkpoint's configuration, `None` if there is none.
 
-  That is the configuration in its step's folder, links followed; else the one
-  in force at its step, beside it or in the output directory.
+  It is in the step's folder, after following links; else it is the one in force
+  at that step, beside the checkpoint or in the output directory.
 
   Args:
     path: The checkpoint, a `*.pkl.gz` file.
@@ -43,18 +43,18 @@ def find(path: str) -> str | None:
 def in_force(directory: str, step: int) -> str | None:
   """Returns the path of the configuration in force at a step of a run.
 
-  That is the one in the step's folder; else the last one in the output
-  directory with which a run was started or resumed at that step or earlier.
+  It is the one in the step's folder; else the last one in the output directory
+  with which a run was started or resumed at that step or earlier.
   """
-  of_step = os.path.join(folders.step_folder(directory, step), folders.CONFIG)
-  if os.path.exists(of_step):
-    return of_step
+  saved = os.path.join(folders.step_folder(directory, step), folders.CONFIG)
+  if os.path.exists(saved):
+    return saved
   paths = _by_step(directory)
   return paths.get(max((x for x in paths if x <= step), default=None))
 
 
 def _by_step(directory) -> dict[int, str]:
-  """Returns paths of configurations by the step that each is in force from."""
+  """Returns the paths of configurations by the first step of each."""
   directory = directory or '.'
   names = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else ()
   steps = {int(m[1]): m[0] for m in filter(None, map(_LATER.fullmatch, names))}

@@ -1,8 +1,4 @@
-"""The checkpoint that a path stands for.
-
-It is a file, or the newest one of a directory: in the folder of a step, or as
-Trax's own loop writes it.
-"""
+"""Search for the checkpoint that a path stands for: a file, or the newest."""
 
 import os
 
@@ -17,9 +13,9 @@ def find_checkpoint(path: str) -> str:
   """Returns the path of the checkpoint at `path`.
 
   Args:
-    path: A checkpoint or its folder; or an output directory: the newest one
-      there that is whole. A directory that Trax wrote has `model.pkl.gz`,
-      `model_STEP.pkl.gz`, ...: the newest by their time.
+    path: A checkpoint or its folder; or an output directory, for its newest
+      undamaged checkpoint. If Trax wrote it, with `model.pkl.gz`,
+      `model_STEP.pkl.gz`, ..., the newest is told by their times.
 
   Raises:
     UserError: If there is none, or none that is whole.
@@ -58,13 +54,13 @@ def find_run(path: str) -> str:
 def newest_whole(directory: str, *, set_aside: bool) -> str | None:
   """Returns the path of the newest checkpoint in an output directory.
 
-  Those that are damaged are passed over, with a warning for each. One that
-  Trax's own loop wrote there, after it had gone on from ours, counts by its
-  step.
+  Damaged ones are passed over, with a warning for each. One that Trax's own
+  loop wrote there, having resumed from ours, counts by its step.
 
   Args:
     directory: The output directory.
-    set_aside: Whether to rename damaged ones; only for whoever writes there.
+    set_aside: Whether to rename damaged ones; only for the run that writes
+      there.
 
   Raises:
     UserError: If there are some and all are damaged.
@@ -102,7 +98,7 @@ def newest_whole(directory: str, *, set_aside: bool) -> str | None:
 
 
 def written_by_trax(directory: str) -> str | None:
-  """Returns the path of the newest checkpoint of Trax's own loop, if any."""
+  """Returns the path of the newest checkpoint of Trax's loop, if any."""
   path = os.path.join(directory, f'model{SUFFIX}')
   # Our loop makes it a link.
   return path if os.path.isfile(path) and not os.path.islink(path) else None
@@ -112,12 +108,12 @@ def _is_newer(path, step):
   try:
     return read_step(path) > step
   except UserError as error:
-    warn(f'{error}; it is passed over')
+    warn(f'{error}; passed over')
     return False
 
 
 def _check_whole(folder):
-  """Raises `UserError` if a folder is that of a step, and damaged."""
+  """Raises `UserError` if a folder is that of a damaged checkpoint."""
   if not os.path.exists(os.path.join(folder, folders.MANIFEST)):
     return
   try:

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: a folder for each step, complete or not there.
+"""Checkpoints on disk: one folder for each step, complete or absent.
 
 `checkpoints/step_00000100/` is written under another name and renamed when all
-of it is on disk. Its `manifest.json` holds size and SHA-256 of each file.
+of it is on disk. Its `manifest.json` holds the size and SHA-256 of each file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,14 +22,14 @@ FOLDER = 'checkpoints'
 MANIFEST = 'manifest.json'
 # The configuration that the checkpoint was trained with.
 CONFIG = 'config.gin'
-# What links in the output directory point to, by way of one that is replaced.
+# The link to the newest checkpoint, through which other links go.
 LATEST = 'latest'
 _NAME = re.compile(r'step_(\d{8,})')
 _UNFINISHED = '.writing_'
 
 
 class DamagedError(Exception):
-  """A checkpoint is not what was written; says which file and how."""
+  """A checkpoint is not as it was written; says which file and how."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +50,12 @@ def stored(directory: str) -> list[Stored]:
 
 
 def step_folder(directory: str, step: int) -> str:
-  """Returns the path of a step's checkpoint, which need not exist."""
+  """Returns the path of a step's checkpoint, which may not exist."""
   return os.path.join(directory, FOLDER, f'step_{step:08}')
 
 
 def is_part(name: str) -> bool:
-  """Returns whether a name is one of those in the folder of checkpoints."""
+  """Returns whether the folder of checkpoints may have a folder of a name."""
   return bool(_NAME.fullmatch(name)) or aside.is_aside(name)
 
 
@@ -65,19 +65,19 @@ def write(
   writers: Mapping[str, Callable[[BinaryIO], None]],
   **facts,
 ) -> str:
-  """Writes a checkpoint; it is there when this returns, and not before.
+  """Writes a checkpoint, which exists once all of it is on disk.
 
   Args:
     directory: The output directory.
     step: The training step.
     writers: For each file's name a function that writes it.
-    **facts: What else the manifest says, as JSON has it.
+    **facts: More entries of the manifest, in types of JSON.
 
   Returns:
     The checkpoint's folder. An earlier one of the same step is set aside.
 
   Raises:
-    OSError: If it cannot be written. Nothing of it is left then.
+    OSError: If it cannot be written; nothing of it is left.
   """
   path = step_folder(directory, step)
   folder = os.path.dirname(path)
@@ -128,7 +128,7 @@ def verify(path: str) -> dict:
 
 
 def read_manifest(path: str) -> dict:
-  """Returns a manifest, its files unchecked; raises `DamagedError`."""
+  """Returns a manifest, without a look at the files; raises `DamagedError`."""
   try:
     with open(os.path.join(path, MANIFEST), 'rb') as file:
       content = file.read()
@@ -144,7 +144,7 @@ def read_manifest(path: str) -> dict:
 
 
 def clean(directory: str) -> None:
-  """Removes what writes that never ended have left."""
+  """Removes the remains of interrupted writes."""
   folder = os.path.join(directory, FOLDER)
   for name in os.listdir(folder) if os.path.isdir(folder) else ():
     if name.startswith(_UNFINISHED):
@@ -152,7 +152,7 @@ def clean(directory: str) -> None:
 
 
 def identity(manifest: dict) -> str:
-  """Returns a hash that identifies a checkpoint, even among those of a step."""
+  """Returns a hash that tells a checkpoint from others of the same step."""
   files = json.dumps(manifest['files'], sort_keys=True)
   return hashlib.sha256(files.encode()).hexdigest()
 
@@ -162,7 +162,7 @@ def record_metrics(path: str, metrics: Mapping[str, float]) -> None:
 
   Raises:
     DamagedError: If the manifest cannot be read.
-    OSError: If the manifest cannot be written; then it stays as it was.
+    OSError: If the manifest cannot be written; it stays as it was.
   """
   content = _sealed({**read_manifest(path), 'metrics': dict(metrics)})
   file = os.path.join(path, MANIFEST)
@@ -192,23 +192,24 @@ def prune(
   Args:
     directory: The output directory.
     keep_last: How many of the newest are kept. Permanent ones are, too.
-    lowest: A metric; the checkpoint with its lowest value so far is kept.
-      Values that are not finite do not count.
+    lowest: A metric; the checkpoint with its lowest finite value is kept.
     highest: The same for the highest value.
     written: The folder of the checkpoint just written, which is kept.
 
   Raises:
-    OSError: If a checkpoint cannot be removed; the others are.
+    OSError: If a checkpoint cannot be removed, after removing the others.
   """
   manifests = {}
   for one in stored(directory):
     try:
       manifests[one] = read_manifest(one.path)
     except DamagedError:
-      continue  # To be looked at, not to be counted.
-  kept = {*list(manifests)[:keep_last]}
-  kept |= {one for one, manifest in manifests.items() if manifest['permanent']}
-  kept |= {one for one in manifests if one.path == written}
+      continue  # It is left to be inspected, and counts for nothing.
+  kept = {*list(manifests)[:keep_last]} | {
+    one
+    for one, manifest in manifests.items()
+    if manifest['permanent'] or one.path == written
+  }
   for metric, best in ((lowest, min), (highest, max)):
     values = {
       one: manifest['metrics'][metric]
@@ -229,7 +230,7 @@ def prune(
 
 
 def _remove(path):
-  """Removes a checkpoint; it is renamed first, so it never exists in part."""
+  """Removes a checkpoint, renamed first so that it never exists in part."""
   folder, name = os.path.split(path)
   removed = os.path.join(folder, _UNFINISHED + name)
   os.rename(path, removed)
@@ -239,8 +240,8 @@ def _remove(path):
 def link_latest(directory: str, path: str) -> None:
   """Makes the output directory look like one of Trax's.
 
-  There, `model.pkl.gz` and what belongs to it are links through `latest`, a
-  link to the folder of the newest checkpoint: they change all at once.
+  There, `model.pkl.gz` and the files beside it are links through `latest`, a
+  link to the folder of the newest checkpoint, so that all change together.
 
   Raises:
     OSError: Where there are no symbolic links.
@@ -249,7 +250,7 @@ def link_latest(directory: str, path: str) -> None:
   for name in os.listdir(path):
     target, link = os.path.join(LATEST, name), os.path.join(directory, name)
     is_there = os.path.islink(link) and os.readlink(link) == target
-    # The output directory's own `config.gin` is the first configuration.
+    # The output directory has a `config.gin` of its own, the first.
     is_its_own = name == CONFIG or name.startswith(MANIFEST)
     if not is_its_own and not is_there:
       _link(target, link)
@@ -257,9 +258,9 @@ def link_latest(directory: str, path: str) -> None:
 
 def _link(target, path):
   if os.path.isdir(path) and not os.path.islink(path):
-    shutil.rmtree(path)  # A copy of the directory has a copy of the folder.
+    shutil.rmtree(path)  # Copying the directory has copied the folder.
   with contextlib.suppress(FileNotFoundError):
-    os.unlink(f'{path}.new')  # Of a run that was killed in between.
+    os.unlink(f'{path}.new')  # Left by a run killed between these lines.
   os.symlink(target, f'{path}.new')
   os.replace(f'{path}.new', path)
 
@@ -275,7 +276,7 @@ def _write_file(path, write):
 
 
 class _Hashed:
-  """A file that is written, and what it takes to know it again."""
+  """A file being written, with its size and SHA-256 so far."""
 
   def __init__(self, file):
     self._file = file
@@ -294,7 +295,7 @@ class _Hashed:
 
 
 def _sealed(manifest):
-  """Returns a manifest's bytes, with a checksum of its own."""
+  """Returns a manifest's bytes, which include a checksum of the rest."""
   rest = {key: manifest[key] for key in sorted(manifest) if key != 'seal'}
   seal = hashlib.sha256(json.dumps(rest).encode()).hexdigest()
   return json.dumps({**rest, 'seal': seal}, indent=1).encode()

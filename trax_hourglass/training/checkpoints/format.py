@@ -1,8 +1,8 @@
 """Trax's format of checkpoints: written, and read as data.
 
 A checkpoint is a gzipped pickle, `model.pkl.gz`. Its `flat_weights` are the
-weights, or, as newer versions of Trax write it, a number; the weights are then
-in `model.weights.npy.gz` beside it, and the optimizer's slots in
+weights or, from newer versions of Trax, a number: then the weights are beside
+it in `model.weights.npy.gz`, and the optimizer's slots in
 `model.opt_slots0.npy.gz`.
 """
 
@@ -22,7 +22,7 @@ from trax_hourglass.training.checkpoints import pickles
 
 SUFFIX = '.pkl.gz'
 
-# The key in Trax's dictionary of what Trax has no place for.
+# The key in Trax's dictionary for what Trax does not save.
 EXTRA = 'trax_hourglass'
 
 # Random float32 compresses by 7%, at 30 megabytes a second.
@@ -30,10 +30,10 @@ LEVEL = 0
 
 
 def read_pickle(path: str) -> dict:
-  """Returns Trax's dictionary, with numbers for what lies beside it.
+  """Returns Trax's dictionary, with numbers for arrays in other files.
 
   Raises:
-    UserError: If the file cannot be read, or is no checkpoint.
+    UserError: If the file cannot be read, or is not a checkpoint.
   """
   try:
     with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
@@ -48,8 +48,7 @@ def read_pickle(path: str) -> dict:
   weights = content.get('flat_weights') if isinstance(content, dict) else None
   if not isinstance(weights, int | list | tuple):
     raise UserError(
-      f'{path}: got another kind of file than a Trax checkpoint; give the '
-      f'model{SUFFIX} of a run'
+      f'{path}: is not a checkpoint of Trax; give the model{SUFFIX} of a run'
     )
   return content
 
@@ -122,7 +121,7 @@ def read_slots(path: str) -> Iterator[list[np.ndarray]]:
 
 
 def _read_arrays(path):
-  """Returns the arrays in a file; Trax's own reader hides where it breaks."""
+  """Returns the arrays in a file; Trax's reader hides which file is broken."""
   arrays = []
   try:
     with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:

@@ -8,7 +8,7 @@ from absl import logging
 
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import finite
+from trax_hourglass.training import progress
 from trax_hourglass.training.checkpoints import (
   find,
   folders,
@@ -170,7 +170,7 @@ class Keeper:
     before = loop.step
     try:
       yield
-    except finite.NotFiniteError:
+    except progress.NotFiniteError:
       self._saver.wait()
       raise
     except BaseException as error:

@@ -1,7 +1,7 @@
 """The checkpoints in an output directory that lead to a loop's weights.
 
 Step numbers do not identify them: a loop may go back to an older checkpoint, or
-go on from one elsewhere, and reach the same steps again.
+resume from one elsewhere, and reach the same steps again.
 """
 
 import glob
@@ -19,12 +19,11 @@ class Lineage:
   """The checkpoints that a loop has loaded or written, and their predecessors.
 
   Attributes:
-    newest: The identity of the checkpoint that was loaded or written last;
-      `None` if there is none yet.
+    newest: The identity of the checkpoint loaded or written last, if any.
   """
 
   def __init__(self, directory: str | None):
-    """Takes the output directory, if there is one."""
+    """Initialises the lineage in an output directory, empty."""
     self._directory = directory
     self._own = set()
     self.newest = None
@@ -32,11 +31,10 @@ class Lineage:
   def start(self, path: str, step: int) -> None:
     """Starts over from a loaded checkpoint, a `*.pkl.gz` file.
 
-    If it is in the output directory, or a copy of a checkpoint there, the
-    checkpoints of earlier steps there belong to the same lineage. If it comes
-    from elsewhere, none of them do.
+    If it is in the output directory, or a copy of one there, the checkpoints of
+    earlier steps there belong to the same lineage; otherwise none of them do.
     """
-    if os.path.exists(path):  # A path of a bucket does not exist here.
+    if os.path.exists(path):  # It may be in a bucket.
       path = os.path.realpath(path)
     folder = os.path.dirname(path)
     is_step = os.path.exists(os.path.join(folder, folders.MANIFEST))
@@ -44,7 +42,7 @@ class Lineage:
     if self._directory is None:
       return
     identities = self._identities()
-    # Trax's files do not show what they come from.
+    # Trax's files do not say which checkpoints they continue.
     is_in_directory = folder == os.path.realpath(self._directory)
     if is_in_directory or self.newest in identities.values():
       self._own = {name for one, name in identities.items() if one.step <= step}
@@ -70,8 +68,7 @@ class Lineage:
   def others(self) -> list[folders.Stored]:
     """Returns checkpoints of other trajectories in the output directory.
 
-    They are in the order of their steps. Those that Trax wrote are files, not
-    folders.
+    They are ordered by step. Those that Trax wrote are files, not folders.
     """
     identities = self._identities()
     others = [one for one, name in identities.items() if name not in self._own]
@@ -84,7 +81,7 @@ class Lineage:
     next run goes on from that checkpoint, as if this run had not begun.
 
     Args:
-      step: The step that the loop is at.
+      step: The loop's step.
 
     Raises:
       OSError: If a checkpoint cannot be moved.
@@ -108,7 +105,7 @@ class Lineage:
     if path := find.written_by_trax(self._directory):
       try:
         step = format.read_step(path)
-      except UserError:  # A search for the newest checkpoint skips it, too.
+      except UserError:  # The search for the newest checkpoint skips it, too.
         return identities
       identities[folders.Stored(step, path)] = _identity(path)
     return identities
@@ -130,7 +127,7 @@ def _identity(path):
 
 
 def _files(path):
-  """Returns the paths of a checkpoint, first the one by which it is found."""
+  """Returns the paths of a checkpoint, the one by which it is found first."""
   if os.path.isdir(path):
     return [path]
   stem = glob.escape(path.removesuffix(format.SUFFIX))
@@ -139,7 +136,7 @@ def _files(path):
 
 
 def _configs_after(directory, step):
-  """Returns the configurations of runs that were resumed at later steps."""
+  """Returns the configurations of runs resumed at later steps."""
   paths = glob.glob(os.path.join(glob.escape(directory), 'config_*.gin'))
   matches = [(p, re.search(r'config_(\d+)\.gin$', p)) for p in paths]
   return [path for path, m in matches if m and int(m[1]) > step]

@@ -1,4 +1,4 @@
-"""Checkpoints loaded: their whole content, or the weights of a model."""
+"""Loading of checkpoints: all their content, or the weights of a model."""
 
 import jax
 from trax import layers as tl
@@ -7,15 +7,13 @@ from trax_hourglass.training.checkpoints import find, format
 
 
 def load_checkpoint(path: str) -> dict:
-  """Returns the content of a checkpoint, as Trax has it in a dictionary.
-
-  Nothing that the file names is run: it is read as data, whatever it is.
+  """Returns the content of a checkpoint, read as data: no code in it is run.
 
   Args:
-    path: What `find_checkpoint` takes.
+    path: A path as for `find_checkpoint`.
 
   Returns:
-    A dictionary with `step`, `history`, ..., and lists of arrays:
+    Trax's dictionary with `step`, `history`, ..., and lists of arrays:
     `flat_weights`, `flat_state` and, for each task, `slots_per_task`.
 
   Raises:
@@ -34,8 +32,7 @@ def load_checkpoint(path: str) -> dict:
 def load_weights(model, path: str, input_signature) -> None:
   """Initialises a layer with the weights of a checkpoint.
 
-  Trax itself stops at the shorter of the two lists of weights and checks no
-  shape.
+  Trax itself checks neither their number nor their shapes.
 
   Args:
     model: Trax layer.
@@ -56,8 +53,8 @@ def load_weights(model, path: str, input_signature) -> None:
 def set_weights(model, path: str, input_signature) -> None:
   """Gives a layer the weights of a checkpoint, and no state.
 
-  That spares its initialisation, which takes seconds. Arguments and errors are
-  those of `load_weights`.
+  It is not initialised, which takes seconds. Arguments and errors are those of
+  `load_weights`.
   """
   weights = _read_fitting_weights(model, path, input_signature)
   signature = model.weights_and_state_signature(input_signature)

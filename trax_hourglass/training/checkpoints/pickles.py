@@ -1,9 +1,10 @@
-"""The pickle in a checkpoint read as data: it chooses no class or function.
+"""Reading of pickles in checkpoints as data, without running their code.
 
-Every name in it is looked up in a table, which has what a checkpoint of Trax
-names: arrays, their types, and the shape of the model's input. What the table
-gives is made here and can do no more than hold numbers; NumPy's own classes
-take a state from a pickle with which arbitrary memory can be read.
+A pickle names classes and functions. Each is looked up in a table of those in
+Trax's checkpoints: arrays, their types, and the shape of the model's input. All
+but NumPy's types of numbers are stand-ins made here that only hold numbers,
+since NumPy's own classes take a state from a pickle by which it could read any
+memory.
 """
 
 import collections
@@ -21,14 +22,14 @@ _SWAPPED = '>' if sys.byteorder == 'little' else '<'
 
 
 class ForbiddenError(pickle.UnpicklingError):
-  """A pickle names something that no checkpoint needs."""
+  """A pickle names a class or function that no checkpoint needs."""
 
 
 def load(file):
   """Returns what is pickled in a binary file: containers, numbers, arrays.
 
   Raises:
-    ForbiddenError: If it names anything but arrays and what belongs to them.
+    ForbiddenError: If it names any other class or function.
     Exception: Of any kind, if it is damaged.
   """
   return _plain(_Unpickler(file).load())
@@ -36,7 +37,7 @@ def load(file):
 
 class _Unpickler(pickle.Unpickler):
   def find_class(self, module, name):
-    # NumPy 2 calls `numpy.core` so.
+    # The name of `numpy.core` in NumPy 2.
     known = module.replace('numpy._core', 'numpy.core'), name
     if known not in _KNOWN:
       raise ForbiddenError(f'{module}.{name}')
@@ -44,7 +45,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Unchanging(type):
-  """The class of classes that a pickle cannot set attributes of."""
+  """Metaclass of classes whose attributes a pickle cannot set."""
 
   def __setattr__(cls, name, value):
     raise ForbiddenError(f'attribute {name!r} of {cls.__name__[1:]}')
@@ -55,7 +56,7 @@ class _Bfloat16(metaclass=_Unchanging):
 
 
 class _Dtype(metaclass=_Unchanging):
-  """Becomes a `np.dtype`; of numbers, so never one that holds pointers."""
+  """Becomes a `np.dtype` of numbers, so never one that holds pointers."""
 
   __slots__ = ('dtype',)
 
@@ -96,7 +97,7 @@ class _Scalar(metaclass=_Unchanging):
 
 
 class _JaxArray(metaclass=_Unchanging):
-  """JAX pickles what the NumPy array does, and whether its type is weak."""
+  """Takes a pickled NumPy array, and whether JAX's type is weak."""
 
   def __new__(cls, function, arguments, state, aval_state):
     if function is not _Array:
@@ -152,7 +153,7 @@ def _array(content, dtype, shape, order):
 
 
 def _plain(x):
-  """Returns `x` with what the stand-ins stand for."""
+  """Returns `x` with the values of stand-ins in their place."""
   if isinstance(x, dict):
     for key, value in x.items():
       x[key] = _plain(value)

@@ -1,7 +1,7 @@
 """The checkpoints that the authors published, for evaluate and generate.
 
-Their addresses are those in the authors' notebooks. They state no checksums: a
-file is taken if it is whole, and is read as data, see `pickles`.
+The addresses are from the authors' notebooks, which state no checksums: a file
+is accepted if it is complete, and is read as data, see `pickles`.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ _PIECE = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-  """A checkpoint on the net.
+  """A published checkpoint.
 
   Attributes:
-    url: Where it is.
-    config_file: The gin file of ours that has its model.
-    in_tar: Whether a tar holds it, with its `config.gin`.
+    url: Its address.
+    config_file: The gin file of this package with its model.
+    in_tar: Whether it is in a tar, with its `config.gin`.
   """
 
   url: str
@@ -52,11 +52,11 @@ CHECKPOINTS = {
 def fetch(
   name: str, data_dir: str | os.PathLike = '~/.cache/trax_hourglass'
 ) -> str:
-  """Returns the path of a published checkpoint, downloaded if need be.
+  """Returns the path of a published checkpoint, downloaded if necessary.
 
   Args:
     name: One of `CHECKPOINTS`.
-    data_dir: Where downloads are kept, each in a folder of its own.
+    data_dir: The folder of downloads.
 
   Raises:
     UserError: If there is no such checkpoint, or it cannot be fetched.
@@ -72,12 +72,12 @@ def fetch(
 
 
 def flags(name: str, otherwise: str) -> list[str]:
-  """Returns the flags that give a published model to evaluate or generate.
+  """Returns flags with which evaluate and generate use a published model.
 
   Args:
     name: One of `CHECKPOINTS`.
-    otherwise: The output directory of a training run, whose model takes its
-      place, as a line says, where the checkpoint cannot be fetched.
+    otherwise: The output directory of a run whose model is used, as a line
+      says, if the checkpoint cannot be fetched.
 
   Raises:
     UserError: If there is no such checkpoint.
@@ -103,7 +103,7 @@ def _find(name):
 
 
 def _check_gzip(path, source):
-  """Raises a `UserError` unless a file is a whole gzip."""
+  """Raises `UserError` unless a file is a complete gzip."""
   with files.reading(source), gzip.open(path) as file:
     for _ in iter(functools.partial(file.read, _PIECE), b''):
       pass
@@ -118,7 +118,7 @@ def _fetch_tar(url, folder, path):
 
 
 def _unpack(tar, path):
-  """Writes the checkpoint in a tar to `path`, and beside it what is with it."""
+  """Writes the checkpoint in a tar to `path`, and its other files beside it."""
   contents = {
     os.path.basename(name): content for name, content in files.tar_members(tar)
   }

@@ -12,7 +12,7 @@ from trax.data import inputs
 from trax.supervised import history as trax_history
 
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training import finite, trax_internals
+from trax_hourglass.training import progress, trax_internals
 from trax_hourglass.training.checkpoints import folders, format, load, pickles
 
 
@@ -41,7 +41,7 @@ def snapshot(loop, extra) -> dict[str, object]:
   if loop.configuration is not None:
     files[folders.CONFIG] = loop.configuration
   if not all(_is_finite(x) for x in files['model.weights.npy.gz']):
-    raise finite.NotFiniteError(
+    raise progress.NotFiniteError(
       f'a weight after step {loop.step} is not finite, so no checkpoint of it '
       'is written; lower the learning rate'
     )
