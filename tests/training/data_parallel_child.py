@@ -1,6 +1,6 @@
-"""Trains on simulated devices and writes down what came out.
+"""Trains on simulated devices and saves the results.
 
-For a process of its own, as JAX is started anew for each number of devices.
+Runs in its own process, since it restarts JAX for each number of devices.
 """
 
 import pickle
@@ -28,7 +28,7 @@ BATCH_SIZE = 8
 LENGTH = 7
 N_STEPS = 3
 
-# What XLA has compiled, by name.
+# Names of the functions that XLA has compiled.
 _COMPILED = []
 jax.monitoring.register_event_duration_secs_listener(
   lambda event, _, fun_name='', **kwargs: (
@@ -50,7 +50,7 @@ def batches(batch_size=BATCH_SIZE, seed=0):
 
 
 def with_a_weightless(batches):
-  """Yields batches, the third of them without loss weights: its loss is NaN."""
+  """Yields batches, the third without loss weights: its loss is NaN."""
   for i, (tokens, targets, loss_weights) in enumerate(batches):
     yield tokens, targets, 0 * loss_weights if i == 2 else loss_weights
 
@@ -67,7 +67,7 @@ def hourglass(mode):
   )
 
 
-def loop_of(
+def make_loop(
   model, eval_model=None, batch_size=BATCH_SIZE, stream=None, **kwargs
 ):
   task = trax_training.TrainTask(
@@ -101,9 +101,9 @@ def flat_weights(model):
 
 
 def train():
-  """Returns what a few steps give, and the score of a text afterwards."""
+  """Returns the results of a few steps, and the score of a text afterwards."""
   _COMPILED.clear()
-  loop = loop_of(hourglass('train'), hourglass('eval'))
+  loop = make_loop(hourglass('train'), hourglass('eval'))
   loop.run(N_STEPS)
   found = results(loop)
   found['n_compiled'] = sum('update' in name for name in _COMPILED)
@@ -118,9 +118,9 @@ def tiny():
 
 
 def resume(output_dir):
-  """Returns what is left in a directory after two steps and one more."""
-  loop_of(tiny(), output_dir=output_dir).run(2)
-  loop = loop_of(tiny(), output_dir=output_dir)
+  """Returns the results of two steps and, resumed, of one more."""
+  make_loop(tiny(), output_dir=output_dir).run(2)
+  loop = make_loop(tiny(), output_dir=output_dir)
   loop.run(1)
   return results(loop)
 
@@ -128,7 +128,7 @@ def resume(output_dir):
 def skip():
   """Returns the weights after each step of a run whose second is skipped."""
   stream = with_a_weightless(batches())
-  loop = loop_of(tiny(), stream=stream, skip_nonfinite=True)
+  loop = make_loop(tiny(), stream=stream, skip_nonfinite=True)
   weights = []
   for _ in range(N_STEPS):
     loop.run(1)
@@ -137,7 +137,7 @@ def skip():
 
 
 def refusals():
-  """Returns the messages of what does not work on these devices."""
+  """Returns the error messages for arguments that these devices exclude."""
   attempts = {
     'batch_size': {'batch_size': 9},
     'adasum': {'adasum': True},
@@ -146,14 +146,14 @@ def refusals():
   messages = {}
   for name, arguments in attempts.items():
     try:
-      loop_of(tiny(), **arguments)
+      make_loop(tiny(), **arguments)
     except UserError as error:
       messages[name] = str(error)
   return messages
 
 
 def draws():
-  """Returns what each device draws in a step, and the state that is kept."""
+  """Returns the random numbers of each device in a step, and its state."""
   optimizer = optimizers.SGD(0.1)
   slots, opt_params = optimizer.tree_init(np.zeros(1))
 
@@ -174,7 +174,7 @@ def draws():
 
 
 def collectives():
-  """Returns how devices talk in a step of a model with all of its parts."""
+  """Returns the counts of collective operations in a step of a full model."""
   model = HourglassLM(
     VOCAB_SIZE,
     d_model=6,
@@ -186,7 +186,9 @@ def collectives():
     dropout=0.1,
     rematerialize=True,
   )
-  loop = loop_of(model, device_batch_size=1, batch_size=2 * jax.device_count())
+  loop = make_loop(
+    model, device_batch_size=1, batch_size=2 * jax.device_count()
+  )
   (trainer,) = trax_internals.Internals(loop).trainers
   update = updates.compiled_update(
     trax_internals.forward_and_backward(trainer), trainer.optimizer
@@ -212,7 +214,7 @@ def collectives():
 
 
 def sources_after_donation():
-  """Returns arrays whose copies on all devices have been given away."""
+  """Returns arrays after their copies on all devices were donated."""
   sources = [np.arange(5.0, dtype=np.float32), jax.numpy.arange(5.0)]
   add = devices.on_each(lambda x: x + 1, (devices.REPLICATED,), (0,))
   for source in sources:
@@ -220,14 +222,14 @@ def sources_after_donation():
   return [np.asarray(source) for source in sources]
 
 
-def main(path, *numbers_of_devices):
+def main(path, *device_counts):
   found = {}
-  for n in map(int, numbers_of_devices):
+  for n in map(int, device_counts):
     backend.clear_backends()
     jax.config.update('jax_num_cpu_devices', n)
     assert jax.device_count() == n
     found[n] = train()
-    loop = loop_of(tiny(), device_batch_size=BATCH_SIZE // n // 2 or None)
+    loop = make_loop(tiny(), device_batch_size=BATCH_SIZE // n // 2 or None)
     loop.run(N_STEPS)
     found[n]['accumulated'] = results(loop)
     found[n]['resumed'] = resume(f'{path}_{n}')

@@ -43,7 +43,7 @@ def run(argv, log, fault, at):
 
 
 def _fill_and_empty_the_disk():
-  """Lets every write fail, from the second `_at` on, for up to a second."""
+  """Makes every write fail for up to a second, `_at` seconds from now."""
   _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
   time.sleep(_at)
   resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -52,7 +52,7 @@ def _fill_and_empty_the_disk():
 
 
 class _Stream:
-  """A stream of the package's, but for the fault at a draw."""
+  """A stream of the package with a fault at draw `_at`."""
 
   def __init__(self, stream, kind):
     self._stream, self._kind = stream, kind

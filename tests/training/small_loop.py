@@ -1,4 +1,4 @@
-"""What the tests of the loop share: one that compiles at once."""
+"""A loop that compiles in no time, for tests."""
 
 import itertools
 
@@ -14,13 +14,13 @@ VOCAB_SIZE = 7
 
 
 def batches(highest=VOCAB_SIZE - 1, after=0, bad=(), seed=0):
-  """Yields batches, a stream that cannot skip.
+  """Yields batches, from a stream that cannot skip.
 
   Args:
     highest: The highest token.
-    after: How many batches come before it does.
-    bad: The batches, counted from 0, that no loss comes of.
-    seed: What the tokens follow from.
+    after: The number of batches before the first with that token.
+    bad: The batches, counted from 0, whose loss is NaN.
+    seed: The seed of the tokens.
   """
   rng = np.random.default_rng(seed)
   for i in itertools.count():
@@ -82,7 +82,7 @@ def weights(loop):
 
 
 def history(loop):
-  """Returns all of it but times."""
+  """Returns the history without times."""
   return {
     (mode, metric): [
       (step, float(x)) for step, x in loop.history.get(mode, metric)

@@ -1,4 +1,4 @@
-"""A batch in parts trains as the whole batch does."""
+"""Tests that accumulated gradients train as the whole batch does."""
 
 import itertools
 
@@ -48,7 +48,7 @@ def whole():
 
 
 @pytest.mark.parametrize('device_batch_size', [1, 2, 3])
-def test_losses_and_weights_are_those_of_the_whole_batch(
+def test_losses_and_weights_are_the_same_as_for_the_whole_batch(
   whole, device_batch_size
 ):
   losses, weights = _train(device_batch_size)
@@ -61,8 +61,8 @@ def test_losses_and_weights_are_those_of_the_whole_batch(
 
 
 @pytest.mark.parametrize('targets', [[0, 0, 6, 3], [0, 0, 0, 0]])
-def test_targets_are_no_weights(targets):
-  """A loss that takes none weighs all parts alike."""
+def test_targets_are_not_weights(targets):
+  """A loss without weights counts all parts equally."""
   loss, y = tl.CategoryCrossEntropy(), np.array(targets, np.int32)
 
   def train(device_batch_size):
@@ -76,8 +76,8 @@ def test_targets_are_no_weights(targets):
 
 
 @pytest.mark.parametrize('weight', [0, np.nan])
-def test_loss_of_no_weight_is_not_finite(weight):
-  """As that of a whole batch, so that it is noticed."""
+def test_loss_without_weights_is_not_finite(weight):
+  """As for a whole batch, so that the run notices."""
   tokens = np.zeros((2, 3), np.int32)
   batches = itertools.repeat((tokens, tokens, tokens * np.float32(weight)))
   with pytest.raises(UserError, match='step 1: loss nan'):
@@ -85,7 +85,7 @@ def test_loss_of_no_weight_is_not_finite(weight):
 
 
 class _Draws(tl.base.Layer):
-  """Adds to its state, and shows it and a number drawn from its key."""
+  """Counts in its state, and returns that and a random number."""
 
   def init_weights_and_state(self, input_signature):
     self.state = jax.numpy.zeros(())

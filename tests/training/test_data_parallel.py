@@ -1,4 +1,4 @@
-"""Several devices train and evaluate as one does: on 2 and 8 simulated ones."""
+"""Tests that 2 and 8 simulated devices train and evaluate as one does."""
 
 import pickle
 
@@ -10,7 +10,7 @@ from tests.training import data_parallel_child
 
 @pytest.fixture(scope='module')
 def found(several_devices):
-  """What one process found on 1, 2 and 8 devices."""
+  """Results of one process on 1, 2 and 8 devices."""
   process, path = several_devices
   assert process.wait() == 0
   return pickle.loads(path.read_bytes())
@@ -18,14 +18,14 @@ def found(several_devices):
 
 @pytest.mark.parametrize('n_devices', [2, 8])
 @pytest.mark.parametrize('name', ['losses', 'eval_losses', 'accuracies'])
-def test_losses_are_those_of_one_device(found, n_devices, name):
+def test_losses_are_the_same_as_on_one_device(found, n_devices, name):
   one, several = found[1][name], found[n_devices][name]
   assert len(one) == data_parallel_child.N_STEPS
   np.testing.assert_allclose(several, one, rtol=1e-5)
 
 
 @pytest.mark.parametrize('n_devices', [2, 8])
-def test_weights_are_those_of_one_device(found, n_devices):
+def test_weights_are_the_same_as_on_one_device(found, n_devices):
   one, several = found[1]['weights'], found[n_devices]['weights']
   for x, y in zip(several, one, strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
@@ -54,7 +54,7 @@ def test_skips_what_is_not_finite(found, n_devices):
 
 def test_one_device_goes_on_from_eight(found, several_devices):
   _, path = several_devices
-  loop = data_parallel_child.loop_of(
+  loop = data_parallel_child.make_loop(
     data_parallel_child.tiny(), output_dir=f'{path}_8'
   )
   assert loop.step == 3
@@ -65,7 +65,7 @@ def test_one_device_goes_on_from_eight(found, several_devices):
 
 @pytest.mark.parametrize('n_devices', [2, 8])
 def test_scores_every_token_once(found, n_devices):
-  """Batches of 3 windows, which do not divide."""
+  """In batches of 3 windows, which the devices cannot share evenly."""
   bits, n = found[n_devices]['score']
   assert n == 45
   assert bits == pytest.approx(found[1]['score'][0], rel=1e-5)

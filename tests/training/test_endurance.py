@@ -1,4 +1,4 @@
-"""A long run takes no more memory and time a step than a short one."""
+"""Memory and time per step do not grow during a long run."""
 
 import gc
 import statistics

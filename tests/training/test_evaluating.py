@@ -19,7 +19,7 @@ VOCAB_SIZE = small_loop.VOCAB_SIZE
 
 
 def _batches(*n_full):
-  """Returns batches of 4 sequences, of which that many have a weight of 1."""
+  """Yields batches of 4 sequences, of which `n_full` have a weight of 1."""
   rng = np.random.default_rng(2)
   for n in n_full:
     tokens = rng.integers(VOCAB_SIZE, size=(4, 5)).astype(np.int32)
@@ -43,10 +43,13 @@ def _metrics(model, batches, *layers):
     n_eval_batches=len(batches),
     sample_batch=batches[0],
   )
-  evaluator = trax_training._model_with_metrics(model, task)
-  run = jax.jit(lambda batch: evaluator.pure_fn(batch, *arrays, None)[0])
-  arrays = evaluator.weights, evaluator.state
-  return evaluating.metrics(task, model, run)
+  with_metrics = trax_training._model_with_metrics(model, task)
+  evaluator = trax_training._Evaluator(
+    weights=with_metrics.weights[1],
+    state=with_metrics.state[1],
+    metrics_fn=jax.jit(with_metrics.pure_fn),
+  )
+  return evaluating.metrics(task, model, evaluator, lambda: None)
 
 
 @pytest.fixture(scope='module')
@@ -54,10 +57,10 @@ def model():
   return _model()
 
 
-def _of_tokens(model, batches):
-  """Returns the cross-entropy and whether it was right, of tokens that count.
+def _token_losses(model, batches):
+  """Returns the cross-entropy and correctness of each token with a weight.
 
-  Token by token, whatever batch it is in.
+  Computed over all batches together.
   """
   tokens, _, weights = map(np.concatenate, zip(*batches, strict=True))
   logits = np.asarray(model(tokens), np.float64)
@@ -70,7 +73,7 @@ def _of_tokens(model, batches):
 @pytest.mark.parametrize('n_full', [(4, 1), (4, 4, 2, 0), (4, 4)])
 def test_is_the_mean_over_tokens(model, n_full):
   batches = list(_batches(*n_full))
-  nats, is_right = _of_tokens(model, batches)
+  nats, is_right = _token_losses(model, batches)
   found = _metrics(
     model,
     batches,
@@ -85,7 +88,7 @@ def test_metrics_without_weights_count_targets(model):
   full, part = _batches(4, 4)
   batches = [full[:2], tuple(x[:1] for x in part[:2])]
   counted = [full, (*batches[1], np.ones((1, 5), np.float32))]
-  nats, _ = _of_tokens(model, counted)
+  nats, _ = _token_losses(model, counted)
   found = _metrics(model, batches, tl.CategoryCrossEntropy())
   assert found['CategoryCrossEntropy'] == pytest.approx(nats.mean())
 
@@ -98,13 +101,13 @@ def test_sums_are_averaged_over_batches(model):
   assert found['CrossEntropySum'] == pytest.approx(expected)
 
 
-def test_no_weight_at_all_is_not_a_number(model):
+def test_without_any_weight_metrics_are_nan(model):
   found = _metrics(model, _batches(0, 0), tl.WeightedCategoryCrossEntropy())
   assert np.isnan(found['WeightedCategoryCrossEntropy'])
 
 
 def test_loop_chooses_its_best_by_tokens(tmp_path):
-  """History and checkpoint have the metric averaged over tokens."""
+  """History and checkpoint hold the mean over tokens."""
   batches = list(_batches(4, 1))
   loop = small_loop.small_loop(
     tmp_path,
@@ -112,7 +115,7 @@ def test_loop_chooses_its_best_by_tokens(tmp_path):
     n_eval_batches=2,
   )
   loop.run(1)
-  nats, _ = _of_tokens(loop.eval_model, batches)
+  nats, _ = _token_losses(loop.eval_model, batches)
   [(step, loss)] = loop.history.get('eval', 'metrics/loss')
   assert (step, loss) == (1, pytest.approx(nats.mean()))
   assert state.metrics_of_step(loop)['loss'] == pytest.approx(nats.mean())
@@ -144,7 +147,7 @@ def _image_stream(eval_batches):
 def test_every_evaluation_sees_the_same(
   make_stream, n_batches, n_more, is_limited, capsys
 ):
-  """This holds for any number of batches asked of the stream and the loop."""
+  """For any number of batches given to the stream and to the loop."""
   n = n_batches + n_more
   stream = make_stream(n if is_limited else None)
   loop = small_loop.small_loop(
@@ -167,7 +170,7 @@ def test_every_evaluation_sees_the_same(
 
 
 def test_the_loop_evaluates_so():
-  """With a rate of zero all evaluations give the same."""
+  """At learning rate zero all evaluations give the same loss."""
   loop = small_loop.small_loop(
     eval_stream=_text_stream(None),
     n_eval_batches=3,

@@ -71,7 +71,7 @@ def test_skips_batches(tmp_path, capsys):
   assert 'step 5: loss nan; batch 5 skipped, 2 skipped so far' in err
 
 
-def test_ends_the_run_where_all_batches_are_skipped(tmp_path):
+def test_ends_the_run_if_too_many_batches_are_skipped(tmp_path):
   def loop(bad):
     return small_loop(
       tmp_path,
@@ -94,7 +94,7 @@ def test_ends_the_run_where_all_batches_are_skipped(tmp_path):
 
 @pytest.mark.parametrize('skip_nonfinite', [False, True])
 def test_evaluated_model_is_always_the_trained_one(skip_nonfinite):
-  """Its weights are there in callbacks, between evaluations, after an error."""
+  """In callbacks, between evaluations, and after an error."""
   tokens = next(batches())[0]
 
   class Callback(callbacks.TrainingStepCallback):

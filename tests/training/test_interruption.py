@@ -18,7 +18,7 @@ from trax_hourglass.training.checkpoints import folders
 
 
 def _signal_at(step, signum):
-  """Yields batches, and sends this process a signal before one of them."""
+  """Yields batches, and sends this process a signal before batch `step`."""
   for i, batch in enumerate(batches()):
     if i == step:
       os.kill(os.getpid(), signum)
@@ -87,7 +87,7 @@ def test_a_time_limit_saves_and_stops(tmp_path):
   assert handlers == list(map(signal.getsignal, watched))
 
 
-def test_a_time_limit_ends_what_watches_no_signal():
+def test_a_time_limit_ends_code_that_watches_no_signals():
   with (
     interruption.time_limit(minutes=0.1 / 60) as limit,
     pytest.raises(interruption.Interrupted) as stopped,
@@ -106,8 +106,8 @@ def test_a_time_limit_that_is_not_reached():
     assert not limit.is_over
 
 
-def test_the_number_of_a_signal_is_no_metric(tmp_path):
-  """Nor in the step that was under way when another one brought it."""
+def test_the_number_of_a_signal_is_not_a_metric(tmp_path):
+  """Not even in the step after the one that brought it."""
   loop = small_loop(tmp_path)
   loop.run(1)
   for step in (2, 3):

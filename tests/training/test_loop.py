@@ -41,7 +41,7 @@ def test_trax_compiles_the_update_twice():
   assert _n_compilations(small_loop(loop_class=trax_training.Loop), 3) == 2
 
 
-def test_losses_are_those_of_trax():
+def test_losses_are_the_same_as_traxs():
   ours, trax = small_loop(), small_loop(loop_class=trax_training.Loop)
   for loop in (ours, trax):
     loop.run(5)

@@ -1,4 +1,4 @@
-"""Output that cannot be written, signals: what was trained is saved first."""
+"""Tests that trained steps are saved when output fails or a signal comes."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ def _full_disk():
 
 @contextlib.contextmanager
 def _head(n_lines):
-  """Lets stdout be a pipe whose reader leaves after so many lines."""
+  """Makes stdout a pipe whose reader leaves after `n_lines`."""
   reader, writer = os.pipe()
 
   def read():
@@ -128,7 +128,7 @@ def test_sighup_stays_ignored(monkeypatch):
     signal.signal(signal.SIGHUP, before)
 
 
-def test_full_disk_costs_the_picture_alone(
+def test_full_disk_costs_only_the_picture(
   text, tmp_path, disk, capsys, monkeypatch
 ):
   def plot_on_full_disk(*args):
@@ -175,12 +175,12 @@ def test_closed_streams(monkeypatch):
   main()
 
 
-def test_os_error_of_no_stream_keeps_its_traceback():
+def test_other_os_errors_keep_their_traceback():
   with pytest.raises(FileNotFoundError), exits.exit_codes():
     raise FileNotFoundError('a bug')
 
 
-def test_errors_are_told_by_the_exit_code_if_nothing_can_be_printed():
+def test_the_exit_code_reports_errors_if_nothing_can_be_printed():
   with (
     open('/dev/full', 'w') as full,
     contextlib.redirect_stdout(full),

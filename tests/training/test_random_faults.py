@@ -55,7 +55,7 @@ _BETWEEN_RUNS = ('damage', 'remove', 'nothing', 'nothing', 'nothing')
 
 
 def _all_in_turn(rng, items):
-  """Yields the items, all of them in a random order, over and over."""
+  """Yields all items in random order, over and over."""
   while True:
     yield from rng.sample(items, len(items))
 
@@ -92,7 +92,7 @@ class _Run:
     ]
 
   def train(self):
-    """Runs with a fault; returns it, a signal, the exit code, the output."""
+    """Runs with a fault; returns the fault, signal, exit code and output."""
     fault = next(self._faults)
     in_steps = fault in _ENDS_WITH
     at = self._rng.randrange(40) if in_steps else self._rng.uniform(0, 3)
@@ -124,7 +124,7 @@ class _Run:
     return fault, signum, process.exitcode, self._log.read_text()
 
   def check(self, move, before):
-    """Checks what a run with a fault has left; `move` is what it was."""
+    """Checks the results of a run with a fault, returned by `train`."""
     fault, signum, code, log = move
     assert 'Traceback' not in log, (move, log)
     if signum == signal.SIGKILL:
@@ -152,7 +152,7 @@ class _Run:
       assert after[0] == int(''.join(groups)), (move, after, log)
 
   def harm(self):
-    """Does to the checkpoints what may happen between two runs."""
+    """Damages or removes a checkpoint, or nothing, as between two runs."""
     there = folders.stored(str(self.directory))
     kind = self._rng.choice(_BETWEEN_RUNS)
     if kind == 'nothing' or len(there) < 2 or self._damaged:

@@ -1,4 +1,4 @@
-"""A run that stopped goes on as if it had not; also in Trax's loop."""
+"""A stopped run resumes as if it had not stopped; in Trax's loop, too."""
 
 import itertools
 import pickle
@@ -74,7 +74,7 @@ def test_stream_that_ends_is_refused(tmp_path):
 
 
 def test_tasks_that_are_used_again_go_on(tmp_path, capsys):
-  """As they do in a cell of a notebook that is run twice."""
+  """As in a notebook's cell that is run twice."""
   loop = _run(tmp_path / 'cells', 4)
   again = _run(tmp_path / 'cells', 2, tasks_of=loop)
   assert_same(again, _run(tmp_path / 'whole', 6))
@@ -187,7 +187,7 @@ def test_loop_of_trax_goes_on_from_ours_and_back(tmp_path, capsys):
   assert small_loop(tmp_path, loop_class=trax_training.Loop).step == 7
 
 
-def test_trax_counters_that_are_no_numbers_are_refused(tmp_path):
+def test_refuses_trax_counters_that_are_not_numbers(tmp_path):
   (tmp_path / 'data_counters0.pkl').write_bytes(pickle.dumps({'a': print}))
   with pytest.raises(UserError, match='data_counters0.pkl: got builtins.print'):
     small_loop(tmp_path)

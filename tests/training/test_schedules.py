@@ -23,7 +23,7 @@ every_schedule = pytest.mark.parametrize('schedule', ALL)
 
 
 def rates(schedule, steps):
-  """Returns what Trax's loop would train with: plain numbers, from NumPy."""
+  """Returns the rates that Trax's loop would use: plain numbers, from NumPy."""
   with fastmath.use_backend(fastmath.Backend.NUMPY):
     return [schedule(step) for step in steps]
 
@@ -51,13 +51,13 @@ def test_imagenet32():
   assert rates(ALL[2], steps) == rates(ALL[1], steps)
 
 
-def test_rsqrt_is_that_of_trax():
+def test_rsqrt_is_the_same_as_traxs():
   multifactor = lr_schedules.multifactor(**RSQRT)
   steps = [1, 100, 8000, 8001, 300_000, 470_000]
   assert rates(ALL[1], steps) == pytest.approx(rates(multifactor, steps))
 
 
-def test_cosine_is_that_of_trax_until_its_end():
+def test_cosine_is_the_same_as_traxs_until_its_end():
   multifactor = lr_schedules.multifactor(
     'constant * linear_warmup * cosine_decay',
     constant=COSINE['peak'],
@@ -77,7 +77,7 @@ def test_no_jump(schedule):
 
 
 @every_schedule
-def test_same_of_array_and_within_jit(schedule):
+def test_arrays_and_jit_give_the_same(schedule):
   steps = np.array([1, 4000, 8000, 200_000, 400_000, 435_000, 470_000])
   expected = rates(schedule, steps.tolist())
   with fastmath.use_backend(fastmath.Backend.NUMPY):

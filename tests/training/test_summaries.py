@@ -92,7 +92,7 @@ def test_tensorboard_shows_every_step_once(killed):
 
 
 def test_an_evaluation_that_was_interrupted_is_shown_once(tmp_path):
-  """Summaries of the step itself are replaced, where it is evaluated again."""
+  """Summaries of a step that is evaluated again are replaced."""
   loop = small_loop(tmp_path, n_steps_per_checkpoint=1)
   loop.run(1)
   loop._progress.sums.is_eval_due = True
@@ -104,7 +104,7 @@ def test_an_evaluation_that_was_interrupted_is_shown_once(tmp_path):
     assert start.step == 1
 
 
-def test_a_start_that_could_not_be_written_comes_later(tmp_path, disk):
+def test_a_start_that_could_not_be_written_is_written_later(tmp_path, disk):
   writer = summaries.SummaryWriter(str(tmp_path))
   writer.start(7)
   disk(0)
@@ -119,7 +119,7 @@ def test_a_start_that_could_not_be_written_comes_later(tmp_path, disk):
   assert [event.step for event in events] == [0, 7, 8, 9]
 
 
-def test_full_disk_stops_nothing_and_is_said_once(tmp_path, disk, capsys):
+def test_full_disk_is_reported_once_and_stops_nothing(tmp_path, disk, capsys):
   writer = summaries.SummaryWriter(str(tmp_path / 'train'))
 
   def write(step):

@@ -1,4 +1,4 @@
-"""Trax's private names are used in one module, which says for each why."""
+"""Trax's private names are used in one module, each with a reason."""
 
 import ast
 import inspect
@@ -63,7 +63,7 @@ def _violations(source):
   ]
 
 
-def test_nothing_else_uses_private_names_of_traxs_loop():
+def test_no_other_module_uses_private_names_of_trax():
   found = {
     str(path.relative_to(PACKAGE)): _violations(path.read_text())
     for path in PACKAGE.rglob('*.py')
@@ -91,7 +91,7 @@ def test_each_kind_of_use_is_seen(source):
 
 
 def test_our_own_attributes_are_not_traxs():
-  """Nor is an attribute of a loop set by another object than the loop."""
+  """And all of a loop's are made in its own `__init__`."""
   ours = vars(small_loop()).keys() - vars(
     small_loop(loop_class=trax_training.Loop)
   )

@@ -19,14 +19,14 @@ _AT = {'dropout': 0.5, 'n_steps_per_checkpoint': 4}
 
 @pytest.fixture(scope='module')
 def whole():
-  """A loop after 9 steps that nothing has stopped."""
+  """A loop after 9 uninterrupted steps."""
   loop = small_loop(**_AT)
   loop.run(9)
   return loop
 
 
 def _raises(n, error=None):
-  """Yields n batches besides the first; then raises, or ends."""
+  """Yields the first batch and `n` more, then raises or ends."""
   yield from itertools.islice(batches(), n + 1)
   if error is not None:
     raise error
@@ -58,7 +58,7 @@ def test_training_stream(tmp_path, whole, error, message):
   assert_same(resumed, whole)
 
 
-def test_ended_stream_is_told_again_and_nothing_is_lost(tmp_path):
+def test_ended_stream_is_reported_again_and_nothing_is_lost(tmp_path):
   for _ in range(2):
     loop = small_loop(tmp_path, stream=_raises(6), **_AT)
     with pytest.raises(UserError, match='ended after 6 batches.*step 6 is sav'):
@@ -168,7 +168,7 @@ def test_metric(tmp_path, whole, monkeypatch):
   assert_same(resumed, whole)
 
 
-def test_evaluation_that_fails_leaves_an_earlier_one_of_its_step(monkeypatch):
+def test_failed_evaluation_keeps_an_earlier_one_at_the_same_step(monkeypatch):
   loop = small_loop()
   loop.run(2)
   before = history(loop)
@@ -228,8 +228,8 @@ def test_loop_goes_on_after_an_error(tmp_path, whole):
   assert_same(small_loop(tmp_path, **_AT), loop)
 
 
-def test_what_is_not_finite_is_not_saved(tmp_path):
-  """Nor if the stream ends before the loss was read."""
+def test_a_nan_loss_is_not_saved(tmp_path):
+  """Not even if the stream ends before the loss is read."""
   stream = itertools.islice(batches(bad=[6]), 7)
   loop = small_loop(tmp_path, stream=stream, **_AT)
   with pytest.raises(
@@ -239,7 +239,7 @@ def test_what_is_not_finite_is_not_saved(tmp_path):
   assert small_loop(tmp_path, **_AT).step == 4
 
 
-def test_full_disk_is_said_beside_the_error(tmp_path, monkeypatch):
+def test_full_disk_is_reported_with_the_error(tmp_path, monkeypatch):
   def full(*args, **kwargs):
     raise OSError(errno.ENOSPC, 'No space left on device')
 
@@ -258,7 +258,7 @@ def test_full_disk_is_said_beside_the_error(tmp_path, monkeypatch):
 
 @gin.configurable(module='tests')
 def ending_inputs(n_batches=3):
-  """Streams of so many batches to train on, endless ones else."""
+  """Returns inputs whose training stream ends after `n_batches`."""
   inputs = gin.get_configurable('trax_hourglass.text_inputs')()
   return trax_inputs.Inputs(
     lambda n: itertools.islice(inputs.train_stream(n), n_batches),

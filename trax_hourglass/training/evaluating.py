@@ -16,7 +16,9 @@ _NOT_WEIGHTED_MEANS = {
 }
 
 
-def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
+def metrics(
+  task, model, evaluator, new_rng: Callable[[], jax.Array]
+) -> dict[str, float]:
   """Returns the metrics of a task over one evaluation.
 
   Each is the mean over the batches, weighted by their loss weights, so that a
@@ -25,13 +27,20 @@ def metrics(task, model, metrics_fn: Callable) -> dict[str, float]:
 
   Args:
     task: A `trax.supervised.training.EvalTask` whose data are `Batches`.
-    model: Trax layer, whose outputs the metrics take.
-    metrics_fn: Function from a batch to the values of the task's metrics.
+    model: The layer to evaluate, with its weights and state.
+    evaluator: The evaluator of the task in Trax's loop.
+    new_rng: Function that returns the random key of each batch.
   """
   n_metrics = len(task.metrics)
   sums, totals = np.zeros((2, n_metrics))
   for batch in task.labeled_data.evaluation(task.n_eval_batches):
-    values = np.reshape(jax.device_get(metrics_fn(batch)), n_metrics)
+    values, _ = evaluator.metrics_fn(
+      batch,
+      (model.weights, evaluator.weights),
+      (model.state, evaluator.state),
+      new_rng(),
+    )
+    values = np.reshape(jax.device_get(values), n_metrics)
     weights = np.array([_weight(model, layer, batch) for layer in task.metrics])
     # A batch whose weights are all zero has NaN for its metrics.
     sums += np.where(weights == 0, 0, weights * values)

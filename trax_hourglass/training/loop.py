@@ -152,7 +152,7 @@ class Loop(training.Loop):
     self._read_losses()
     self._progress.put(self.step, stream.n_drawn, stats)
     self._progress.sums.is_eval_due = self._trax.eval_at(self.step)
-    # Only now, for the step that a callback's error ends is complete.
+    # The step is complete now, even if a callback raises.
     self._user_callbacks.call('on_step_end', self.step)
 
   def _update(self, task_index, is_other_task):
@@ -174,16 +174,16 @@ class Loop(training.Loop):
     return {**stats, 'loss': loss}
 
   def _read_losses(self):
-    """Adds up the step that has not been; raises if it is not finite."""
+    """Adds the last step to the totals, unless that was done."""
     step = self._progress.read()
     if step is None:
       return
-    is_drawn = self._reports.advance()
+    is_drawn = self._reports.bar.update()
     stats = step[-1]
     self._watch.hear(int(stats.pop(updates.SIGNAL, 0)))
     if self._progress.add(*step) and is_drawn:
       loss = reports.format_loss(stats['loss'], self.measure)
-      self._reports.show(loss + self.measure.remarks)
+      self._reports.bar.set_postfix_str(loss + self.measure.remarks)
 
   def _evaluate(self, writers):
     self._read_losses()
@@ -217,29 +217,21 @@ class Loop(training.Loop):
       summary_writers: One for each task, by default none.
     """
     self.eval_model.weights = self.model.weights
-    self.eval_model.state = model_state = self.model.state
+    self.eval_model.state = self.model.state
     summary_writers = summary_writers or [None] * len(self.eval_tasks)
     report = [f'step {self.step}', self._train_report]
-    # Trax takes keys of training's: its masks would follow from how often a run
+    # Trax draws from training's keys, so its masks depend on how often it
     # evaluates.
     key = self._trax.rng
     for task, evaluator, writer in zip(
       self.eval_tasks, self._trax.evaluators, summary_writers, strict=True
     ):
-
-      def metrics_fn(batch, evaluator=evaluator):
-        values, _ = evaluator.metrics_fn(
-          batch,
-          (self.model.weights, evaluator.weights),
-          (model_state, evaluator.state),
-          self.new_rng(),
-        )
-        return values
-
-      metrics = evaluating.metrics(task, self.eval_model, metrics_fn)
+      metrics = evaluating.metrics(
+        task, self.eval_model, evaluator, self.new_rng
+      )
       report.append(reports.format_metrics(metrics))
       self.log_summary(metrics, writer, 'metrics/', 'eval')
-      printable = dict(evaluating.summaries(model_state))
+      printable = dict(evaluating.summaries(self.model.state))
       self.log_summary(printable, writer, 'summary_', 'eval')
     self._trax.rng = key
     line = '  '.join(filter(None, report)) + self.measure.remarks

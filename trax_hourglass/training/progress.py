@@ -88,11 +88,6 @@ class Progress:
   def add(self, step: int, n_drawn: int, stats: dict[str, float]) -> bool:
     """Adds a step to the totals; returns whether it was not skipped.
 
-    Args:
-      step: The step.
-      n_drawn: Its batch's number in the stream.
-      stats: The statistics of its update.
-
     Raises:
       NotFiniteError: If its loss is not finite, or too many were skipped.
     """

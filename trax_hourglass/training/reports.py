@@ -14,7 +14,11 @@ from trax_hourglass.training.interruption import Watch
 
 
 class Reports:
-  """Shows reports, except on hosts that are silent."""
+  """Shows reports, except on hosts that are silent.
+
+  Attributes:
+    bar: The bar of training steps.
+  """
 
   def __init__(self, watch: Watch, *, is_silent: bool):
     """Requests a stop from `watch` if nobody reads the output any more."""
@@ -22,7 +26,7 @@ class Reports:
     self._is_silent = is_silent
     self._is_mute = False  # Whether the last line could not be printed.
     self._has_warned = False
-    self._bar = tqdm.tqdm(disable=True)
+    self.bar = tqdm.tqdm(disable=True)
 
   def warn_of_zero_rates(self, schedule, first: int, last: int) -> None:
     """Warns once if a run ends with steps at learning rate zero.
@@ -54,16 +58,8 @@ class Reports:
       mininterval=0.5,
       disable=self._is_silent or not sys.stderr.isatty(),
       dynamic_ncols=True,
-    ) as self._bar:
+    ) as self.bar:
       yield
-
-  def advance(self) -> bool:
-    """Moves the bar by a step; returns whether it was redrawn."""
-    return bool(self._bar.update())
-
-  def show(self, text: str) -> None:
-    """Shows a text beside the bar."""
-    self._bar.set_postfix_str(text)
 
   def say(self, line: str) -> None:
     """Prints a line. If nobody reads it any more, the run saves and stops."""

@@ -23,14 +23,10 @@ _NUMBERS = itertools.count()
 
 @contextlib.contextmanager
 def opened(train_dirs: Sequence, eval_dirs: Sequence, first: int):
-  """Yields writers for training and for evaluation tasks, two lists.
+  """Yields two lists of writers, for the directories of tasks.
 
-  A writer is `None` except on the first host with an output directory.
-
-  Args:
-    train_dirs: The directory of each training task, or `None`.
-    eval_dirs: The same for evaluation tasks.
-    first: As for `SummaryWriter.start`.
+  A writer is `None` for no directory, and except on the first host. `first` is
+  as for `SummaryWriter.start`.
   """
   with contextlib.ExitStack() as stack:
 

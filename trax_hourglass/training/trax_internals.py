@@ -49,11 +49,8 @@ class Internals:
   def builders(self, trainer: Callable, evaluator: Callable):
     """Makes Trax's constructor, called in the body, use these functions.
 
-    Trax's own trainers run on one device only, and accumulate no gradients.
-
-    Args:
-      trainer: Function from Trax's own function and a task to its trainer.
-      evaluator: The same for an evaluation task.
+    They take Trax's own functions, whose trainers and evaluators run on one
+    device only, and a task.
     """
     loop = self._loop
     loop._init_trainer = functools.partial(trainer, loop._init_trainer)
@@ -113,13 +110,9 @@ def replicated_trainer(model, task) -> optimizers.Trainer:
 
 
 def replicated_evaluator(model, task, accelerate: Callable):
-  """Returns the evaluator of a task for several devices.
+  """Returns the evaluator of a task, its pure function compiled by a function.
 
-  Args:
-    model: The model to evaluate.
-    task: A `trax.supervised.training.EvalTask`.
-    accelerate: Function that compiles the pure function of the model with its
-      metrics.
+  Trax's own has an axis of devices.
   """
   with_metrics = training._model_with_metrics(model, task)
   return training._Evaluator(

@@ -222,8 +222,7 @@ def compiled_update(
 ):
   """Returns the compiled function within `parallel_update`.
 
-  Its arguments are (weights, slots), step, optimizer parameters, random key,
-  state and batch, and with `has_signals` a number from each device.
+  With `has_signals`, it also takes a number from each device.
   """
 
   def update(weights_and_slots, step, opt_params, rng, state, batch, *signals):
@@ -252,12 +251,7 @@ def compiled_update(
 
 
 def parallel_metrics(pure_fn: Callable) -> Callable:
-  """Returns a function like `pure_fn` that runs on all devices.
-
-  Args:
-    pure_fn: Function of a model with its metrics, from a batch, weights, state
-      and random key to the metrics and the state.
-  """
+  """Returns a `pure_fn` of metrics that runs on all devices."""
 
   def metrics(batch, weights, state, rng):
     values, _ = pure_fn(batch, weights, state, devices.device_key(rng))

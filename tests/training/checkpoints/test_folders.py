@@ -1,4 +1,4 @@
-"""Checkpoints on disk: complete or not there, and which are kept."""
+"""Checkpoints on disk: complete or absent, and which are kept."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.training.small_loop import assert_same, small_loop
 from trax_hourglass.errors import UserError
-from trax_hourglass.training.checkpoints import folders, state
+from trax_hourglass.training.checkpoints import folders, saver, state
 
 
 def _write(directory, step, content=b'content', permanent=False, **metrics):
@@ -129,15 +129,15 @@ def test_cleans_what_a_killed_writer_left(tmp_path):
 
 def test_links_follow_the_newest_also_in_a_copy(tmp_path):
   first = tmp_path / 'first'
-  folders.link_latest(str(first), _write(first, 1, b'1'))
-  folders.link_latest(str(first), _write(first, 2, b'2'))
+  saver.link_latest(str(first), _write(first, 1, b'1'))
+  saver.link_latest(str(first), _write(first, 2, b'2'))
   (first / 'latest.new').symlink_to('what a killed run left')
-  folders.link_latest(str(first), _write(first, 2, b'2'))
+  saver.link_latest(str(first), _write(first, 2, b'2'))
   assert (first / 'a').read_bytes() == b'2'
   assert not (first / 'latest.new').is_symlink()
   assert not (first / 'manifest.json').exists()
   copy = shutil.copytree(first, tmp_path / 'copy')  # Of what links point to.
-  folders.link_latest(str(copy), _write(copy, 3, b'3'))
+  saver.link_latest(str(copy), _write(copy, 3, b'3'))
   assert (copy / 'a').read_bytes() == b'3'
   assert (first / 'a').read_bytes() == b'2'
 
@@ -193,7 +193,7 @@ def test_metrics_are_recorded_at_once_or_not(tmp_path, monkeypatch):
   assert folders.verify(path) == after
   monkeypatch.undo()
   folders.record_metrics(path, {'loss': 0.0})
-  folders.link_latest(str(tmp_path), path)
+  saver.link_latest(str(tmp_path), path)
   assert sorted(os.listdir(tmp_path)) == ['a', 'checkpoints', 'latest']
 
 
@@ -253,7 +253,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
   assert_same(resumed, loop)
 
 
-def test_full_disk_stops_nothing_but_is_said(tmp_path, monkeypatch, capsys):
+def test_full_disk_is_reported_and_stops_nothing(tmp_path, monkeypatch, capsys):
   write_file, full = folders._write_file, []
 
   def fails_when_full(path, write):
@@ -281,7 +281,7 @@ def test_full_disk_stops_nothing_but_is_said(tmp_path, monkeypatch, capsys):
   assert _steps(tmp_path) == [6, 4, 2]
 
 
-def test_checkpoint_that_cannot_be_removed_is_said_to_be_no_other(
+def test_warns_of_a_checkpoint_that_cannot_be_removed(
   tmp_path, monkeypatch, capsys
 ):
   rmtree = shutil.rmtree
@@ -305,7 +305,7 @@ def test_checkpoint_that_cannot_be_removed_is_said_to_be_no_other(
   assert line in capsys.readouterr().err.splitlines()
 
 
-def test_error_that_is_no_matter_of_the_disk_is_raised(tmp_path, monkeypatch):
+def test_error_that_is_not_the_disks_is_raised(tmp_path, monkeypatch):
   def bug(*args, **kwargs):
     raise KeyError('a bug')
 

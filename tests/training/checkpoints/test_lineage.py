@@ -1,4 +1,4 @@
-"""Tests of going back to an older checkpoint, or on from one elsewhere."""
+"""Tests of resuming from an older checkpoint, or from one elsewhere."""
 
 import os
 import shutil
@@ -256,7 +256,7 @@ def test_configurations_of_later_steps_are_set_aside(run):
   assert 'config_6.gin' in _aside(run)
 
 
-def test_sums_of_the_steps_that_were_left_are_not_counted(tmp_path):
+def test_going_back_resets_the_totals(tmp_path):
   kwargs = {'n_steps_per_checkpoint': 4}
   trax = small_loop(tmp_path / 'a', loop_class=trax_training.Loop, **kwargs)
   trax.run(4)
@@ -266,7 +266,7 @@ def test_sums_of_the_steps_that_were_left_are_not_counted(tmp_path):
   assert (loop.step, loop._progress.sums.n_steps) == (4, 0)
 
 
-def test_directory_of_nothing_but_what_was_set_aside_is_said(run, capsys):
+def test_warns_if_all_checkpoints_are_set_aside(run, capsys):
   for step in (2, 6, 8, 10):
     os.rename(_folder(run, step), run / f'checkpoints/unused_step_{step}')
   assert _loop(run).step == 0

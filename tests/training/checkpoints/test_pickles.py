@@ -89,7 +89,7 @@ def test_reads_names_of_numpy_1():
 
 
 class _Call:
-  """Is pickled as a call."""
+  """Pickles as a function call."""
 
   def __init__(self, function, *arguments, state=None):
     self._reduced = function, arguments, state

@@ -1,4 +1,4 @@
-"""The published checkpoints, served from a folder in place of the net."""
+"""The published checkpoints, served from a folder instead of the network."""
 
 import gzip
 import io
@@ -16,13 +16,13 @@ CONTENT = gzip.compress(b'weights')
 
 
 def serve(monkeypatch, path, content, in_tar=False):
-  """Lets 'enwik8' be a file at `path`."""
+  """Makes 'enwik8' a file at `path`."""
   path.write_bytes(content)
   checkpoint = published.Checkpoint(path.as_uri(), 'enwik8.gin', in_tar)
   monkeypatch.setitem(published.CHECKPOINTS, 'enwik8', checkpoint)
 
 
-def tar_of(**contents):
+def make_tar(**contents):
   file = io.BytesIO()
   with tarfile.open(fileobj=file, mode='w:gz') as tar:
     for name, content in contents.items():
@@ -56,7 +56,7 @@ def test_checkpoint_by_itself(tmp_path, monkeypatch):
 
 
 def test_checkpoint_in_a_tar_with_its_configuration(tmp_path, monkeypatch):
-  tar = tar_of(model_pkl_gz=CONTENT, config_gin=b'train.steps = 1\n')
+  tar = make_tar(model_pkl_gz=CONTENT, config_gin=b'train.steps = 1\n')
   serve(monkeypatch, tmp_path / 'served', tar, in_tar=True)
   path = published.fetch('enwik8', tmp_path)
   assert gzip.decompress(pathlib.Path(path).read_bytes()) == b'weights'
@@ -67,7 +67,7 @@ def test_checkpoint_in_a_tar_with_its_configuration(tmp_path, monkeypatch):
 
 
 def test_two_fetch_one_tar(tmp_path, monkeypatch):
-  serve(monkeypatch, tmp_path / 'served', tar_of(model_pkl_gz=CONTENT), True)
+  serve(monkeypatch, tmp_path / 'served', make_tar(model_pkl_gz=CONTENT), True)
   unpack, begun, paths = published._unpack, threading.Event(), []
 
   def unpack_while_another_waits(tar, path):
@@ -95,7 +95,7 @@ def test_two_fetch_one_tar(tmp_path, monkeypatch):
   [
     (CONTENT[:-9], False, 'broken or truncated'),
     (b'<html>quota exceeded</html>', True, 'broken or truncated'),
-    (tar_of(config_gin=b''), True, 'expected model.pkl.gz in it'),
+    (make_tar(config_gin=b''), True, 'expected model.pkl.gz in it'),
   ],
 )
 def test_what_is_no_checkpoint(tmp_path, monkeypatch, content, in_tar, message):

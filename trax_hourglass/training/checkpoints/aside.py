@@ -4,10 +4,8 @@ They are damaged, or belong to a trajectory that was abandoned for an older
 checkpoint. Only the user ever removes them.
 """
 
-from collections.abc import Iterable
 import itertools
 import os
-import shutil
 
 _DAMAGED = 'unused_'
 _ABANDONED = 'abandoned_'
@@ -22,25 +20,11 @@ def set_aside(path: str) -> str:
   return moved
 
 
-def abandon(folder: str, paths: Iterable[str]) -> str:
-  """Moves checkpoints of an abandoned trajectory into a new folder.
-
-  Args:
-    folder: The folder of all checkpoints, in which the new one is made.
-    paths: The files and folders to move, in this order.
-
-  Returns:
-    The path of the new folder.
-
-  Raises:
-    OSError: If one cannot be moved; those after it stay.
-  """
-  aside = _first_unused(_numbered(os.path.join(folder, _ABANDONED[:-1]), 1))
-  os.makedirs(aside)
-  for path in paths:
-    # `os.rename` would fail if the folder is a link to another disk.
-    shutil.move(path, os.path.join(aside, os.path.basename(path)))
-  return aside
+def abandoned_folder(folder: str) -> str:
+  """Makes a folder, in that of all checkpoints, for an abandoned trajectory."""
+  path = _first_unused(_numbered(os.path.join(folder, _ABANDONED[:-1]), 1))
+  os.makedirs(path)
+  return path
 
 
 def is_aside(name: str) -> bool:

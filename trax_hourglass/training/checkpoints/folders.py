@@ -5,7 +5,6 @@ of it is on disk. Its `manifest.json` holds the size and SHA-256 of each file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -22,8 +21,6 @@ FOLDER = 'checkpoints'
 MANIFEST = 'manifest.json'
 # The configuration that the checkpoint was trained with.
 CONFIG = 'config.gin'
-# The link to the newest checkpoint, through which other links go.
-LATEST = 'latest'
 _NAME = re.compile(r'step_(\d{8,})')
 _UNFINISHED = '.writing_'
 
@@ -172,9 +169,23 @@ def record_metrics(path: str, metrics: Mapping[str, float]) -> None:
 
 
 def abandon(directory: str, paths: Iterable[str]) -> str:
-  """Sets aside checkpoints of an abandoned trajectory, see `aside.abandon`."""
+  """Moves checkpoints of an abandoned trajectory into a new folder.
+
+  Args:
+    directory: The output directory.
+    paths: The files and folders to move, in this order.
+
+  Returns:
+    The path of the new folder.
+
+  Raises:
+    OSError: If one cannot be moved; those after it stay.
+  """
   folder = os.path.join(directory, FOLDER)
-  moved = aside.abandon(folder, paths)
+  moved = aside.abandoned_folder(folder)
+  for path in paths:
+    # `os.rename` would fail if the folder is a link to another disk.
+    shutil.move(path, os.path.join(moved, os.path.basename(path)))
   for changed in (moved, folder, directory):
     _sync(changed)
   return moved
@@ -235,34 +246,6 @@ def _remove(path):
   removed = os.path.join(folder, _UNFINISHED + name)
   os.rename(path, removed)
   shutil.rmtree(removed)
-
-
-def link_latest(directory: str, path: str) -> None:
-  """Makes the output directory look like one of Trax's.
-
-  There, `model.pkl.gz` and the files beside it are links through `latest`, a
-  link to the folder of the newest checkpoint, so that all change together.
-
-  Raises:
-    OSError: Where there are no symbolic links.
-  """
-  _link(os.path.relpath(path, directory), os.path.join(directory, LATEST))
-  for name in os.listdir(path):
-    target, link = os.path.join(LATEST, name), os.path.join(directory, name)
-    is_there = os.path.islink(link) and os.readlink(link) == target
-    # The output directory has a `config.gin` of its own, the first.
-    is_its_own = name == CONFIG or name.startswith(MANIFEST)
-    if not is_its_own and not is_there:
-      _link(target, link)
-
-
-def _link(target, path):
-  if os.path.isdir(path) and not os.path.islink(path):
-    shutil.rmtree(path)  # Copying the directory has copied the folder.
-  with contextlib.suppress(FileNotFoundError):
-    os.unlink(f'{path}.new')  # Left by a run killed between these lines.
-  os.symlink(target, f'{path}.new')
-  os.replace(f'{path}.new', path)
 
 
 def _write_file(path, write):

@@ -38,14 +38,10 @@ class Keeper:
   ):
     """Takes arguments of the loop; without a directory nothing is saved.
 
-    Args:
-      output_dir: The output directory.
-      keep_last: As for `folders.prune`.
-      best: The metrics whose lowest and highest values are kept.
-      metrics: The metrics of all evaluations.
+    `best` are the metrics whose lowest and whose highest value is kept.
 
     Raises:
-      UserError: If a metric of `best` is not among them.
+      UserError: If one of these is not among the `metrics` of the loop.
     """
     for name in best:
       if name is not None and name not in metrics:
@@ -123,12 +119,7 @@ class Keeper:
     """Saves a checkpoint, in the body of `saving`.
 
     If there is one of the current state, only the metrics of a later evaluation
-    are recorded.
-
-    Args:
-      loop: The loop.
-      extra: As for `state.snapshot`.
-      is_permanent: Whether the checkpoint is never removed.
+    are recorded. `extra` is as for `state.snapshot`.
     """
     if self._saver is None:
       return
@@ -148,14 +139,10 @@ class Keeper:
 
   @contextlib.contextmanager
   def saving(self, loop, save):
-    """Lets the body save, and waits for it.
+    """Lets the body save, and waits for that at the end.
 
-    If the body raises, the steps that it has trained are saved, and the error
-    says so.
-
-    Args:
-      loop: The loop.
-      save: Function that saves the loop's state.
+    If the body raises, the steps that it has trained are saved by `save`, and
+    the error says so.
     """
     if self._saver is None:
       yield

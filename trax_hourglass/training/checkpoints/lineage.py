@@ -78,10 +78,8 @@ class Lineage:
     """Sets aside checkpoints of other trajectories, with a warning.
 
     The newest of them is moved last: if the process is killed before that, the
-    next run goes on from that checkpoint, as if this run had not begun.
-
-    Args:
-      step: The loop's step.
+    next run resumes from that checkpoint, as if this run at `step` had not
+    begun.
 
     Raises:
       OSError: If a checkpoint cannot be moved.

@@ -167,7 +167,7 @@ def _plain(x):
   if isinstance(x, _Signature):
     return shapes.ShapeDtype(tuple(x.shape), _plain(x.dtype))
   plain = int | float | complex | str | bytes | np.generic | np.ndarray | None
-  is_type_of_numbers = isinstance(x, type) and issubclass(x, np.generic)
-  if isinstance(x, plain) or is_type_of_numbers:
+  is_number_type = isinstance(x, type) and issubclass(x, np.generic)
+  if isinstance(x, plain) or is_number_type:
     return x
   raise ForbiddenError(f'a {type(x).__name__}')

@@ -1,5 +1,8 @@
 """Checkpoints written while training goes on."""
 
+import contextlib
+import os
+import shutil
 import threading
 
 from trax_hourglass.errors import UserError, warn
@@ -9,6 +12,9 @@ from trax_hourglass.training.checkpoints import (
   format,
   lineage,
 )
+
+# The link to the newest checkpoint, through which other links go.
+_LATEST = 'latest'
 
 
 class Saver:
@@ -126,10 +132,38 @@ class Saver:
   def _link(self):
     try:
       if self._has_links:
-        folders.link_latest(self._directory, self.path)
+        link_latest(self._directory, self.path)
     except OSError as error:
       self._has_links = False
       warn(
         f'{self._directory}: no symbolic links there ({error.strerror}), so '
         f'Trax finds checkpoints in {folders.FOLDER} alone'
       )
+
+
+def link_latest(directory: str, path: str) -> None:
+  """Makes the output directory look like one of Trax's.
+
+  There, `model.pkl.gz` and the files beside it are links through `latest`, a
+  link to the folder of the newest checkpoint, so that all change together.
+
+  Raises:
+    OSError: Where there are no symbolic links.
+  """
+  _symlink(os.path.relpath(path, directory), os.path.join(directory, _LATEST))
+  for name in os.listdir(path):
+    target, link = os.path.join(_LATEST, name), os.path.join(directory, name)
+    is_there = os.path.islink(link) and os.readlink(link) == target
+    # The output directory has a `config.gin` of its own, the first.
+    is_its_own = name == folders.CONFIG or name.startswith(folders.MANIFEST)
+    if not is_its_own and not is_there:
+      _symlink(target, link)
+
+
+def _symlink(target, path):
+  if os.path.isdir(path) and not os.path.islink(path):
+    shutil.rmtree(path)  # Copying the directory has copied the folder.
+  with contextlib.suppress(FileNotFoundError):
+    os.unlink(f'{path}.new')  # Left by a run killed between these lines.
+  os.symlink(target, f'{path}.new')
+  os.replace(f'{path}.new', path)
