@@ -148,6 +148,8 @@ def test_finite_batches_train_alike_with_skipping():
     {'max_skipped_in_a_row': 0},
     {'keep_last': 0},
     {'save_every': 0.5},
+    {'save_every_minutes': 0},
+    {'save_every_minutes': '5'},
   ],
 )
 def test_refuses_options(options):

@@ -46,6 +46,7 @@ class Loop(training.Loop):
     save_every=None,
     skip_nonfinite=False,
     max_skipped_in_a_row=100,
+    save_every_minutes=None,
     **kwargs,
   ):
     options.options(
@@ -54,6 +55,7 @@ class Loop(training.Loop):
       save_every,
       skip_nonfinite,
       max_skipped_in_a_row,
+      save_every_minutes,
     )
     bound, callbacks = options.bind(args, kwargs, save_every)
     given = bound.arguments
@@ -69,6 +71,7 @@ class Loop(training.Loop):
       keep_last,
       (given['checkpoint_low_metric'], given['checkpoint_high_metric']),
       [name for task in eval_tasks for name in task.metric_names],
+      save_every_minutes,
     )
     self._progress = progress.Progress(
       max_skipped_in_a_row, self._keeper.describe_last
@@ -254,7 +257,8 @@ class Loop(training.Loop):
     dues = [self._trax.checkpoint_at, self._trax.permanent_at]
     if self._keeper.keeps_best:
       dues.append(self._trax.eval_at)
-    return any(is_due(self.step) for is_due in dues)
+    is_due = any(is_due(self.step) for is_due in dues)
+    return is_due or self._keeper.is_save_due()
 
   def _save(self):
     self._read_losses()  # Nothing is saved after a loss that is not finite.

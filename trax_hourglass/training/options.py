@@ -7,7 +7,7 @@ from trax.supervised import training
 
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.training import updates
+from trax_hourglass.training import schedules, updates
 
 _SIGNATURE = inspect.signature(training.Loop)
 
@@ -18,6 +18,7 @@ def options(
   save_every=None,
   skip_nonfinite=False,
   max_skipped_in_a_row=100,
+  save_every_minutes=None,
 ):
   """Returns these arguments of `training.Loop` as a dict, checked.
 
@@ -35,6 +36,8 @@ def options(
     skip_nonfinite: Whether a batch whose loss or gradients are not finite is
       skipped; otherwise it ends the run.
     max_skipped_in_a_row: How many consecutive batches may be skipped.
+    save_every_minutes: The most minutes between checkpoints, which may be a
+      fraction; beside those of `save_every`. By default there is no limit.
 
   Raises:
     UserError: If one is out of its range.
@@ -42,6 +45,8 @@ def options(
   check_positive(keep_last=keep_last, max_skipped_in_a_row=max_skipped_in_a_row)
   if save_every is not None:
     check_positive(save_every=save_every)
+  if save_every_minutes is not None:
+    schedules.check_positive_number(save_every_minutes=save_every_minutes)
   if not isinstance(skip_nonfinite, bool):
     raise UserError(
       f'skip_nonfinite: got {skip_nonfinite!r}, expected True or False'
@@ -52,6 +57,7 @@ def options(
     'save_every': save_every,
     'skip_nonfinite': skip_nonfinite,
     'max_skipped_in_a_row': max_skipped_in_a_row,
+    'save_every_minutes': save_every_minutes,
   }
 
 

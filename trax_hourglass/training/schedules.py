@@ -31,7 +31,7 @@ def warmup_cosine(peak: float, warmup_steps: int, cycle_steps: int) -> Schedule:
 
   Source: App. B.2 and B.6.
   """
-  _check_positive_number(peak=peak)
+  check_positive_number(peak=peak)
   check_positive(warmup_steps=warmup_steps, cycle_steps=cycle_steps)
 
   def learning_rate(step):
@@ -55,7 +55,7 @@ def warmup_rsqrt(constant: float, warmup_steps: int) -> Schedule:
   Source: App. B.3, which takes it from Vaswani et al. (2017), Section 5.3.
     There the constant is d_model**-0.5; the authors' gin files have 0.0442.
   """
-  _check_positive_number(constant=constant)
+  check_positive_number(constant=constant)
   check_positive(warmup_steps=warmup_steps)
 
   def learning_rate(step):
@@ -137,7 +137,8 @@ def _cosine(progress):
   return 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(progress, 0.0, 1.0)))
 
 
-def _check_positive_number(**values):
+def check_positive_number(**values) -> None:
+  """Raises `UserError` unless each is a finite number above 0."""
   for name, value in values.items():
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not 0 < value < math.inf:

@@ -1,18 +1,20 @@
 """Checkpoints on disk: complete or absent, and which are kept."""
 
 import errno
+import itertools
 import os
 import resource
 import shutil
 import signal
 import threading
+import types
 
 import numpy as np
 import pytest
 
-from tests.training.small_loop import assert_same, small_loop
+from tests.training.small_loop import assert_same, batches, small_loop
 from trax_hourglass.errors import UserError
-from trax_hourglass.training.checkpoints import folders, saver, state
+from trax_hourglass.training.checkpoints import folders, keeper, saver, state
 
 
 def _write(directory, step, content=b'content', permanent=False, **metrics):
@@ -312,6 +314,29 @@ def test_error_that_is_not_the_disks_is_raised(tmp_path, monkeypatch):
   monkeypatch.setattr(folders, 'prune', bug)
   with pytest.raises(KeyError, match='a bug'):
     small_loop(tmp_path).run(3)
+
+
+def test_saves_by_time(tmp_path, monkeypatch):
+  clock = itertools.count(step=25)  # Seconds between batches.
+  now = [0]
+
+  def stream():
+    for batch in batches():
+      now[0] = next(clock)
+      yield batch
+
+  monkeypatch.setattr(
+    keeper, 'time', types.SimpleNamespace(monotonic=lambda: now[0])
+  )
+  loop = small_loop(
+    tmp_path,
+    stream=stream(),
+    n_steps_per_checkpoint=6,  # Resets the clock.
+    save_every_minutes=1,
+    keep_last=9,
+  )
+  loop.run(11)
+  assert _steps(tmp_path) == [11, 9, 6, 4, 1]
 
 
 def test_saver_copies(tmp_path):

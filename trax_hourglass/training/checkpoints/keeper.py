@@ -2,7 +2,9 @@
 
 from collections.abc import Collection
 import contextlib
+import math
 import os
+import time
 
 from absl import logging
 
@@ -35,6 +37,7 @@ class Keeper:
     keep_last: int,
     best: tuple[str | None, str | None],
     metrics: Collection[str],
+    save_every_minutes: float | None,
   ):
     """Takes arguments of the loop; without a directory nothing is saved.
 
@@ -57,6 +60,8 @@ class Keeper:
       self._directory, self._lineage, keep_last, *best
     )
     self._is_writing = bool(self._directory) and hosts.is_first()
+    self._save_every = 60 * (save_every_minutes or math.inf)  # Seconds.
+    self._last_time = time.monotonic()  # Of a save.
     self._is_saved = False  # Whether a checkpoint of the current state exists.
 
   def locked(self):
@@ -115,6 +120,12 @@ class Keeper:
     """
     return self._is_writing and bool(self._lineage.others())
 
+  def is_save_due(self) -> bool:
+    """Returns whether `save_every_minutes` have passed since the last save."""
+    # Hosts that write nothing need not agree with the clock of the first.
+    seconds = time.monotonic() - self._last_time
+    return self._is_writing and seconds >= self._save_every
+
   def save(self, loop, extra: dict, *, is_permanent: bool) -> None:
     """Saves a checkpoint, in the body of `saving`.
 
@@ -127,6 +138,7 @@ class Keeper:
       if self._is_writing:
         self._saver.record(state.metrics_of_step(loop))
       return
+    self._last_time = time.monotonic()
     files = state.snapshot(loop, extra)
     if self._is_writing:
       self._saver.save(
@@ -154,6 +166,7 @@ class Keeper:
     self._saver.start()
     if self._is_writing:
       self._saver.link()
+    self._last_time = time.monotonic()
     before = loop.step
     try:
       yield
