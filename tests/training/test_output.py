@@ -10,7 +10,7 @@ import pytest
 
 from tests.commands import arguments, fails, random_text
 from trax_hourglass import evaluate, generate, load_checkpoint, train
-from trax_hourglass.commands import run_config
+from trax_hourglass.commands import run_config, training
 from trax_hourglass.configuration import exits
 from trax_hourglass.training import Loop
 
@@ -104,7 +104,7 @@ def test_signal_while_building_leaves_nothing(
     raise AssertionError('not reached')
 
   handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)]
-  monkeypatch.setattr(train, '_build', build)
+  monkeypatch.setattr(training, '_build', build)
   line = fails(capsys, arguments(text, tmp_path / 'a/b'), code=128 + signum)
   assert line == f'interrupted by {signal.Signals(signum).name}'
   assert not list(tmp_path.iterdir())
