@@ -18,7 +18,7 @@ from trax_hourglass.generation.prompts import UNKNOWN, Prompts
 from trax_hourglass.kernels.cached import starts as starts_lib
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits, token_log_probs
-from trax_hourglass.models.cached import Limit, layers_of
+from trax_hourglass.models.cached import Limit, layers_of, start_multiple
 
 # Prompts of that many tokens are worth a compiled program of their own.
 ONE_PASS = 64
@@ -82,11 +82,6 @@ class Sampler:
     """Most tokens of prompt and sample together; `None` if not known."""
     limits = layers_of(self._model, Limit)
     return min((limit.n for limit in limits), default=None)
-
-  @property
-  def _group(self) -> int | None:
-    """Tokens by which rows may start apart; `None` if they may not."""
-    return None
 
   @property
   def vocab_size(self) -> int | None:
@@ -216,7 +211,7 @@ class Sampler:
     """Yields tokens and log-probabilities of all rows, `(batch, chunk)`."""
     limit = self.limit
     rows = prompts_lib.side_by_side(
-      prompts, ONE_PASS, self._group, limit and limit - length
+      prompts, ONE_PASS, start_multiple(self._model), limit and limit - length
     )
     tokens, n_read, starts, lead = rows
     n_lead = int(lead.max())

@@ -50,6 +50,11 @@ class Alignment(typing.NamedTuple):
     """
     return 1 if self.key_step > 1 else self.total_pooling
 
+  @property
+  def tokens_per_key(self):
+    """The number of tokens of the whole model's input that a key stands for."""
+    return self.total_pooling * self.key_step
+
   def distance(self, query, key):
     """Returns the distance of a key from a query, negative in the past."""
     return self.unit * (self.key_step * key - self.query_step * query)

@@ -64,24 +64,31 @@ def empty(keys, window):
   return zeros, zeros, jnp.zeros((), jnp.int32)
 
 
-def attend_to_cache(cache, queries, keys, values):
-  """Returns outputs of the vectors of a call, `(n, length, d)`, and a cache."""
+def attend_to_cache(cache, queries, keys, values, first=None):
+  """Returns outputs of the vectors of a call, `(n, length, d)`, and a cache.
+
+  `first` is the position of each sequence's first vector, `(n,)`; by default 0.
+  """
   run = _one_query if queries.shape[1] == 1 else _many_queries
-  return run(cache, queries, keys, values)
+  return run(cache, queries, keys, values, first)
 
 
-def _one_query(cache, query, key, value):
+def _one_query(cache, query, key, value, first):
   keys, values, position = cache
   window = keys.shape[1]
   slot = position % window
   keys = jax.lax.dynamic_update_slice_in_dim(keys, key, slot, axis=1)
   values = jax.lax.dynamic_update_slice_in_dim(values, value, slot, axis=1)
   # All filled slots are in the window, and softmax needs no order.
-  y = attend(query, keys, values, jnp.arange(window) <= position)
+  visible = jnp.arange(window) <= position
+  if first is not None:
+    age = (position - jnp.arange(window)) % window
+    visible &= position - age >= first[:, None, None]
+  y = attend(query, keys, values, visible)
   return y, (keys, values, position + 1)
 
 
-def _many_queries(cache, queries, keys, values):
+def _many_queries(cache, queries, keys, values, first):
   *old, position = cache
   window, length = old[0].shape[1], queries.shape[1]
   # The cached window in order, then the new: position p lies at
@@ -99,7 +106,8 @@ def _many_queries(cache, queries, keys, values):
   keys, values = (
     _with_previous(_chunks(x, window))[:, 1:] for x in (keys, values)
   )
-  visible = _visible(queries.shape[-3], window, window, -position)
+  first = 0 if first is None else first[:, None, None, None]
+  visible = _visible(queries.shape[-3], window, window, first - position)
   y = attend(queries, keys, values, visible)
   return y.reshape(len(y), -1, y.shape[-1])[:, :length], cache
 

@@ -54,7 +54,7 @@ def rotate(x, start=0):
   """Returns `x`, `(..., length, d)`, with each vector rotated by its position.
 
   Components i and i + d/2, as a pair, rotate by position / 10,000^(2i/d);
-  `start` is the position of the first vector.
+  `start` is the position of the first vector, or of each sequence's, `(.., 1)`.
   """
   length, d = x.shape[-2:]
   sin, cos = _sines_and_cosines(start + jnp.arange(length), d)

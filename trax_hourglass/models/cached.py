@@ -5,6 +5,8 @@ ShiftRight(k - 1), Shortening, the shorter level and Upsampling. In this mode it
 runs once per k vectors, when a group is complete.
 """
 
+import math
+
 import jax
 from jax import numpy as jnp
 from trax import layers as tl
@@ -12,6 +14,7 @@ from trax import shapes
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
+from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.resampling import AttentionUpsampling
 
 
@@ -29,14 +32,18 @@ class CachedValley(base.Layer):
     inner: Layer or layers of x', in mode `'predict'`.
     upsample: Layer from x' to k vectors for each, or an `AttentionUpsampling`.
     norm: Layer after the upsampling.
+    total_pooling: Total shorten factor of x.
 
   Raises:
     UserError: If `upsample` takes (x', x) but is not an `AttentionUpsampling`.
   """
 
-  def __init__(self, shorten_factor, shorten, inner, upsample, norm):
+  def __init__(
+    self, shorten_factor, shorten, inner, upsample, norm, total_pooling
+  ):
     super().__init__(upsample.n_in, upsample.n_out, name='Valley')
     self._k = shorten_factor
+    self._total_pooling = total_pooling
     self._window = Window(shorten_factor)
     # With the window in place of the shift, weights are those of training.
     in_training = tl.Serial(self._window, shorten, inner, upsample, norm)
@@ -56,6 +63,10 @@ class CachedValley(base.Layer):
         'AttentionResampling'
       )
 
+  @property
+  def tokens_per_group(self):
+    return self._k * self._total_pooling
+
   def init_weights_and_state(self, input_signature):
     x = input_signature[0] if self.n_in > 1 else input_signature
     group = shapes.ShapeDtype((x.shape[0], self._k, x.shape[2]), x.dtype)
@@ -72,7 +83,7 @@ class CachedValley(base.Layer):
     x = inputs[0] if self.n_in > 1 else inputs
     k, length = self._k, x.shape[1]
     window, last, position = self._window.state
-    seen = jnp.concatenate([window, x], axis=1)
+    seen = jnp.concatenate([window, self._shifted_in(x, position)], axis=1)
     # The start, in `seen`, of the first group that this call completes.
     start = -position % k
     rows = [last]
@@ -93,6 +104,14 @@ class CachedValley(base.Layer):
       return self._run(self._per_vector, rows)
     nothing = jnp.zeros_like(x[:, :0])
     return self._run(self._per_vector, (rows, nothing, x))
+
+  def _shifted_in(self, x, position):
+    """Returns x with zeros before the start of each row, as the shift has."""
+    first = starts.first_vectors(self._total_pooling, x.shape[:1])
+    if first is None:
+      return x
+    is_before = position + jnp.arange(x.shape[1]) < first[:, None]
+    return jnp.where(is_before[..., None], 0, x)
 
   def _complete(self, groups):
     """Returns the upsampled rows of n groups, `(batch, n * k, d)`."""
@@ -144,6 +163,8 @@ class Window(base.Layer):
   of the last group, `(batch, k, d)`, and the number of vectors so far.
   """
 
+  knows_starts = True
+
   def __init__(self, shorten_factor):
     super().__init__(name=f'Window({shorten_factor - 1})')
     self._k = shorten_factor
@@ -174,6 +195,8 @@ class Limit(base.Layer):
   call, which still have room.
   """
 
+  knows_starts = True
+
   def __init__(self, n):
     super().__init__(n_in=2, n_out=1)
     self._n = n
@@ -195,6 +218,23 @@ class Limit(base.Layer):
       )
     self.state += length
     return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)
+
+
+def start_multiple(model) -> int | None:
+  """Returns the number of tokens by whose multiples rows may start apart.
+
+  See `kernels.cached.starts`. `None` if a layer of the model keeps state of
+  earlier calls and does not declare, as ours do, that it `knows_starts`.
+  """
+  for layer in layers_of(model, base.Layer):
+    keeps_state = not layer.sublayers and jax.tree.leaves(layer.state)
+    is_dropout = isinstance(layer, tl.Dropout)  # Its state is its rate.
+    if keeps_state and not (
+      is_dropout or getattr(layer, 'knows_starts', False)
+    ):
+      return None
+  valleys = layers_of(model, CachedValley)
+  return math.lcm(*(valley.tokens_per_group for valley in valleys))
 
 
 def layers_of(layer, kind):

@@ -181,11 +181,13 @@ def _pad(x, multiple):
   return jnp.pad(x, widths)
 
 
-def Valley(shorten_factor, shorten, inner, upsample, norm):
+def Valley(shorten_factor, shorten, inner, upsample, norm, total_pooling):
   """Returns the layers between the vanilla layers of Algorithm 1.
 
-  Maps x to y, or (x, x) to (y, x) if the upsampling takes x too.
+  Maps x to y, or (x, x) to (y, x) if the upsampling takes x too. Arguments are
+  those of `CachedValley`, which alone uses `total_pooling`.
   """
+  del total_pooling
   return tl.Serial(
     tl.ShiftRight(shorten_factor - 1),
     shorten,
@@ -255,6 +257,7 @@ class Levels:
       self.stack(inner),
       self.upsample(k, level),
       LayerNorm(),
+      total_pooling=level.total_shorten_factor,
     )
 
   def blocks(self, n_layers, level):

@@ -10,7 +10,7 @@ import jax
 from jax import numpy as jnp
 
 from trax_hourglass.kernels.cached import distances as cached_distances
-from trax_hourglass.kernels.cached import segments
+from trax_hourglass.kernels.cached import segments, starts
 from trax_hourglass.kernels.row_blocks import MASKED, distance_to_key, product
 
 QUERIES = 256  # Most queries in a block of more than one row.
@@ -121,6 +121,9 @@ class _Operands:
       excludes_self: As for `attention.attend`.
     """
     n_seen = self.alignment.n_seen(row + jnp.arange(self.size))[:, None]
+    first = starts.first_vectors(
+      self.alignment.tokens_per_key, queries.shape[:2]
+    )
 
     def add_keys(i, carry):
       largest, total, y = carry
@@ -129,7 +132,10 @@ class _Operands:
       key = start + jnp.arange(self.n_keys)
       if excludes_self:
         logits += jnp.where(key == n_seen - 1, SELF, 0)
-      logits = jnp.where(key < n_seen, logits, MASKED)
+      visible = key < n_seen
+      if first is not None:
+        visible &= key >= first[..., None, None, None]
+      logits = jnp.where(visible, logits, MASKED)
       new = jnp.maximum(largest, jnp.max(logits, axis=-1, keepdims=True))
       weights = jnp.exp(logits - new)
       values = self._block(self.values, start)

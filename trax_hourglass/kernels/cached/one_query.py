@@ -7,7 +7,7 @@ place. Names and shapes are those of `attention`.
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.kernels.cached import distances, segments
+from trax_hourglass.kernels.cached import distances, segments, starts
 from trax_hourglass.kernels.cached.many_queries import SELF
 from trax_hourglass.kernels.row_blocks import MASKED, product
 
@@ -67,7 +67,11 @@ def _attend_to_all(cache, call, alignment, n_seen, excludes_self):
   key = jnp.arange(cache.length)
   if excludes_self:
     logits += jnp.where(key == n_seen - 1, SELF, 0)
-  weights = jax.nn.softmax(jnp.where(key < n_seen, logits, MASKED))
+  visible = key < n_seen
+  first = starts.first_vectors(alignment.tokens_per_key, logits.shape[:2])
+  if first is not None:
+    visible &= key >= first[..., None]
+  weights = jax.nn.softmax(jnp.where(visible, logits, MASKED))
   weights = segments.split_like(cache.values, weights.astype(query.dtype))
   y = sum(
     product('bhj,bhdj->bhd', w, segment)

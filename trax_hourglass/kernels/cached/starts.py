@@ -10,6 +10,7 @@ complete their groups at the same time.
 from collections.abc import Iterator
 import contextlib
 import contextvars
+import math
 
 _STARTS = contextvars.ContextVar('starts', default=None)
 
@@ -29,15 +30,16 @@ def rows_start_at(tokens) -> Iterator[None]:
     _STARTS.reset(token)
 
 
-def starts(tokens_per_vector, repeats=1):
-  """Returns the first vector of each row, or `None` if all start at 0.
+def first_vectors(tokens_per_vector, shape):
+  """Returns the first vector of each sequence, or `None` if all start at 0.
 
   Args:
     tokens_per_vector: Total shorten factor of the vectors.
-    repeats: Vectors of a row that follow one another on the first axis, its
-      heads, say: there are `(batch * repeats,)` starts.
+    shape: That of the sequences: rows first, then their heads, on one
+      axis or two.
   """
   tokens = _STARTS.get()
   if tokens is None:
     return None
-  return (tokens // tokens_per_vector).repeat(repeats)
+  vectors = tokens // tokens_per_vector
+  return vectors.repeat(math.prod(shape) // len(vectors)).reshape(shape)

@@ -21,13 +21,17 @@ class CachedAttention(base.Layer):
   The state is a `cached_attention.Cache`.
 
   Args:
-    length: Number of keys that the cache has room for.
+    total_pooling: Total shorten factor of the vectors.
+    max_inference_length: Tokens of the whole model that there is room for.
     excludes_self: Whether a query sees its own key only if there is no other.
   """
 
-  def __init__(self, length, excludes_self=False):
+  knows_starts = True
+
+  def __init__(self, total_pooling, max_inference_length, excludes_self=False):
     super().__init__(n_in=3, n_out=1)
-    self._length = length
+    self._alignment = Alignment(total_pooling=total_pooling)
+    self._length = self._alignment.cache_length(max_inference_length)
     self._excludes_self = excludes_self
 
   def init_weights_and_state(self, input_signature):
@@ -35,7 +39,7 @@ class CachedAttention(base.Layer):
     keys = keys.replace(shape=(1, *keys.shape))
     self.state = tuple(
       cached_attention.empty(
-        keys, Alignment(), self._length, with_distances=False
+        keys, self._alignment, self._length, with_distances=False
       )
     )
 
@@ -45,7 +49,7 @@ class CachedAttention(base.Layer):
     y, cache = cached_attention.attend(
       cached_attention.Cache(*self.state),
       call,
-      Alignment(),
+      self._alignment,
       self._excludes_self,
     )
     self.state = tuple(cache)
@@ -126,6 +130,8 @@ class AttendToCache(base.Layer):
     alignment: `Alignment` of queries and keys.
     length: Number of keys that the cache has room for.
   """
+
+  knows_starts = True
 
   def __init__(self, n_heads, alignment, length):
     super().__init__(n_in=7, n_out=1)

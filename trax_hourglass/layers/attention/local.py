@@ -6,6 +6,7 @@ from trax.layers import base
 
 from trax_hourglass.errors import check_positive
 from trax_hourglass.kernels import local
+from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.attention.rotary import (
   DotProductAttention,
   RotarySelfAttention,
@@ -32,18 +33,17 @@ def LocalAttention(
   output i sees the inputs from i - window + 1 to i. A window counts vectors:
   tokens in vanilla layers, groups of tokens in shortened ones. Memory grows
   with length * window, and mode `'predict'` caches a window, whatever
-  `total_pooling` and `max_inference_length`.
+  `max_inference_length`.
 
   Source: arXiv:2110.13711, App. A.1, whose context size is our `window`.
   """
-  del context_bias_layer, location_bias_layer, total_pooling
-  del max_inference_length
+  del context_bias_layer, location_bias_layer, max_inference_length
   check_mode(mode)
   check_dropout(dropout)
   check_positive(window=window)
   if mode == 'predict':
-    rotate_layer = RotateNext
-    attention = CachedLocalAttention(window)
+    rotate_layer = functools.partial(RotateNext, total_pooling)
+    attention = CachedLocalAttention(window, total_pooling)
   else:
     rotate_layer = Rotate
     attention_fn = functools.partial(local.local_attention, window=window)
@@ -56,14 +56,18 @@ def LocalAttention(
 class CachedLocalAttention(base.Layer):
   """`local_attention` in mode `'predict'`, of the vectors of one call."""
 
-  def __init__(self, window):
+  knows_starts = True
+
+  def __init__(self, window, total_pooling):
     super().__init__(n_in=3, n_out=1)
     self._window = window
+    self._total_pooling = total_pooling
 
   def init_weights_and_state(self, input_signature):
     _, keys, _ = input_signature
     self.state = local.empty(keys, self._window)
 
   def forward(self, inputs):
-    y, self.state = local.attend_to_cache(self.state, *inputs)
+    first = starts.first_vectors(self._total_pooling, inputs[0].shape[:1])
+    y, self.state = local.attend_to_cache(self.state, *inputs, first)
     return y

@@ -1,5 +1,6 @@
 """The Reformer's attention (arXiv:2001.04451), for long sequences."""
 
+import functools
 import numbers
 
 import jax
@@ -8,7 +9,6 @@ from trax import layers as tl
 from trax.layers.research import efficient_attention
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.attention.rotary import Rotate, RotateNext
 from trax_hourglass.layers.basic import Dense, stored
@@ -61,11 +61,8 @@ def LSHAttention(
     check_positive(n_chunks_before=n_chunks_before)
   _check_buckets(n_buckets)
   if mode == 'predict':
-    rotate_layer = RotateNext
-    alignment = Alignment(total_pooling=total_pooling)
-    attention = CachedSelfAttention(
-      alignment.cache_length(max_inference_length)
-    )
+    rotate_layer = functools.partial(RotateNext, total_pooling)
+    attention = CachedSelfAttention(total_pooling, max_inference_length)
   else:
     rotate_layer = Rotate
     attention = HashedSelfAttention(
@@ -163,8 +160,8 @@ class CachedSelfAttention(CachedAttention):
   Maps (queries that are also the keys, values) of a call.
   """
 
-  def __init__(self, length):
-    super().__init__(length, excludes_self=True)
+  def __init__(self, total_pooling, max_inference_length):
+    super().__init__(total_pooling, max_inference_length, excludes_self=True)
     self._n_in = 2
 
   def init_weights_and_state(self, input_signature):

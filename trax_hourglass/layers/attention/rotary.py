@@ -1,12 +1,14 @@
 """Causal attention over rotated queries and keys (arXiv:2104.09864)."""
 
+import functools
+
 from jax import numpy as jnp
 from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import blockwise, sinusoids
-from trax_hourglass.kernels.alignment import Alignment
+from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.basic import Dense, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
@@ -35,9 +37,8 @@ def RotaryAttention(
   check_mode(mode)
   check_dropout(dropout)
   if mode == 'predict':
-    rotate_layer = RotateNext
-    alignment = Alignment(total_pooling=total_pooling)
-    attention = CachedAttention(alignment.cache_length(max_inference_length))
+    rotate_layer = functools.partial(RotateNext, total_pooling)
+    attention = CachedAttention(total_pooling, max_inference_length)
   else:
     rotate_layer = Rotate
     attention = DotProductAttention(blockwise.attention, dropout, mode)
@@ -89,7 +90,17 @@ def Rotate():
 
 
 class RotateNext(base.Layer):
-  """`Rotate` in mode `'predict'`: counts the positions of earlier calls."""
+  """`Rotate` in mode `'predict'`: counts the positions of earlier calls.
+
+  Args:
+    total_pooling: Total shorten factor of the vectors.
+  """
+
+  knows_starts = True
+
+  def __init__(self, total_pooling):
+    super().__init__()
+    self._total_pooling = total_pooling
 
   def init_weights_and_state(self, input_signature):
     self.state = jnp.zeros((), jnp.int32)
@@ -97,6 +108,9 @@ class RotateNext(base.Layer):
   def forward(self, x):
     start = self.state
     self.state = start + x.shape[-2]
+    first = starts.first_vectors(self._total_pooling, x.shape[:-2])
+    if first is not None:
+      start -= first[..., None]
     return sinusoids.rotate(x, start)
 
 
