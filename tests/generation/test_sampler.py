@@ -134,6 +134,57 @@ def test_all_bits_of_a_seed_count(sampler):
     )
 
 
+PROMPTS = [predicting.tokens(n, seed=n)[0] for n in (3, 11, 0, 7)]
+
+
+@pytest.mark.parametrize('options', [{'temperature': 0}, {'seed': 5}])
+def test_rows_of_any_lengths_are_as_each_alone(sampler, in_passes, options):
+  """Rows are numbered, and so depend on no other row."""
+  many = sampler.sample(PROMPTS, 9, n_samples=2, **options)
+  assert many.tokens.shape == (8, 9)
+  with pytest.MonkeyPatch.context() as context:
+    context.setattr(sampler_lib, 'ONE_PASS', 64)  # One program for all of them.
+    for i in range(8):
+      one = sampler.sample(PROMPTS[i // 2], 9, first_row=i, **options)
+      np.testing.assert_array_equal(one.tokens[0], many.tokens[i])
+      np.testing.assert_allclose(one.log_probs[0], many.log_probs[i], atol=1e-5)
+
+
+def test_rows_of_models_that_know_of_no_starts(sampler, in_passes, monkeypatch):
+  expected = sampler.sample(PROMPTS, 9, seed=5)
+  monkeypatch.setattr(sampler_lib, 'start_multiple', lambda model: None)
+  found = sampler.sample(PROMPTS, 9, seed=5)
+  np.testing.assert_array_equal(found.tokens, expected.tokens)
+  np.testing.assert_allclose(found.log_probs, expected.log_probs, atol=1e-5)
+
+
+def test_unequal_rows_are_the_same_however_they_are_streamed(sampler):
+  options = {'seed': 5, 'top_k': 4}
+  whole = sampler.sample(PROMPTS, 9, **options)
+  parts = sampler.stream(PROMPTS, 9, chunk=4, **options)
+  for found, expected in zip(zip(*parts, strict=True), whole, strict=True):
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
+
+
+def test_rows_end_at_stop_strings(sampler):
+  whole = sampler.sample(PROMPTS, 12, seed=5)
+  stops = [whole.tokens[i, 3:5].astype(np.uint8).tobytes() for i in range(4)]
+  found = sampler.sample(PROMPTS, 12, seed=5, stop=stops)
+  assert found.lengths.max() <= 5
+  assert found.tokens.shape[1] == found.lengths.max()
+  for i, text in enumerate(found.texts()):
+    assert whole.texts()[i].startswith(text)
+    assert text.endswith(tuple(stops))
+    assert len(text) == found.lengths[i]
+    log_probs = whole.log_probs[i, : len(text)]
+    np.testing.assert_allclose(
+      found.bits[i], -log_probs.mean() / np.log(2), rtol=1e-5
+    )
+  one = sampler.sample(PROMPTS, 12, seed=5, stop=stops[0])
+  assert one.lengths[0] == 5
+  assert one.texts()[1] == whole.texts()[1][: one.lengths[1]]
+
+
 def test_one_program_for_all_lengths(model):
   sampler = th.Sampler(model)
   sampler.sample(length=1)
@@ -198,6 +249,10 @@ def test_bytes_and_bits():
     ({'top_p': 0}, 'top_p: got 0, expected a number in (0, 1]'),
     ({'top_p': 1.01}, 'top_p: got 1.01'),
     ({'seed': -1}, 'seed: got -1'),
+    ({'first_row': -1}, 'first_row: got -1'),
+    ({'stop': 'a'}, "stop: got 'a', expected bytes"),
+    ({'prompt': [b'', [1] * 24]}, 'prompt 1: got 24 tokens, expected fewer th'),
+    ({'prompt': [[1], [2, 13]]}, 'prompt 1: got a token 13'),
   ],
 )
 def test_errors(sampler, arguments, message):
