@@ -12,10 +12,12 @@ from trax_hourglass import evaluation, layers, models
 from trax_hourglass.configuration import selectors
 from trax_hourglass.data import (
   chunks,
+  documents,
   enwik8,
   imagenet,
   images,
   offline,
+  packing,
   prepared,
   text,
 )
@@ -40,6 +42,8 @@ for _configurable in (
   models.Hourglass,
   models.HourglassLM,
   chunks.random_chunks,
+  documents.jsonl_documents,
+  documents.text_files,
   enwik8.enwik8,
   imagenet.imagenet32,
   imagenet.imagenet64,
@@ -60,6 +64,8 @@ for _configurable in (
 ):
   gin.register(module=MODULE)(_configurable)
 
+# Our models take no segments.
+gin.register(module=MODULE, denylist=['segments'])(packing.document_inputs)
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)

@@ -7,6 +7,7 @@ archive.
 """
 
 import bz2
+from collections.abc import Iterator
 import contextlib
 import gzip
 import io
@@ -76,13 +77,23 @@ def read_bytes(path: str | os.PathLike, member: str | None = None) -> bytes:
     UserError: If the file or the member is missing or cannot be read, or an
       archive holds several files or has an unsupported format.
   """
+  with opened(path, member) as file:
+    return _content(file)
+
+
+@contextlib.contextmanager
+def opened(
+  path: str | os.PathLike, member: str | None = None
+) -> Iterator[BinaryIO]:
+  """Yields the file that `read_bytes` reads, for reading it in pieces."""
   if not isinstance(path, str | os.PathLike) or not str(path):
     raise UserError(f'path: got {path!r}, expected the name of a file')
   with (
     files.reading(path),
     open(os.path.expanduser(path), 'rb', buffering=0) as file,
+    _unpacked(file, path, member) as unpacked,
   ):
-    return unpack(file, path, member)
+    yield unpacked
 
 
 def unpack(
@@ -96,8 +107,14 @@ def unpack(
       must be compressed.
     member: The file to take from a zip.
   """
+  with files.reading(source), _unpacked(file, source, member) as unpacked:
+    return _content(unpacked)
+
+
+@contextlib.contextmanager
+def _unpacked(file, source, member):
   readers = []  # Kept: a garbage-collected reader closes the file below it.
-  with files.reading(source), contextlib.ExitStack() as stack:
+  with contextlib.ExitStack() as stack:
     while len(readers) <= _MOST_NESTED:
       reader = io.BufferedReader(file, _PIECE)
       readers.append(reader)
@@ -105,7 +122,8 @@ def unpack(
       if kind is None:
         if len(readers) == 1:
           _check_suffix(source)
-        return _content(reader)
+        yield reader
+        return
       file = stack.enter_context(_opened(kind, reader, source, member))
   raise UserError(
     f'{source}: got more than {_MOST_NESTED} nested archives, expected a text; '

@@ -1,0 +1,160 @@
+"""Corpora of documents, read once into a memory-mapped file."""
+
+from collections.abc import Callable, Iterable, Iterator
+import dataclasses
+import functools
+import glob
+import hashlib
+import json
+import os
+from typing import ClassVar
+
+import numpy as np
+import tqdm
+
+from trax_hourglass.data import archives, files
+from trax_hourglass.errors import UserError
+
+SPLITS = ('train', 'validation', 'test')
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Documents:
+  """Documents in three splits.
+
+  Attributes:
+    name: The name of the corpus.
+    content: The bytes of all documents, uint8, which may be memory-mapped.
+    edges: Where documents start in `content`, and where the last one ends.
+    splits: For each document the index of its split in `SPLITS`.
+    unit: What a model's cross-entropy is reported in.
+  """
+
+  unit: ClassVar[str] = 'bits per byte'
+
+  name: str
+  content: np.ndarray
+  edges: np.ndarray
+  splits: np.ndarray
+
+  def __repr__(self):
+    return f'Documents({self.name!r})'
+
+  def split(self, name: str) -> np.ndarray:
+    """Returns the numbers of the documents in a split.
+
+    Raises:
+      UserError: If there is no such split, or it is empty.
+    """
+    if name not in SPLITS:
+      raise UserError(f'split: got {name!r}, expected one of {SPLITS}')
+    [numbers] = np.nonzero(self.splits == SPLITS.index(name))
+    if not len(numbers):
+      raise UserError(
+        f'{name} split of {self.name}: got 0 of {len(self.splits):,} '
+        'documents, expected at least 1; give more documents'
+      )
+    return numbers
+
+
+def text_files(
+  pattern: str, cache_dir: str | os.PathLike = files.CACHE
+) -> Documents:
+  """Returns the files that match a pattern, each of them one document.
+
+  A hash of its content puts a document into a split: 90% are for training, 5%
+  for validation and 5% for testing, copies are in the same split, and a corpus
+  that grows keeps its splits. All are written to a file in `cache_dir` that is
+  mapped into memory, and made again when a file has changed.
+
+  Args:
+    pattern: For example `'corpus/**/*.txt'`, where `**` stands for any folders.
+      Compressed files are unpacked, as by `text_file`.
+    cache_dir: A writable folder.
+
+  Raises:
+    UserError: If no file matches, all are empty, or one cannot be read.
+  """
+  return _documents(
+    pattern, cache_dir, 'text', lambda path: [archives.read_bytes(path)]
+  )
+
+
+def jsonl_documents(
+  path: str,
+  field: str = 'text',
+  cache_dir: str | os.PathLike = files.CACHE,
+) -> Documents:
+  """Returns the documents in JSON Lines, one a line, as `text_files` does.
+
+  Args:
+    path: A file, or a pattern that several match; they may be compressed.
+    field: The field of each line's object that holds the text.
+    cache_dir: A writable folder.
+
+  Raises:
+    UserError: If no file matches, one cannot be read, or a line is not a JSON
+      object with a text in that field.
+  """
+  read = functools.partial(_read_jsonl, field=field)
+  return _documents(path, cache_dir, f'jsonl {field}', read)
+
+
+def _documents(pattern, cache_dir, kind, read) -> Documents:
+  """Returns documents, read from files that match unless they were before."""
+  pattern = os.path.expanduser(pattern)
+  paths = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
+  if not paths:
+    raise UserError(
+      f'{pattern}: got no file, expected at least one that matches'
+    )
+  state = [(p, os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in paths]
+  key = hashlib.sha256(repr((kind, state)).encode()).hexdigest()[:16]
+  prepared = os.path.join(
+    os.path.abspath(os.path.expanduser(cache_dir)), f'documents-{key}.bin'
+  )
+  files.make_once(prepared, lambda part: _write(part, pattern, paths, read))
+  with files.reading(prepared), open(prepared, 'rb') as file:
+    file.seek(-8, os.SEEK_END)
+    n_bytes = int.from_bytes(file.read(), 'little')
+    file.seek(n_bytes)
+    edges, splits = np.load(file), np.load(file)
+  content = np.memmap(prepared, np.uint8, 'r', shape=(n_bytes,))
+  return Documents(pattern, content, edges, splits)
+
+
+def _write(part, pattern, paths, read: Callable[[str], Iterable[bytes]]):
+  """Writes all bytes, the arrays of edges and splits, and where those begin."""
+  edges, splits = [0], []
+  with open(part, 'wb') as file:
+    for path in tqdm.tqdm(paths, pattern, disable=None):
+      for document in filter(None, read(path)):
+        file.write(document)
+        edges.append(edges[-1] + len(document))
+        splits.append(_split(document))
+    if not splits:
+      raise UserError(f'{pattern}: got no text, expected at least one document')
+    np.save(file, np.array(edges, np.int64))
+    np.save(file, np.array(splits, np.uint8))
+    file.write(edges[-1].to_bytes(8, 'little'))
+
+
+def _split(document: bytes) -> int:
+  digest = hashlib.blake2b(document, digest_size=8).digest()
+  return int(np.searchsorted([90, 95], int.from_bytes(digest) % 100, 'right'))
+
+
+def _read_jsonl(path, field) -> Iterator[bytes]:
+  """Yields the documents in a file of JSON Lines."""
+  with archives.opened(path) as file:
+    for number, line in enumerate(file, 1):
+      if not line.strip():
+        continue
+      try:
+        text = json.loads(line)[field].encode()
+      except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+          f'{path}, line {number}: expected a JSON object with a text in '
+          f'{field!r}; correct it or set field'
+        ) from error
+      yield text
