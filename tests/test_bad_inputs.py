@@ -1,7 +1,6 @@
 """Each mistake in `bad_inputs` is one line, exit code 2, and leaves nothing."""
 
 import collections
-import contextlib
 import importlib
 import os
 import shutil
@@ -12,7 +11,7 @@ import sys
 import jax
 import pytest
 
-from tests import bad_inputs, bad_places
+from tests import bad_inputs, bad_places, forked_command
 from trax_hourglass.lab.benchmarks import device_memory
 
 COMMANDS = tuple(bad_inputs.USUAL)
@@ -31,28 +30,53 @@ def places(root):
 
 @pytest.fixture(scope='module', autouse=True)
 def processes(root, places, tmp_path_factory):
-  """A mistake for each command, in processes beside the tests, and where."""
-  copy = tmp_path_factory.mktemp('processes') / 'root'
+  """A mistake for each command, in processes beside the tests, and where.
+
+  The first one is `python -m` from the start: JAX reads its environment when it
+  is imported. The others are forked by one that has imported the libraries.
+  """
+  folder = tmp_path_factory.mktemp('processes')
+  copy = folder / 'root'
   shutil.copytree(root, copy, symlinks=True)
   there = {name: copy / path.relative_to(root) for name, path in places.items()}
   before = _content(copy)
-  with contextlib.ExitStack() as stack:
-    started = [
-      (case, stack.enter_context(_started(case, there)))
-      for case in bad_inputs.PROCESSES
-    ]
-    yield started, there, lambda: _content(copy) == before
-
-
-def _started(case, places):
-  command, *flags = (_filled_in(text, places) for text in case.argv())
-  return subprocess.Popen(
+  argvs = [
+    [_filled_in(text, there) for text in case.argv()]
+    for case in bad_inputs.PROCESSES
+  ]
+  first, *others = zip(bad_inputs.PROCESSES, argvs, strict=True)
+  (case, (command, *flags)) = first
+  with subprocess.Popen(
     [sys.executable, '-m', f'trax_hourglass.{command}', *flags],
-    env={**os.environ, **(case.environment or {})},
+    env={**os.environ, **case.environment},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-  )
+  ) as whole:
+    forked = [
+      (
+        case,
+        forked_command.start(argv, case.environment or {}, folder / argv[0]),
+      )
+      for case, argv in others
+    ]
+
+    def wait():
+      """Yields a case, its exit code, its stdout and its stderr."""
+      out, err = whole.communicate(timeout=300)
+      yield case, whole.returncode, out, err
+      for other, process in forked:
+        process.join(300)
+        path = folder / other.command
+        out, err = (
+          path.with_suffix(suffix).read_text() for suffix in ('.out', '.err')
+        )
+        yield other, process.exitcode, out, err
+
+    yield wait, there, lambda: _content(copy) == before
+    for _, process in forked:
+      process.kill()
+      process.join()
 
 
 @pytest.fixture(autouse=True)
@@ -111,11 +135,10 @@ def test_is_one_line_and_leaves_nothing(
 
 
 def test_each_command_is_a_process(processes):
-  started, there, is_unchanged = processes
-  for case, process in started:
-    out, err = process.communicate(timeout=300)
+  wait, there, is_unchanged = processes
+  for case, code, out, err in wait():
     assert not out
-    _check(case, there, process.returncode, err)
+    _check(case, there, code, err)
   assert is_unchanged()
 
 
