@@ -41,7 +41,7 @@ def _tar(content, *names, form=tarfile.PAX_FORMAT):
 
 
 def _old_tar(content):
-  """Returns a tar as before 1988, with a checksum but no magic bytes."""
+  """Returns a tar from before 1988, with a checksum but no magic bytes."""
   header = bytearray(_tar(content, 't' * 40, form=tarfile.USTAR_FORMAT)[512:])
   header[257:265] = bytes(8)
   header[148:156] = b' ' * 8
@@ -83,15 +83,15 @@ PACKED = {
 
 @pytest.mark.parametrize('pack', PACKED.values(), ids=PACKED)
 @pytest.mark.parametrize('content', [CONTENT, b'A', b''], ids=len)
-def test_is_known_by_its_first_bytes(tmp_path, pack, content):
+def test_first_bytes_tell_the_format(tmp_path, pack, content):
   path = tmp_path / 'text'
   path.write_bytes(pack(content))
   assert archives.read_bytes(path) == content
   assert archives.unpack(io.BytesIO(pack(content)), 'stdin') == content
 
 
-def test_a_zstd_of_a_long_window(tmp_path):
-  """`zstd --long=31` makes such files; by default 128 MiB is the limit."""
+def test_zstd_with_a_long_window(tmp_path):
+  """As `zstd --long=31` makes them; the default limit is 128 MiB."""
   level = {zstd.CompressionParameter.window_log: 28}
   compressor = zstd.ZstdCompressor(options=level)
   # Of unknown size: otherwise the window is no longer than the text.
@@ -121,7 +121,7 @@ def test_a_zstd_of_a_long_window(tmp_path):
     random.Random(0).randbytes(2000),
   ],
 )
-def test_other_bytes_are_left_as_they_are(tmp_path, content):
+def test_other_bytes_are_unchanged(tmp_path, content):
   (tmp_path / 'text').write_bytes(content)
   assert archives.read_bytes(tmp_path / 'text') == content
 
@@ -139,7 +139,7 @@ def test_other_bytes_are_left_as_they_are(tmp_path, content):
     (_zip(b'7z\xbc\xaf\x27\x1c\0\4'), '7-Zip'),
   ],
 )
-def test_what_cannot_be_read_is_refused_by_name(tmp_path, content, kind):
+def test_unsupported_formats_are_refused_by_name(tmp_path, content, kind):
   path = tmp_path / 'text'
   path.write_bytes(content)
   with pytest.raises(UserError) as error:
@@ -180,7 +180,7 @@ def _link():
     ('a.br', b'\x1b\x10\0', 'got a Brotli file, expected a text'),
   ],
 )
-def test_what_is_wrong_is_one_line(tmp_path, name, content, message):
+def test_errors_are_one_line(tmp_path, name, content, message):
   path = tmp_path / name
   path.write_bytes(content)
   with pytest.raises(UserError) as error:
@@ -204,8 +204,8 @@ SUFFIXES = {
 
 
 @pytest.mark.parametrize('kind', SUFFIXES)
-def test_a_truncated_or_damaged_file_is_one_line(kind):
-  """If the format has a checksum, damage at any place is an error."""
+def test_truncated_and_damaged_files_are_one_line(kind):
+  """Damage anywhere is an error if the format has a checksum."""
   whole, source = PACKED[kind](CONTENT), 'a' + SUFFIXES[kind]
   rng = random.Random(kind)
   n_errors = 0
@@ -228,7 +228,7 @@ def test_a_truncated_or_damaged_file_is_one_line(kind):
 
 
 @pytest.mark.parametrize('pack', [bytes, gzip.compress, _tar, _zip])
-def test_memory_is_that_of_the_text(tmp_path, pack):
+def test_memory_holds_only_the_text(tmp_path, pack):
   n_bytes = 20_000_000
   path = tmp_path / 'text'
   path.write_bytes(pack(bytes(n_bytes - 1) + b'x'))

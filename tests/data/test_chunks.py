@@ -5,7 +5,7 @@ from trax_hourglass.data.chunks import random_chunks
 from trax_hourglass.errors import UserError
 
 
-def test_chunks_are_a_letter_twice():
+def test_chunks_repeat_their_letter():
   text = random_chunks(n_letters=4, n_chunks=1000)
   for part, n in ((text.train, 900), (text.validation, 50), (text.test, 50)):
     chunks = part.reshape(n, 3)
@@ -18,7 +18,7 @@ def test_chunks_are_a_letter_twice():
   assert counts.min() > 150  # Of 225 each, on average.
 
 
-def test_the_seed_decides():
+def test_seed_determines_letters():
   first, again, other = (random_chunks(seed=seed).train for seed in (0, 0, 1))
   np.testing.assert_array_equal(first, again)
   assert (first != other).any()

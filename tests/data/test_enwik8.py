@@ -57,7 +57,7 @@ def test_local_raw_file(served, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['enwik8', 'enwik8.zip'])
-def test_found_in_data_dir(served, tmp_path, name):
+def test_finds_it_in_data_dir(served, tmp_path, name):
   content = CONTENT if name == 'enwik8' else served.read_bytes()
   (tmp_path / name).write_bytes(content)
   _check_content(enwik8.enwik8(data_dir=tmp_path))
@@ -152,7 +152,7 @@ def test_broken_raw_file(served, tmp_path, content, message):
   _assert_one_line(error, path)
 
 
-def test_nothing_there_and_no_download(served, tmp_path):
+def test_no_file_and_no_download(served, tmp_path):
   data_dir = tmp_path / 'data'
   with pytest.raises(UserError, match='set path, or download=True') as error:
     enwik8.enwik8(data_dir=data_dir)

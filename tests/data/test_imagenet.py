@@ -1,4 +1,4 @@
-"""ImageNet from small archives of the published formats."""
+"""ImageNet from small archives in the published formats."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ def _png(array, mode='RGB'):
 
 
 def tar(path, contents):
-  """Writes a tar as those of the old set: a folder and PNG files in it."""
+  """Writes a tar like those of the old set: PNG files in a folder."""
   folder = path.name.removesuffix('.tar')
   with tarfile.open(path, 'w') as archive:
     info = tarfile.TarInfo(folder)
@@ -40,8 +40,8 @@ def tar(path, contents):
       archive.addfile(info, io.BytesIO(content))
 
 
-def zip_of_npz(path, batches):
-  """Writes a zip as those of the new set; `batches` are named arrays."""
+def npz_zip(path, batches):
+  """Writes a zip like those of the new set; `batches` are named arrays."""
   with zipfile.ZipFile(path, 'w') as archive:
     for name, array in batches:
       planes = array.transpose(0, 3, 1, 2).reshape(len(array), -1)
@@ -56,26 +56,26 @@ def zip_of_npz(path, batches):
 
 
 def write_archives(folder, monkeypatch, size=32):
-  """Puts small archives of both sets there, in place of the published ones."""
-  for (version, of_size, split), original in imagenet.SPLITS.items():
-    if of_size != size:
+  """Replaces the published archives of both sets by small ones in a folder."""
+  for (version, archive_size, split), original in imagenet.SPLITS.items():
+    if archive_size != size:
       continue
     paths = [folder / archive.name for archive in original.archives]
     array = _array(split, size)
     if version == 'old':
       tar(paths[0], map(_png, array))
     elif split == 'validation':
-      zip_of_npz(paths[0], [('val_data', array)])
+      npz_zip(paths[0], [('val_data', array)])
     else:
-      # 10 comes after 2.
+      # In numerical order, 10 after 2.
       names = [f'train_data_batch_{i}' for i in (10, 2, 1)]
       batches = [array[3:], array[1:3], array[:1]]
       named = list(zip(names, batches, strict=True))
       if len(paths) == 1:
-        zip_of_npz(paths[0], named)
+        npz_zip(paths[0], named)
       else:
-        zip_of_npz(paths[0], named[1:])
-        zip_of_npz(paths[1], named[:1])
+        npz_zip(paths[0], named[1:])
+        npz_zip(paths[1], named[:1])
     _register(monkeypatch, (version, size, split), paths)
 
 
@@ -125,7 +125,7 @@ def test_reads_the_archives(tmp_path, monkeypatch, size, version):
         path.unlink()
 
 
-def test_says_which_set_it_is(tmp_path):
+def test_names_tell_the_sets_apart(tmp_path):
   assert imagenet.imagenet32(tmp_path).name == (
     'ImageNet32, old set (van den Oord et al. 2016)'
   )
@@ -134,7 +134,7 @@ def test_says_which_set_it_is(tmp_path):
   )
 
 
-def test_the_validation_archive_is_enough_for_its_split(tmp_path, monkeypatch):
+def test_a_split_needs_only_its_own_archive(tmp_path, monkeypatch):
   write_archives(tmp_path, monkeypatch)
   (tmp_path / 'train_32x32.tar').unlink()
   images = imagenet.imagenet32(tmp_path)
@@ -182,7 +182,7 @@ def _fails(folder, version='old'):
   return str(error.value)
 
 
-def test_another_archive(tmp_path, monkeypatch):
+def test_an_archive_that_is_not_the_published_one(tmp_path, monkeypatch):
   write_archives(tmp_path, monkeypatch)
   path = tmp_path / 'valid_32x32.tar'
   content = path.read_bytes()
@@ -208,7 +208,7 @@ def _damaged(path):
   ('make', 'message'),
   [
     (_truncated, 'got a broken or truncated file'),
-    # Between two files, and within what stands before one.
+    # Between two files, and within the header of one.
     (lambda path: _truncated(path, 4608), 'got 1 images to put there'),
     (lambda path: _truncated(path, 4700), 'got 1 images to put there'),
     (_damaged, 'valid_32x32/0000000.png: cannot be decoded'),
@@ -238,11 +238,11 @@ def test_bad_tar(tmp_path, monkeypatch, make, message):
   [
     (lambda path: path.write_bytes(b'PK'), 'got a broken or truncated file'),
     (
-      lambda path: zip_of_npz(path, [('val_data', _array('validation', 16))]),
+      lambda path: npz_zip(path, [('val_data', _array('validation', 16))]),
       'val_data.npz: got uint8 (3, 768), expected uint8 (n, 3072)',
     ),
     (
-      lambda path: zip_of_npz(path, [('val_data', _array('validation') / 255)]),
+      lambda path: npz_zip(path, [('val_data', _array('validation') / 255)]),
       'val_data.npz: got float64 (3, 3072), expected uint8',
     ),
   ],

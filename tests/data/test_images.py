@@ -25,7 +25,7 @@ def _save(path, array, mode=None):
   return path
 
 
-def test_photos32_are_whole():
+def test_photos32_are_complete():
   photos = images.photos32()
   for split, n in (('train', 579), ('validation', 96)):
     assert photos.split(split).shape == (n, 32, 32, 3)
@@ -42,7 +42,7 @@ def test_patches_tile_the_photographs():
   np.testing.assert_array_equal(patches[6], photos[1, 16:, :16])
 
 
-def test_patches_that_do_not_tile():
+def test_patch_size_must_divide_32():
   with pytest.raises(UserError, match='size: got 12, expected a divisor of 32'):
     images.photo_patches(12)
 
@@ -57,7 +57,7 @@ def test_empty_split():
     _images(n_validation=0).split('validation')
 
 
-def test_a_split_is_not_loaded_before_it_is_asked_for():
+def test_splits_are_loaded_lazily():
   loaded = []
 
   def load():
@@ -93,7 +93,7 @@ def test_tokens_go_row_by_row_with_channels_last():
 
 
 def test_each_pass_of_the_training_stream_has_each_image_once():
-  """Also where batches don't come out even: 7 images in batches of 3."""
+  """7 images in batches of 3: passes end inside batches."""
   stream = images.image_inputs(_images(), 3, seed=5).train_stream(1)
   rows = np.concatenate([tokens for tokens, _, _ in _take(stream, 14)])
   expected = np.sort(_array(7).reshape(7, -1), axis=0)
@@ -103,7 +103,7 @@ def test_each_pass_of_the_training_stream_has_each_image_once():
   assert not np.array_equal(passes[0], passes[1])
 
 
-def test_the_seed_decides_on_the_order():
+def test_seed_determines_the_order():
   def first(seed):
     stream = images.image_inputs(_images(), 7, seed=seed).train_stream(1)
     return next(stream)[0]
@@ -163,7 +163,7 @@ def test_bad_arguments(changes, message):
   assert '\n' not in str(error.value)
 
 
-def test_a_batch_that_cannot_be_shared_out():
+def test_batches_must_be_shared_out_evenly():
   inputs = images.image_inputs(_images(), 2, eval_batch_size=3)
   with pytest.raises(UserError, match='^batch_size: got 2, .* 3 devices'):
     inputs.train_stream(3)
@@ -239,7 +239,7 @@ def test_bad_folder(tmp_path, make, message):
     (8, np.rot90),
   ],
 )
-def test_photographs_are_turned_upright(tmp_path, orientation, upright):
+def test_photographs_are_upright(tmp_path, orientation, upright):
   array = _array(1)[0]
   exif = Image.Exif()
   exif[274] = orientation
@@ -270,7 +270,7 @@ def test_formats_that_pillow_reads(tmp_path, capsys, name, form, tolerance):
   assert not capsys.readouterr().err
 
 
-def test_what_is_skipped_is_counted_and_named(tmp_path, capsys):
+def test_skipped_files_are_counted_and_named(tmp_path, capsys):
   _save(tmp_path / 'a.png', _array(1)[0])
   for name in ('b.txt', 'below/c.csv', 'd.png.part', 'e', '.hidden'):
     (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -283,7 +283,7 @@ def test_what_is_skipped_is_counted_and_named(tmp_path, capsys):
   )
 
 
-def test_what_is_beside_the_splits_is_named(tmp_path, capsys):
+def test_items_beside_the_splits_are_named(tmp_path, capsys):
   for name in ('train/a.png', 'validation/b.png', 'val/c.png', 'd.png'):
     _save(tmp_path / name, _array(1)[0])
   (tmp_path / 'test').touch()
@@ -296,7 +296,7 @@ def test_what_is_beside_the_splits_is_named(tmp_path, capsys):
 
 
 def test_links_to_folders_are_followed_once(tmp_path):
-  """Links that form a loop neither run for ever nor lead out of the folder."""
+  """Loops of links end, and links to folders above are not followed."""
   arrays = _array(4)
   folder, other = tmp_path / 'set', tmp_path / 'other'
   for path, array in zip(
@@ -346,7 +346,7 @@ def test_mixed_sizes(tmp_path):
     images.image_folder(tmp_path)
 
 
-def test_memory_mapped_array_is_made_once(tmp_path):
+def test_memory_mapped_array_is_written_once(tmp_path):
   path = str(tmp_path / 'made' / 'images.npy')
   expected = _array(5)
   for source in (expected, iter(())):

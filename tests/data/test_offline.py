@@ -1,4 +1,4 @@
-"""Falling back to the embedded samples, and saying so."""
+"""Embedded samples replace data sets that are unavailable, and say so."""
 
 import hashlib
 import zipfile
@@ -13,7 +13,7 @@ from trax_hourglass.errors import UserError
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-  """No data set can be fetched, or is prepared; returns an empty folder."""
+  """Makes all data sets unavailable; returns the path of an empty folder."""
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'tfds'))
   gone = (tmp_path / 'gone').as_uri()
   archive = enwik8.Archive(f'{gone}/enwik8.zip', 'enwik8', 3, 'md5')
@@ -29,7 +29,7 @@ def nowhere(tmp_path, monkeypatch):
   return tmp_path / 'data'
 
 
-def test_sample_in_place_of_enwik8(nowhere, capsys):
+def test_sample_replaces_enwik8(nowhere, capsys):
   text = offline.enwik8_or_sample(nowhere)
   assert text.name == 'wikipedia sample'
   assert len(text.test) == 250_000
@@ -38,7 +38,7 @@ def test_sample_in_place_of_enwik8(nowhere, capsys):
   assert said == 'The embedded sample of Wikipedia takes its place.'
 
 
-def test_enwik8_where_it_is(nowhere, monkeypatch, capsys):
+def test_enwik8_is_used_if_it_is_there(nowhere, monkeypatch, capsys):
   content = bytes(range(100))
   nowhere.mkdir()
   with zipfile.ZipFile(nowhere / 'enwik8.zip', 'w') as file:
@@ -53,7 +53,7 @@ def test_enwik8_where_it_is(nowhere, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('size', [32, 64])
-def test_photographs_in_place_of_imagenet(nowhere, capsys, size):
+def test_photographs_replace_imagenet(nowhere, capsys, size):
   images = offline.imagenet_or_photos(size, nowhere)
   assert images.name.startswith('photos32')
   assert images.split('validation').shape == (96, 32, 32, 3)
@@ -72,8 +72,8 @@ def test_photographs_in_place_of_imagenet(nowhere, capsys, size):
 
 
 @pytest.mark.parametrize('version', ['old', 'new'])
-def test_the_set_that_is_there(nowhere, version, capsys):
-  """Unpacked, as a file that is mapped into memory; the old one first."""
+def test_imagenet_is_used_if_it_is_there(nowhere, version, capsys):
+  """As a file unpacked earlier; the old set is tried first."""
   key = version, 32, 'validation'
   shape = (imagenet.SPLITS[key].n_images, 32, 32, 3)
   nowhere.mkdir()

@@ -1,4 +1,4 @@
-"""Streams that are skipped go on as those that are drawn."""
+"""Skipping batches of a stream leads where drawing them does."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def _image_stream():
   ],
 )
 @pytest.mark.parametrize('n', [0, 1, 2, 23])
-def test_skips(make_stream, n):
+def test_skipping_equals_drawing(make_stream, n):
   drawn, skipped = make_stream(), make_stream()
   for _ in range(2):
     next(drawn)

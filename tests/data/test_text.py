@@ -22,7 +22,7 @@ def _sizes(text):
   return [len(text.split(name)) for name in ('train', 'validation', 'test')]
 
 
-def test_wikipedia_sample_is_whole():
+def test_wikipedia_sample_is_complete():
   text = text_lib.wikipedia_sample()
   assert _sizes(text) == [4_500_000, 250_000, 250_000]
   assert text.train[:10].tobytes() == b'<mediawiki'
@@ -95,7 +95,7 @@ def test_text_file_errors(tmp_path, name, make, message):
   assert '\n' not in str(error.value)
 
 
-def test_random_windows_are_windows():
+def test_random_windows_are_consecutive_bytes():
   text = _text(11)
   stream = text_lib.random_windows(text, length=7, batch_size=3, seed=0)
   for inputs, targets, weights in itertools.islice(stream, 5):
@@ -114,7 +114,7 @@ def test_random_offsets_are_uniform_over_all_positions():
   assert counts.min() > 70
 
 
-def test_strided_windows_all_come_once_a_pass():
+def test_each_pass_has_each_strided_window_once():
   """5 windows, batches of 3: a pass ends inside every other batch."""
   stream = text_lib.strided_windows(
     _text(17), length=5, stride=3, batch_size=3, seed=0
@@ -169,7 +169,7 @@ def test_scoring_windows_in_chunks():
 
 
 def test_scoring_windows_with_context():
-  """Windows of 5, the last 2 scored; the first two have less context."""
+  """Windows of 5 bytes, 2 scored; the first two have less context."""
   ((inputs, targets, weights),) = text_lib.scoring_windows(
     _text(7), length=5, step=2, batch_size=4
   )
@@ -243,7 +243,7 @@ def test_text_inputs_at_a_stride(text):
   np.testing.assert_array_equal(starts[0] % 4, 1)
 
 
-def test_text_inputs_evaluates_the_whole_validation_split_again_and_again(text):
+def test_text_inputs_repeats_the_whole_validation_split(text):
   inputs = text_lib.text_inputs(
     text, length=11, batch_size=6, eval_length=5, eval_batch_size=2
   )
@@ -254,7 +254,7 @@ def test_text_inputs_evaluates_the_whole_validation_split_again_and_again(text):
     np.testing.assert_array_equal(np.concatenate(scored), text.validation)
 
 
-def test_text_inputs_evaluates_like_it_trains_by_default(text):
+def test_evaluation_sizes_default_to_those_of_training(text):
   inputs = text_lib.text_inputs(text, length=11, batch_size=3)
   assert next(inputs.eval_stream(3))[0].shape == (3, 11)
 

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets: the sets it has prepared, and our builders for it."""
+"""Data sets that TensorFlow Datasets has prepared, and our builders for it."""
 
 import hashlib
 import itertools
@@ -26,7 +26,7 @@ def monkeypatch_module():
 
 @pytest.fixture(scope='module')
 def data_dir(tmp_path_factory, monkeypatch_module):
-  """Where small archives in place of the real ones are prepared."""
+  """Prepares small archives in place of the published ones."""
   folder = tmp_path_factory.mktemp('tfds')
   archives = folder / 'archives'
   archives.mkdir()
@@ -86,7 +86,7 @@ def test_trax_reads_enwik8(data_dir):
 
 
 def test_the_data_streams_of_trax_read_enwik8(data_dir):
-  """As the authors' gin file binds them, with another name of the set."""
+  """Bound as in the authors' gin file, except for the name of the set."""
   _, eval_stream = tf_inputs.data_streams(
     'enwik8/l2048', data_dir, input_name='targets', shuffle_buffer_size=1
   )
@@ -113,7 +113,7 @@ def test_a_pipeline_for_downsampled_imagenet_reads_the_archives(data_dir):
 
 
 def _prepare(name, data_dir, splits):
-  """Writes a set as TFDS prepares it, its images numbered in a corner."""
+  """Writes a set like TFDS does, with a number in a corner of each image."""
 
   def dataset(n):
     images = np.zeros((n, 32, 32, 3), np.uint8)

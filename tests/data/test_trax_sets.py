@@ -1,4 +1,4 @@
-"""Tests of data sets that Trax's own pipelines ask for."""
+"""Data sets that Trax's own pipelines ask for."""
 
 import pytest
 import tensorflow_datasets as tfds
@@ -8,7 +8,7 @@ from trax_hourglass.errors import UserError
 
 
 def test_a_folder_without_its_data_set_is_one_line(tmp_path, caplog):
-  """TFDS would warn of it, too."""
+  """Without the warning of TFDS."""
   (tmp_path / 'cifar10' / str(tfds.builder('cifar10').version)).mkdir(
     parents=True
   )

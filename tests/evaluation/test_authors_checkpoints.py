@@ -1,4 +1,4 @@
-"""Checkpoints and gin files that the authors' code wrote, scored here."""
+"""Scores of checkpoints and gin files that the authors' code wrote."""
 
 import functools
 
@@ -76,7 +76,7 @@ trax_hourglass.LSHAttention.chunk_len = 18
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-  """Returns a function to a directory as Trax leaves it, with data to score."""
+  """Returns a function that makes an output directory of Trax, and data."""
 
   @functools.cache
   def make(shape):
@@ -91,7 +91,7 @@ def checkpoint(tmp_path_factory):
 
 
 def _train(directory):
-  """Writes a checkpoint, with Trax's loop of Trax's model."""
+  """Writes a checkpoint of Trax's model with Trax's loop."""
   command_line.start(['train', f'--config_file={directory}/config.gin'])
   reading.configure(**command_line.configuration())
   lm = gin.get_configurable('trax.models.HourglassLM')
@@ -122,7 +122,7 @@ def _write_data(directory):
 
 
 def _with_our_names(config):
-  """Returns the bindings of the model, the selectors changed to ours."""
+  """Returns the bindings of the model with our selectors."""
   lines = [
     'trax_hourglass.' + line.replace(' = @', ' = @trax_hourglass.')
     for line in config.splitlines()
@@ -153,7 +153,7 @@ def _arguments(directory):
 
 
 def _score(capsys, directory, *argv):
-  """Returns the bits, and what is printed behind their standard error."""
+  """Returns the bits, and the text printed after their standard error."""
   evaluate.main([*_arguments(directory), *argv])
   out, _ = capsys.readouterr()
   bits, _, _, rest = out.split(' ', 3)
@@ -188,7 +188,7 @@ def test_says_which_lengths_their_model_takes(capsys, checkpoint):
 
 
 def test_short_names_are_ambiguous_where_our_model_is_named(capsys, checkpoint):
-  """Where a file knows both packages, it has to say which it means."""
+  """A file that imports both packages must say which one it means."""
   path = checkpoint('enwik8') / 'both.gin'
   ours = 'train.model = @trax_hourglass.HourglassLM'
   path.write_text(f'{CONFIG}{SHAPES["enwik8"]}\n{ours}\n')

@@ -17,7 +17,7 @@ TEXT = np.random.default_rng(0).integers(0, 251, size=53).astype(np.uint8)
 
 @pytest.fixture(name='model', scope='module')
 def _model():
-  """A small model in which every byte counts for all later ones."""
+  """A small model in which each byte affects all later predictions."""
   shared = tl.Dense(7)
   model = tl.Serial(
     tl.ShiftRight(),
@@ -34,7 +34,7 @@ def _model():
 
 
 def _plain_loop_bits(model, text, length, step):
-  """One window at a time, its own length, in float64 from the logits on."""
+  """Scores one unpadded window at a time, in float64 from the logits on."""
   bits = []
   for first in range(0, len(text), step):
     end = min(first + step, len(text))
@@ -49,7 +49,7 @@ def _plain_loop_bits(model, text, length, step):
 
 
 def test_equals_a_plain_loop_on_an_hourglass():
-  """Windows padded by the stream, and again by the model to a multiple."""
+  """With windows padded by the stream, then by the model to a multiple."""
   model = trax_hourglass.HourglassLM(
     251, d_model=4, d_ff=5, n_heads=1, hierarchy='1@1 1@3 0@1', mode='eval'
   )
@@ -104,7 +104,7 @@ def test_progress_counts_bytes(model):
 
 
 def _memoryless_model():
-  """Codes tokens 0, 1, 2 and 3 with 1, 2, 3 and 3 bits."""
+  """A model that gives tokens 0, 1, 2 and 3 1, 2, 3 and 3 bits."""
   logits = np.log([0.5, 0.25, 0.125, 0.125]).astype(np.float32)
   model = tl.Fn(
     'Memoryless',
@@ -124,7 +124,7 @@ def test_standard_error_of_two_blocks():
 
 
 def test_standard_error_of_independent_bytes():
-  """There blocks change nothing: standard deviation over sqrt(bytes)."""
+  """Blocks do not matter: it is the standard deviation over sqrt(bytes)."""
   n_bytes = 100 * 4096 + 1234
   text = np.random.default_rng(0).choice(
     np.arange(4, dtype=np.uint8), n_bytes, p=[0.5, 0.25, 0.125, 0.125]
@@ -213,7 +213,7 @@ IMAGES = np.random.default_rng(1).integers(
 
 @pytest.mark.parametrize('batch_size', [1, 2, 5, 7])
 def test_images_are_scored_once(model, batch_size):
-  """Also where the last batch is not full."""
+  """Even if the last batch is not full."""
   score = evaluation.score_images(model, IMAGES, batch_size)
   rows = [_plain_loop_bits(model, image.reshape(-1), 6, 6) for image in IMAGES]
   assert score.bits == pytest.approx(np.mean(rows), abs=1e-5)
