@@ -57,6 +57,7 @@ setup(
     'matplotlib>=3.8',
     'numpy>=2',
     'pillow',
+    'safetensors>=0.8',
     # Trax imports it but asks for it in an extra only.
     'tensorflow>=2.21',
     'tensorflow-datasets>=4.9',

@@ -50,6 +50,7 @@ USUAL = {
   ),
   'evaluate': ('--output_dir=$run',),
   'generate': ('--output_dir=$run',),
+  'export': ('--output_dir=$run', '--file=$new.safetensors'),
   'benchmark': (
     '--length=8',
     '--d_model=8',
@@ -198,6 +199,27 @@ ARGUMENTS = [
     ('--output_dir=$image_run', '--completions=0'),
     'completions: got 0',
     _WHOLE,
+  ),
+  Case(
+    'export',
+    '--output_dir=$run',
+    '--file: not given',
+    'as --file=model.safetensors',
+    alone=True,
+  ),
+  Case(
+    'export',
+    '--file=$none/model.safetensors',
+    '$none/model.safetensors: cannot be written',
+    'give another file',
+  ),
+  Case('export', '--dataset_dir=x', "'dataset_dir'", _FLAGS),
+  Case('export', '--num_processes=2', '--num_processes has no', _LEAVE),
+  Case(
+    'export',
+    f'{_MODEL}.d_model = 4',
+    'weight array 0 has shape (256, 8)',
+    'use the configuration it was trained with',
   ),
   Case('benchmark', '--nothing', "Unknown command line flag 'nothing'", _FLAGS),
   Case('benchmark', '--length=0', '--length: got 0', _WHOLE),
@@ -760,6 +782,7 @@ PROCESSES = [
   Case(
     'generate', '--checkpoint=$none', '$none does not exist', 'give a *.pkl'
   ),
+  Case('export', '--checkpoint=$none', '$none does not exist', 'give a *.pkl'),
   Case(
     'benchmark', '--output_dir=$text', 'cannot write to $text', 'give anoth'
   ),

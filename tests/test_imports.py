@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / 'trax_hourglass'
 DOORS = (
   'benchmark',
   'evaluate',
+  'export',
   'generate',
   'memory',
   'plot_schedule',

@@ -33,7 +33,9 @@ from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.models import (
   Hourglass,
   HourglassLM,
+  load_safetensors,
   named_weights,
+  save_safetensors,
   set_named_weights,
 )
 from trax_hourglass.training.checkpoints import load_checkpoint, published
@@ -61,10 +63,12 @@ __all__ = [
   'check_tokens',
   'forward_mode',
   'load_checkpoint',
+  'load_safetensors',
   'log_likelihood',
   'log_probs',
   'named_weights',
   'published',
+  'save_safetensors',
   'score',
   'score_images',
   'set_named_weights',

@@ -12,7 +12,8 @@ from trax import layers as tl
 from trax.supervised import training
 
 from tests.commands import fails
-from trax_hourglass import evaluate
+import trax_hourglass
+from trax_hourglass import evaluate, export
 from trax_hourglass.configuration import command_line, reading
 
 LENGTH = 18
@@ -177,6 +178,27 @@ def test_scores_with_their_gin_file_and_with_ours(capsys, checkpoint, shape):
   )
   assert ours == pytest.approx(bits, abs=1.1e-4)  # A digit of what is printed.
   assert our_rest == rest
+
+
+def test_exports_their_models(checkpoint):
+  directory = checkpoint('imagenet64')
+  path = directory / 'model.safetensors'
+  export.main(
+    [
+      'export',
+      f'--init_checkpoint={directory}/model.pkl.gz',
+      '--model=trax_hourglass.HourglassLM',
+      f'--file={path}',
+    ]
+  )
+  loaded = trax_hourglass.load_safetensors(path)
+  flat = trax_hourglass.load_checkpoint(directory)['flat_weights']
+  named = trax_hourglass.named_weights(loaded)
+  for x, y in zip(named.values(), flat, strict=True):
+    np.testing.assert_array_equal(x, y)
+  lsh = loaded.arguments['vanilla_attn_type']
+  assert lsh.func is trax_hourglass.LSHAttention
+  assert (lsh.keywords['chunk_len'], lsh.keywords['n_hashes']) == (18, 2)
 
 
 def test_says_which_lengths_their_model_takes(capsys, checkpoint):

@@ -4,6 +4,7 @@ Each binds gin anew, as its keyword arguments say: see `reading.Configuration`.
 """
 
 from trax_hourglass.commands.evaluation import evaluate
+from trax_hourglass.commands.exporting import export
 from trax_hourglass.commands.generation import (
   CompletedImages,
   Draw,

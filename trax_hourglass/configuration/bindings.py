@@ -67,6 +67,22 @@ def model(mode: str) -> base.Layer:
   return layer
 
 
+def model_arguments() -> dict:
+  """Returns what gin gives to our model, functions with what it gives to them.
+
+  Raises:
+    UserError: If `train.model` is another model.
+  """
+  selector = values.selector('train.model')
+  if selector != 'trax_hourglass.HourglassLM':
+    raise UserError(
+      f'train.model: got {selector or values.bound("train.model")}, expected '
+      'trax_hourglass.HourglassLM; --model=trax_hourglass.HourglassLM takes '
+      "the bindings and the weights of Trax's"
+    )
+  return values.arguments(values.reference('train.model'))
+
+
 def schedule() -> Callable[[int], float]:
   """Returns the learning rate as a function of the step.
 

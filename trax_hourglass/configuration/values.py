@@ -1,6 +1,7 @@
 """Values and references bound to parameters, and the scopes that apply."""
 
 import copy
+import functools
 
 import gin
 
@@ -94,3 +95,33 @@ def supplier(scope: str, selector: str, name: str) -> str | None:
 def package(configurable: gin.config.Configurable) -> str:
   """Returns the name of the package that defines a function."""
   return configurable.wrapped.__module__.partition('.')[0]
+
+
+def arguments(function, scopes=()) -> dict:
+  """Returns all arguments that gin gives to a function, none left to gin.
+
+  A function among them is the original one, and `functools.partial` of it where
+  gin would give it arguments in its turn.
+
+  Args:
+    function: A reference to a function.
+    scopes: Those of its caller.
+  """
+  scopes = list(function.scopes or scopes)
+  bound_values = effective(function.configurable.selector, scopes)
+
+  def resolved(bound_value):
+    result = without_macros(bound_value)
+    if not is_reference(result) or result.evaluate:
+      with gin.config_scope(scopes):
+        return copy.deepcopy(result)
+    original = result.configurable.wrapped
+    options = arguments(result, scopes)
+    # A model passes these by position.
+    options = {
+      name: options[name]
+      for name in options.keys() - {'d_model', 'shorten_factor'}
+    }
+    return functools.partial(original, **options) if options else original
+
+  return {name: resolved(value) for name, value in bound_values.items()}

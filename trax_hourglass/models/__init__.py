@@ -3,5 +3,16 @@
 from trax_hourglass.models.hourglass import Hourglass
 from trax_hourglass.models.hourglass_lm import HourglassLM
 from trax_hourglass.models.names import named_weights, set_named_weights
+from trax_hourglass.models.safetensors_files import (
+  load_safetensors,
+  save_safetensors,
+)
 
-__all__ = ['Hourglass', 'HourglassLM', 'named_weights', 'set_named_weights']
+__all__ = [
+  'Hourglass',
+  'HourglassLM',
+  'load_safetensors',
+  'named_weights',
+  'save_safetensors',
+  'set_named_weights',
+]

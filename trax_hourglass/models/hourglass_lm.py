@@ -1,7 +1,12 @@
 """A language model around an Hourglass (arXiv:2110.13711, Section 3)."""
 
-from trax import layers as tl
+import math
 
+import numpy as np
+from trax import layers as tl
+from trax import shapes
+
+from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import check_positive
 from trax_hourglass.layers.attention.relative import RelativeAttention
 from trax_hourglass.layers.basic import Cast, DenseToFloat32, Dropout
@@ -54,6 +59,7 @@ def HourglassLM(
   activations, `'float32'` or `'bfloat16'`; weights, norms, softmax and logits
   are in float32 either way.
   """
+  arguments = dict(locals())  # Before there are other variables.
   check_positive(vocab_size=vocab_size)
   check_dtype(activation_dtype)
   hourglass = Hourglass(
@@ -75,12 +81,47 @@ def HourglassLM(
     rematerialize=rematerialize,
     max_inference_length=max_inference_length,
   )
-  return tl.Serial(
+  return LanguageModel(
     tl.ShiftRight(mode=mode),
     tl.Embedding(vocab_size, d_model),
     Cast(activation_dtype),
     Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),
     hourglass,
     DenseToFloat32(vocab_size),
-    name='HourglassLM',
+    arguments=arguments,
   )
+
+
+class LanguageModel(tl.Serial):
+  """What `HourglassLM` returns: layers that know what they were made with."""
+
+  def __init__(self, *layers, arguments):
+    super().__init__(*layers, name='HourglassLM')
+    self._arguments = arguments
+
+  @property
+  def arguments(self):
+    """The arguments of `HourglassLM` by name, defaults and mode included."""
+    return dict(self._arguments)
+
+  @property
+  def tokens_signature(self):
+    """Signature of tokens that the model can be initialised with.
+
+    They are as many as all attention can cut into its chunks: Trax's own takes
+    no others.
+    """
+    length = 1
+    if self._arguments['mode'] != 'predict':
+      outermost = hierarchy_lib.parse(
+        self._arguments['hierarchy'], self._arguments['vanilla_layers']
+      )
+      length = outermost.multiple * math.lcm(*_chunk_lens(self))
+    return shapes.ShapeDtype((1, length), np.int32)
+
+
+def _chunk_lens(layer):
+  if chunk_len := getattr(layer, '_chunk_len', None):
+    yield chunk_len
+  for sublayer in layer.sublayers:
+    yield from _chunk_lens(sublayer)

@@ -27,8 +27,9 @@ def infer_shapes_once():
 
   @functools.wraps(trace)
   def forward_abstract(layer, input_signature):
-    compose = _COMPOSE.get(type(layer).__name__)
-    if compose and type(layer).__module__ == 'trax.layers.combinators':
+    forward = type(layer).forward
+    compose = _COMPOSE.get(f'{forward.__module__}.{forward.__qualname__}')
+    if compose:
       return compose(layer, input_signature)
     weights_and_state = base.nested_map(
       base.signature, (layer.weights, layer.state)
@@ -63,7 +64,11 @@ def _compose_parallel(parallel, inputs):
   return outputs[0] if parallel.n_out == 1 else tuple(outputs), tuple(states)
 
 
-_COMPOSE = {'Serial': _compose_serial, 'Parallel': _compose_parallel}
+# By the function that runs the sublayers: subclasses may inherit it.
+_COMPOSE = {
+  'trax.layers.combinators.Serial.forward': _compose_serial,
+  'trax.layers.combinators.Parallel.forward': _compose_parallel,
+}
 
 
 def cheap_keys():

@@ -244,6 +244,9 @@ for _attention_type in (
 ):
   _ADAPTERS[unwrapped(_attention_type)] = _plain, _cached_plain
 
+# Those of Trax that a model can take.
+TRAX_TYPES = tuple(_ADAPTERS)
+
 
 def _adapters(attention_type):
   """Returns the functions that call a type, and call it in mode `'predict'`."""

@@ -1,0 +1,140 @@
+"""Models in safetensors files: weights by name, and the model's arguments.
+
+The metadata has one entry, so that equal models make equal files: in JSON the
+arguments, and the SHA-256 of those and of all weights.
+"""
+
+import hashlib
+import inspect
+import os
+
+import jax
+import numpy as np
+import safetensors
+from safetensors import numpy as safetensors_numpy
+from trax.layers import base
+
+from trax_hourglass.errors import UserError, reason
+from trax_hourglass.models import arguments as arguments_lib
+from trax_hourglass.models.hourglass_lm import HourglassLM, LanguageModel
+from trax_hourglass.models.names import named_weights, set_named_weights
+
+_ENTRY = 'trax_hourglass.HourglassLM'
+
+
+def save_safetensors(model: LanguageModel, path: str | os.PathLike) -> None:
+  """Writes a model's weights and arguments to a safetensors file.
+
+  A file that is there is replaced when the new one is whole.
+
+  Args:
+    model: An initialised `HourglassLM`.
+    path: The file, as a rule with the suffix `.safetensors`.
+
+  Raises:
+    UserError: If it is another model, has a function of the user's among its
+      arguments, or the file cannot be written; nothing is left of it then.
+  """
+  if not isinstance(model, LanguageModel):
+    raise UserError(
+      f'model: got {type(model).__name__} {getattr(model, "name", "")}, '
+      'expected one that HourglassLM made'
+    )
+  arguments = model.arguments
+  del arguments['mode']
+  # A file has the bytes of an array as they lie in memory.
+  weights = {
+    name: np.asarray(array, order='C')
+    for name, array in named_weights(model).items()
+  }
+  content = {'arguments': arguments, 'sha256': _digest(arguments, weights)}
+  path = os.path.expanduser(path)
+  try:
+    safetensors_numpy.save_file(
+      weights, path, {_ENTRY: arguments_lib.to_json(content)}
+    )
+  except (OSError, safetensors.SafetensorError) as error:
+    raise UserError(
+      f'{path}: cannot be written ({reason(error)}); check its folder, or '
+      'give another file'
+    ) from error
+
+
+def load_safetensors(
+  path: str | os.PathLike, mode: str = 'eval', **changes
+) -> LanguageModel:
+  """Returns the model in a file of `save_safetensors`, initialised.
+
+  The file is read as data; nothing in it is run.
+
+  Args:
+    path: The file.
+    mode: `'train'`, `'eval'` or `'predict'`.
+    **changes: Arguments of `HourglassLM` that replace the file's, such as
+      `dropout` or `max_inference_length`.
+
+  Raises:
+    UserError: If the file cannot be read, is damaged or not of this kind, or
+      its weights do not fit the arguments.
+  """
+  path = os.path.expanduser(path)
+  arguments, weights = _read(path)
+  for name in changes.keys() - arguments.keys():
+    raise UserError(
+      f'{name}: got {changes[name]!r}, which HourglassLM does not take; leave '
+      'it out'
+    )
+  try:
+    model = HourglassLM(**{**arguments, **changes}, mode=mode)
+    model.init(model.tokens_signature)
+    set_named_weights(model, jax.device_put(weights))
+  except (TypeError, UserError, base.LayerError) as error:
+    raise UserError(f'{path}: {error}') from error
+  return model
+
+
+def _read(path):
+  """Returns the arguments and the weights in a file."""
+  try:
+    with safetensors.safe_open(path, framework='np') as file:
+      text = (file.metadata() or {}).get(_ENTRY)
+      if text is None:
+        raise UserError(
+          f'{path}: got a safetensors file of another program, expected one '
+          'that trax_hourglass.export wrote'
+        )
+      weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+  except (OSError, safetensors.SafetensorError) as error:
+    raise UserError(
+      f'{path}: cannot be read as safetensors ({reason(error)}); give a file '
+      'that trax_hourglass.export wrote, or export it again'
+    ) from error
+  try:
+    content = arguments_lib.from_json(text)
+    arguments = content['arguments']
+    is_whole = content['sha256'] == _digest(arguments, weights)
+  except UserError as error:
+    raise UserError(f'{path}: {error}') from error
+  except (ValueError, LookupError, TypeError):
+    is_whole = False
+  if not is_whole:
+    raise UserError(
+      f'{path}: is damaged, its SHA-256 is not the one in its metadata; copy '
+      'or export it again'
+    )
+  known = inspect.signature(HourglassLM).parameters.keys()
+  for name in arguments.keys() - known:
+    raise UserError(
+      f'{path}: got an argument {name}, which this version of HourglassLM does '
+      'not have; install a newer one'
+    )
+  return arguments, weights
+
+
+def _digest(arguments, weights):
+  digest = hashlib.sha256(arguments_lib.to_json(arguments).encode())
+  for name in sorted(weights):
+    array = weights[name]
+    digest.update(f'{name} {array.dtype} {array.shape}'.encode())
+    digest.update(array.tobytes())
+  return digest.hexdigest()
