@@ -318,7 +318,12 @@ GIN = [
     'Unable to open file: nothing.gin',
     'give --config_file a path',
   ),
-  Case('train', '--config_file=$model_file', 'model.pkl.gz: got', 'a gin file'),
+  Case(
+    'train',
+    '--config_file=$model_file',
+    'model.pkl.gz is not a text file',
+    'a gin file',
+  ),
   Case(
     'train',
     '--config_file=$utf16',
