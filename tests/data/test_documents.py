@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from trax_hourglass.data import archives, documents, packing
+from trax_hourglass.data import archives, documents, packing, streams
 from trax_hourglass.errors import UserError
 
 TEXTS = [b'one', b'two two', b'3', b'four, four', b'five']
@@ -66,15 +66,15 @@ def test_splits_follow_from_content(tmp_path):
     path.write_text('\n'.join(json.dumps({'text': text}) for text in texts))
     read = documents.jsonl_documents(str(path), cache_dir=tmp_path)
     return {
-      name: set(_contents(read, read.split(name))) for name in documents.SPLITS
+      name: set(_contents(read, read.split(name))) for name in streams.SPLITS
     }
 
   texts = [str(i) for i in range(2000)]
   some, more = splits(texts[:1000] * 2), splits(texts)
-  sizes = [len(some[name]) for name in documents.SPLITS]
+  sizes = [len(some[name]) for name in streams.SPLITS]
   assert sum(sizes) == 1000
   np.testing.assert_allclose(sizes, [900, 50, 50], atol=30)
-  for name in documents.SPLITS:
+  for name in streams.SPLITS:
     assert some[name] < more[name]
 
 

@@ -12,10 +12,8 @@ from typing import ClassVar
 import numpy as np
 import tqdm
 
-from trax_hourglass.data import archives, files
+from trax_hourglass.data import archives, files, streams
 from trax_hourglass.errors import UserError
-
-SPLITS = ('train', 'validation', 'test')
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -26,7 +24,7 @@ class Documents:
     name: The name of the corpus.
     content: The bytes of all documents, uint8, which may be memory-mapped.
     edges: Where documents start in `content`, and where the last one ends.
-    splits: For each document the index of its split in `SPLITS`.
+    splits: For each document the index of its split in `streams.SPLITS`.
     unit: What a model's cross-entropy is reported in.
   """
 
@@ -46,9 +44,9 @@ class Documents:
     Raises:
       UserError: If there is no such split, or it is empty.
     """
-    if name not in SPLITS:
-      raise UserError(f'split: got {name!r}, expected one of {SPLITS}')
-    [numbers] = np.nonzero(self.splits == SPLITS.index(name))
+    if name not in streams.SPLITS:
+      raise UserError(f'split: got {name!r}, expected one of {streams.SPLITS}')
+    [numbers] = np.nonzero(self.splits == streams.SPLITS.index(name))
     if not len(numbers):
       raise UserError(
         f'{name} split of {self.name}: got 0 of {len(self.splits):,} '

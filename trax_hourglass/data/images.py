@@ -17,8 +17,6 @@ from trax.data import inputs as trax_inputs
 from trax_hourglass.data import image_files, streams
 from trax_hourglass.errors import UserError, check_positive
 
-_SPLITS = ('train', 'validation', 'test')
-
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Images:
@@ -119,7 +117,7 @@ def image_folder(path: str | os.PathLike) -> Images:
   """
   path = os.path.abspath(os.path.expanduser(path))
   name = os.path.basename(path)
-  folders = {split: os.path.join(path, split) for split in _SPLITS}
+  folders = {split: os.path.join(path, split) for split in streams.SPLITS}
   loaders = {
     split: functools.cache(functools.partial(image_files.read_folder, folder))
     for split, folder in folders.items()
@@ -132,7 +130,9 @@ def image_folder(path: str | os.PathLike) -> Images:
     )
     return Images(name, loaders)
   parts = streams.split(image_files.read_folder(path))
-  return Images.from_arrays(name, **dict(zip(_SPLITS, parts, strict=True)))
+  return Images.from_arrays(
+    name, **dict(zip(streams.SPLITS, parts, strict=True))
+  )
 
 
 def image_inputs(
@@ -175,7 +175,7 @@ def image_inputs(
 
   def train_stream():
     order = streams.Shuffled(len(train), batch_size, seed)
-    return streams.Stream(order, lambda choice: _batch(train[choice]))
+    return streams.from_rows(train.reshape(len(train), -1), order)
 
   return streams.inputs(
     train_stream,
@@ -190,14 +190,9 @@ def image_inputs(
 def scoring_batches(
   images: np.ndarray, batch_size: int
 ) -> Iterator[streams.Batch]:
-  """Yields each image once, with images of weight 0 to fill the last batch."""
-  for first in range(0, len(images), batch_size):
-    chosen = images[first : first + batch_size]
-    n_missing = batch_size - len(chosen)
-    filled = np.pad(chosen, [(0, n_missing), (0, 0), (0, 0), (0, 0)])
-    tokens, _, weights = _batch(filled)
-    weights[len(chosen) :] = 0
-    yield tokens, tokens, weights
+  """Returns batches of each image once, the last one filled with weight 0."""
+  length = images[0].size
+  return streams.scoring_batches(images.ravel(), length, length, batch_size)
 
 
 def check_images(images) -> None:
@@ -215,8 +210,3 @@ def _patches(images: np.ndarray, size: int) -> np.ndarray:
   rows, columns = height // size, width // size
   patches = images.reshape(n, rows, size, columns, size, channels)
   return patches.swapaxes(2, 3).reshape(-1, size, size, channels)
-
-
-def _batch(images: np.ndarray) -> streams.Batch:
-  tokens = images.reshape(len(images), -1).astype(np.int32)
-  return tokens, tokens, np.ones(tokens.shape, np.float32)

@@ -4,13 +4,15 @@ A stream yields (inputs, targets, loss weights) of shape `(batch, length)` in
 int32, int32 and float32. Inputs equal targets: the model itself shifts right.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 import numbers
 
 import numpy as np
 from trax.data import inputs as trax_inputs
 
 from trax_hourglass.errors import UserError, check_positive
+
+SPLITS = ('train', 'validation', 'test')
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -104,6 +106,34 @@ class Repeated:
     self.restart()
     for _ in range(place):
       next(self)
+
+
+def from_rows(rows: np.ndarray, choices) -> Stream:
+  """Returns a stream whose examples are chosen rows of tokens."""
+
+  def make_batch(choice):
+    tokens = rows[choice].astype(np.int32)
+    return tokens, tokens, np.ones(tokens.shape, np.float32)
+
+  return Stream(choices, make_batch)
+
+
+def scoring_batches(
+  tokens: np.ndarray, length: int, step: int, batch_size: int
+) -> Iterator[Batch]:
+  """Yields batches in which each token has weight 1 exactly once.
+
+  `text.scoring_windows` describes them.
+  """
+  n_windows = -(-len(tokens) // step)
+  for first in range(0, n_windows, batch_size):
+    ends = step * np.arange(first + 1, first + batch_size + 1)[:, np.newaxis]
+    positions = np.maximum(ends - length, 0) + np.arange(length)
+    is_given = positions < np.minimum(ends, len(tokens))
+    windows = np.where(is_given, tokens[np.where(is_given, positions, 0)], 0)
+    windows = windows.astype(np.int32)
+    is_scored = is_given & (positions >= ends - step)
+    yield windows, windows, is_scored.astype(np.float32)
 
 
 def inputs(

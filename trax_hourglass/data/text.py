@@ -41,9 +41,8 @@ class Text:
 
   def split(self, name: str) -> np.ndarray:
     """Returns the part called 'train', 'validation' or 'test'."""
-    splits = ('train', 'validation', 'test')
-    if name not in splits:
-      raise UserError(f'split: got {name!r}, expected one of {splits}')
+    if name not in streams.SPLITS:
+      raise UserError(f'split: got {name!r}, expected one of {streams.SPLITS}')
     return getattr(self, name)
 
 
@@ -86,7 +85,9 @@ def random_windows(
     UserError: If a size is not positive or the text is shorter than a window.
   """
   windows = _windows(text, length, batch_size)
-  return _stream(windows, streams.Draws(len(windows), batch_size, seed))
+  return streams.from_rows(
+    windows, streams.Draws(len(windows), batch_size, seed)
+  )
 
 
 def strided_windows(
@@ -105,7 +106,9 @@ def strided_windows(
   windows = _windows(text, length, batch_size)
   _check_at_most_length('stride', stride, length)
   windows = windows[::stride]
-  return _stream(windows, streams.Shuffled(len(windows), batch_size, seed))
+  return streams.from_rows(
+    windows, streams.Shuffled(len(windows), batch_size, seed)
+  )
 
 
 def scoring_windows(
@@ -139,7 +142,7 @@ def scoring_windows(
   _check_at_most_length('step', step, length)
   if not len(text):
     raise UserError('text: got 0 bytes, expected at least 1 to score')
-  return _scoring_batches(text, length, step, batch_size)
+  return streams.scoring_batches(text, length, step, batch_size)
 
 
 def text_inputs(
@@ -208,34 +211,6 @@ def _windows(text, length, batch_size):
   check_positive(length=length, batch_size=batch_size)
   _check_fits(text, length, 'text')
   return np.lib.stride_tricks.sliding_window_view(text, length)
-
-
-def _stream(windows, choices):
-  def make_batch(choice):
-    tokens = windows[choice].astype(np.int32)
-    return tokens, tokens, np.ones(tokens.shape, np.float32)
-
-  return streams.Stream(choices, make_batch)
-
-
-def _scoring_batches(text, length, step, batch_size):
-  n_windows = -(-len(text) // step)
-  n_batches = -(-n_windows // batch_size)
-  # Room for the windows that fill up the last batch.
-  padding = n_batches * batch_size * step + length - len(text)
-  windows = np.lib.stride_tricks.sliding_window_view(
-    np.pad(text, (0, padding)), length
-  )
-  for first in range(0, n_windows, batch_size):
-    ends = step * np.arange(first + 1, first + batch_size + 1)[:, np.newaxis]
-    starts = np.maximum(ends - length, 0)
-    positions = starts + np.arange(length)
-    tokens = np.where(positions < ends, windows[starts[:, 0]], 0)
-    tokens = tokens.astype(np.int32)
-    scored = (ends - step <= positions) & (
-      positions < np.minimum(ends, len(text))
-    )
-    yield tokens, tokens, scored.astype(np.float32)
 
 
 def _check_at_most_length(name, size, length):
