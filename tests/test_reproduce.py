@@ -14,7 +14,7 @@ from trax.supervised import history as trax_history
 from tests.commands import TINY, fails
 from trax_hourglass import commands, evaluation, reproduce
 from trax_hourglass.configuration import command_line, registration
-from trax_hourglass.lab.reproduction import costs, page, prepared
+from trax_hourglass.lab.reproduction import costs, measuring, page, prepared
 from trax_hourglass.lab.reproduction.experiments import Experiment
 from trax_hourglass.layers import metrics
 from trax_hourglass.training.checkpoints import locking
@@ -83,7 +83,7 @@ def done(tmp_path_factory):
 def test_a_run(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   chunks = Experiment('chunks', str(tmp_path / 'found'), CHUNKS)
-  variants = reproduce._variants(chunks)
+  variants = chunks.variants()
   [record] = chunks.run(variants, '0@1 2@3 0@1', seed=0)
   assert 2 < record.pop('bits') < 12
   assert 0 <= record.pop('accuracy') < 0.7
@@ -108,7 +108,7 @@ def test_a_run_that_is_scored_twice(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   config = (*SMALL, 'trax_hourglass.evaluate.n_bytes = 500')
   text = Experiment('text', str(tmp_path / 'found'), config)
-  variants = reproduce._variants(text)
+  variants = text.variants()
   at_2, at_3 = text.run(variants, 'k from {2,3}, at 2', seed=0)
   assert at_2['variant'] == 'k from {2,3}, at 2'
   assert at_3['variant'] == 'k from {2,3}, at 3'
@@ -141,7 +141,7 @@ def test_costs(tmp_path, monkeypatch):
     "trax_hourglass.reproduce.costs = {'one': ([], ['2@1', '1@1 1@3 1@1'])}",
   )
   text = Experiment('text', str(tmp_path / 'found'), config)
-  reproduce._measure(text)
+  measuring.measure_costs(text)
   found = {record['variant']: record for record in text.records('costs')}
   assert set(found) == {'2@1', '1@1 1@3 1@1'}
   for cost in found.values():
@@ -154,17 +154,17 @@ def test_costs_of_a_setting_are_measured_together(tmp_path, monkeypatch):
   """Again if one is missing, for steps are timed in turns."""
   measured = []
 
-  def of_steps(models, repeats):
+  def step_costs(models, repeats):
     del repeats
     measured.append([name for name, _ in models])
     return {name: {} for name in measured[-1]}
 
-  monkeypatch.setattr(costs, 'of_steps', of_steps)
+  monkeypatch.setattr(costs, 'step_costs', step_costs)
   text = Experiment('text', str(tmp_path))
-  reproduce._measure(text)
+  measuring.measure_costs(text)
   first = list(measured)
   assert [len(names) for names in first] == [13, 4]
-  reproduce._measure(text)
+  measuring.measure_costs(text)
   assert measured == first
   path = tmp_path / 'text_costs.json'
   content = json.loads(path.read_text())
@@ -174,7 +174,7 @@ def test_costs_of_a_setting_are_measured_together(tmp_path, monkeypatch):
     if (r['variant'], r['setting']) != ('6@1', 'Figure 1')
   ]
   path.write_text(json.dumps(content))
-  reproduce._measure(text)
+  measuring.measure_costs(text)
   assert measured == [*first, first[0]]
 
 
@@ -251,7 +251,7 @@ def tiny(tmp_path_factory):
     patch.chdir(home)
     patch.setattr(commands, 'train', train_tiny)
     patch.setattr(costs, 'training_operations', count)
-    patch.setattr(costs, 'of_steps', lambda *_: timed.append(1))
+    patch.setattr(costs, 'step_costs', lambda *_: timed.append(1))
     patch.setattr(page, 'write', lambda *_: None)
     patch.setattr(gc, 'collect', lambda: 0)
     flags = argv(home / 'found', '--study=tiny', '--nocosts', config=())
@@ -348,14 +348,17 @@ def test_a_time_limit(tmp_path, monkeypatch, capsys):
 def test_a_run_that_another_process_has_just_done(tmp_path, monkeypatch):
   """It removes the directory between its making here and its lock."""
   experiment, original = Experiment('chunks', str(tmp_path)), locking.locked
+  done = {'variant': '0@1 2@3 0@1', 'seed': 0, 'bits': 3.0}
 
   def remove_and_lock(directory):
     shutil.rmtree(directory)
+    experiment.add([done])
     return original(directory)
 
   monkeypatch.setattr(locking, 'locked', remove_and_lock)
-  with experiment._at_work('a_seed0') as output_dir:
-    assert output_dir is None
+  assert experiment.run(experiment.variants(), '0@1 2@3 0@1', seed=0) == []
+  assert experiment.records() == [done]
+  assert list((tmp_path / 'runs' / 'chunks').iterdir()) == []
 
 
 def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):

@@ -40,14 +40,19 @@ def test_verdict_says_by_how_much():
   np.testing.assert_allclose(
     (found.difference, found.baseline, found.largest), (0.4, 0.3, 0.3)
   )
-  np.testing.assert_allclose(found.of_seeds, (0.5, 0.4, 0.3))
+  np.testing.assert_allclose(found.per_seed, (0.5, 0.4, 0.3))
   assert found.word == 'holds'
 
 
 def test_together():
   verdicts = [
-    analysis.Verdict(text)
-    for text in ('holds', 'not resolved: 1 of 3 seeds', 'holds', 'not run')
+    analysis.Verdict(word, reason)
+    for word, reason in (
+      ('holds', ''),
+      ('not resolved', '1 of 3 seeds'),
+      ('holds', ''),
+      ('not run', ''),
+    )
   ]
   assert (
     analysis.together(verdicts)

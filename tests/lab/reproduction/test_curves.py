@@ -24,8 +24,8 @@ def test_the_gap_is_at_equal_cost():
   first, second = curves.gaps(records, 'ours', 'base', COSTS)
   part = np.log10(2)
   np.testing.assert_allclose(first.shift, -2 * part)
-  np.testing.assert_allclose(first.of_seeds, [-2 * part])
-  np.testing.assert_allclose(second.of_seeds, [0.5 - part])
+  np.testing.assert_allclose(first.per_seed, [-2 * part])
+  np.testing.assert_allclose(second.per_seed, [0.5 - part])
   assert (first.step, second.step) == (1, 2)
 
 
@@ -39,7 +39,7 @@ def test_other_seeds_are_shifted_as_seed_0():
   ]
   [gap] = curves.gaps(records, 'ours', 'base', COSTS)
   np.testing.assert_allclose(
-    gap.of_seeds, [0.5 - np.log10(2), 0.75 - np.log10(2)]
+    gap.per_seed, [0.5 - np.log10(2), 0.75 - np.log10(2)]
   )
   np.testing.assert_allclose(gap.largest, 0.5)
   np.testing.assert_allclose(gap.mean, 0.625 - np.log10(2))
@@ -54,7 +54,7 @@ def test_without_neighbours_of_its_cost_nothing_is_shifted(missing):
   costs = {name: x for name, x in COSTS.items() if name not in missing}
   [gap] = curves.gaps(records, 'ours', 'base', costs)
   assert gap.shift is None
-  np.testing.assert_allclose(gap.of_seeds, [3.0] * 3)
+  np.testing.assert_allclose(gap.per_seed, [3.0] * 3)
   assert gap.word == 'not resolved'
 
 
@@ -64,7 +64,7 @@ def test_nothing_is_compared_with_nothing():
 
 
 @pytest.mark.parametrize(
-  'of_seeds, largest, word',
+  'per_seed, largest, word',
   [
     ((0.25, 0.5, 0.75), 0.4, 'holds'),
     ((0.25, 0.5, 0.75), 0.5, 'not resolved'),
@@ -72,8 +72,8 @@ def test_nothing_is_compared_with_nothing():
     ((0.25, 0.5), 0.1, 'not resolved'),
   ],
 )
-def test_word(of_seeds, largest, word):
-  assert curves.Gap(1, of_seeds, largest, 0.0).word == word
+def test_word(per_seed, largest, word):
+  assert curves.Gap(1, per_seed, largest, 0.0).word == word
 
 
 def test_since():

@@ -88,6 +88,7 @@ def results(directory, records=(), seconds=None):
     completions=[],
     trainings=[],
     wanted={'tiny': 16},
+    candidates={'tiny': [record['variant'] for record in trials()]},
   )
 
 
@@ -147,11 +148,11 @@ def test_nothing_is_counted(tmp_path):
 
 def test_trials(tmp_path):
   body = section('tiny', results(tmp_path, trials()[:2])).body
-  assert '| 0.0015 | 8,000 | ' in body
+  assert '| peak 0.0015 | 8,000 | ' in body
   assert '2 of 16 runs are finished' in body
   body = section('tiny', results(tmp_path, whole(grows))).body
   [line] = [x for x in body.splitlines() if x.endswith('| chosen for all |')]
-  assert line.startswith('| 0.003 | 8,000 | ')
+  assert line.startswith('| peak 0.003 | 8,000 | ')
   assert 'Not complete' not in body
 
 

@@ -3,10 +3,9 @@
 import gin
 import pytest
 
-from trax_hourglass import reproduce
 from trax_hourglass.configuration import command_line
 from trax_hourglass.lab.reproduction import figures, page, prepared
-from trax_hourglass.lab.reproduction.claims import Claim
+from trax_hourglass.lab.reproduction.claims import Row
 from trax_hourglass.lab.reproduction.experiments import Experiment
 from trax_hourglass.lab.reproduction.sections import Results
 from trax_hourglass.lab.reproduction.studies import STUDIES
@@ -25,8 +24,7 @@ def found(tmp_path_factory):
   directory = tmp_path_factory.mktemp('page')
   command_line.start(['reproduce'])
   variants = {
-    name: reproduce._variants(Experiment(name, str(directory)))
-    for name in EXPERIMENTS
+    name: Experiment(name, str(directory)).variants() for name in EXPERIMENTS
   }
   gin.clear_config()
   records = {
@@ -106,6 +104,7 @@ def found(tmp_path_factory):
     completions,
     trainings,
     {'tiny': 16},
+    {'tiny': ()},
   )
 
 
@@ -164,17 +163,20 @@ def test_a_larger_model_is_better_only_at_equal_cost(text):
   'memory, word', [(1.05, 'holds'), (1.2, 'fewer bits, but at a higher cost')]
 )
 def test_equal_cost(memory, word):
-  claim = Claim('lengths', 'A, 512', 'B, 512', baseline='B, 512')
+  better, worse = (
+    Row('A', model='A', length=512),
+    Row('B', model='B', length=512),
+  )
   costs = [
     {'model': model, 'length': length, 'memory': x, 'seconds': [1.0, 2.0]}
     for model, x in (('A', memory), ('B', 1.0))
     for length in (256, 512)
   ]
   assert (
-    figures._at_equal_cost(claim, 'holds', costs)
+    figures._at_equal_cost(better, worse, 'holds', costs)
     == f'{word} ({memory:.2f} x memory, 1.00 x time of a step)'
   )
-  assert figures._at_equal_cost(claim, 'holds', costs[:2]) == 'holds'
+  assert figures._at_equal_cost(better, worse, 'holds', costs[:2]) == 'holds'
 
 
 def test_slopes_and_powers(text):

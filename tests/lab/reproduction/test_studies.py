@@ -81,7 +81,7 @@ def test_what_is_said_of_experiments(name):
   def bound(parameter):
     return copy.deepcopy(values.bound(f'trax_hourglass.{parameter}'))
 
-  said = TRAINED_ON[name]
+  said = TRAINED_ON[name].text
   size, length = bound('photo_patches.size'), bound('text_inputs.length')
   length = length and f'{length:,}'
   inputs = 'text_inputs' if size is None else 'image_inputs'

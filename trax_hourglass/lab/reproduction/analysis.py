@@ -1,4 +1,4 @@
-"""What results say of the paper's claims, and what they are too few to say."""
+"""Verdicts on the paper's claims, and lines fitted to bits over costs."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -11,30 +11,32 @@ from trax_hourglass.lab.reproduction.claims import Claim
 
 HOLDS, FAILS = 'holds', 'does not hold'
 NOT_RESOLVED, NOT_RUN = 'not resolved', 'not run'
-SEEDS = 3  # Of each side, at least, before anything is said of a difference.
+SEEDS = 3  # Runs that each side needs before a difference has a verdict.
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-  """What came of a claim.
+  """The verdict on a claim.
 
   Attributes:
-    text: One of the words above, perhaps with the reason.
+    word: One of the words above.
+    reason: Why nothing is resolved, if there are too few runs.
     difference: Bits by which the better variant is better; `None` if not run.
-    of_seeds: The same for each seed that both were run with.
+    per_seed: The same for each seed that both were run with.
     baseline: The range of the baseline's runs, which differ by their seeds.
     largest: The largest such range, of both sides and the baseline.
   """
 
-  text: str
+  word: str
+  reason: str = ''
   difference: float | None = None
-  of_seeds: tuple[float, ...] = ()
+  per_seed: tuple[float, ...] = ()
   baseline: float | None = None
   largest: float | None = None
 
   @property
-  def word(self) -> str:
-    return self.text.partition(':')[0]
+  def text(self) -> str:
+    return f'{self.word}: {self.reason}' if self.reason else self.word
 
 
 def verdict(claim: Claim, records: Sequence[dict]) -> Verdict:
@@ -47,7 +49,7 @@ def verdict(claim: Claim, records: Sequence[dict]) -> Verdict:
 
   Args:
     claim: The claim.
-    records: Of its experiment.
+    records: Records of its experiment.
   """
   better, worse, baseline = (
     results.by_seed(records, variant)
@@ -58,20 +60,19 @@ def verdict(claim: Claim, records: Sequence[dict]) -> Verdict:
   difference = statistics.fmean(worse.values()) - statistics.fmean(
     better.values()
   )
-  of_seeds = tuple(
+  per_seed = tuple(
     worse[seed] - better[seed] for seed in sorted(better.keys() & worse)
   )
   n = min(map(len, (better, worse, baseline)))
   if n < SEEDS:
-    text = f'{NOT_RESOLVED}: {n} of {SEEDS} seeds'
-    return Verdict(text, difference, of_seeds)
+    return Verdict(NOT_RESOLVED, f'{n} of {SEEDS} seeds', difference, per_seed)
   ranges = [
     max(runs.values()) - min(runs.values())
     for runs in (baseline, better, worse)
   ]
   largest = max(ranges)
   return Verdict(
-    judge(difference, largest), difference, of_seeds, ranges[0], largest
+    judge(difference, largest), '', difference, per_seed, ranges[0], largest
   )
 
 
@@ -83,18 +84,18 @@ def judge(difference: float, spread: float) -> str:
 
 
 def together(verdicts: Sequence[Verdict]) -> str:
-  """Returns how many of a study's claims came out how."""
+  """Returns the verdicts on a study's claims, counted."""
   words = [v.word for v in verdicts]
   if set(words) == {NOT_RUN}:
     return NOT_RUN
   return ', '.join(
-    f'{words.count(word)} of {len(words)} {_of_many(word, words.count(word))}'
+    f'{words.count(word)} of {len(words)} {_inflected(word, words.count(word))}'
     for word in (HOLDS, FAILS, NOT_RESOLVED, NOT_RUN)
     if word in words
   )
 
 
-def _of_many(word, n):
+def _inflected(word, n):
   if n == 1:
     return word
   return {HOLDS: 'hold', FAILS: 'do not hold'}.get(word, word)
@@ -132,9 +133,9 @@ def lines_by_run(
   """Returns a line for each seed and each turn in which costs were measured.
 
   Args:
-    records: Of runs; of seeds that not all variants have there is no line.
-    variants: What to fit it to.
-    costs: Of each, as often as measured.
+    records: Records of runs; a seed that a variant lacks has no line.
+    variants: The variants to fit lines to.
+    costs: The costs of each variant, one for each time it was measured.
   """
   bits = [results.by_seed(records, variant) for variant in variants]
   seeds = sorted(set.intersection(*map(set, bits)))
@@ -142,7 +143,7 @@ def lines_by_run(
   return {
     (seed, turn): fit(
       [costs[variant][turn] for variant in variants],
-      [of_seed[seed] for of_seed in bits],
+      [per_seed[seed] for per_seed in bits],
     )
     for seed in seeds
     for turn in turns
@@ -152,9 +153,10 @@ def lines_by_run(
 def gaps(
   ours: Mapping[tuple[int, int], Line], theirs: Mapping[tuple[int, int], Line]
 ) -> list[float]:
-  """Returns for each seed and turn by how many bits ours lie below theirs.
+  """Returns by how many bits ours lie below theirs, for each seed and turn.
 
-  On average over those costs, on a logarithmic scale, that both were fitted to.
+  The gap is the mean over the costs, on a logarithmic scale, that both lines
+  were fitted to.
   """
   found = []
   for run in sorted(ours.keys() & theirs):
@@ -174,7 +176,7 @@ def exponent(factors: Sequence[int], operations: Sequence[float]) -> float:
 
 
 def copying_bounds(n_letters: int = 26) -> dict[str, float]:
-  """Returns what share of chunks L#L can be right at most, at factor 3.
+  """Returns the highest share of chunks L#L that can be right, at factor 3.
 
   `#` always is, the first letter by chance, the last one by chance without
   vanilla layers and always with one.

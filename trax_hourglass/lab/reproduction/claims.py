@@ -1,4 +1,4 @@
-"""What a claim of the paper is made of, for `studies`."""
+"""The parts of a claim of the paper, for `studies`."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -8,15 +8,31 @@ TRANSFORMER_XL = 'Transformer-XL'
 
 
 @dataclasses.dataclass(frozen=True)
+class Training:
+  """The data and steps that an experiment is trained with.
+
+  Attributes:
+    text: Data, steps and batches, in words.
+    unit: What its bits are per.
+  """
+
+  text: str
+  unit: str = 'bits per byte'
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
   """A variant of ours, and the paper's counterpart.
 
   Attributes:
-    variant: As in the gin file.
-    theirs: What the counterpart is called.
-    bits: Of the counterpart, per byte or dim; `None` if the paper has none.
-    label: In pictures of cost against quality; the variant by default.
-    family: The kind of model, where kinds are compared by what they cost.
+    variant: The variant's name in the gin file.
+    theirs: The counterpart's name; `None` if the paper has none.
+    bits: The counterpart's bits per byte or dim, if the paper has them.
+    label: The name in pictures of cost against quality, if another one.
+    family: The kind of model, where kinds are compared at equal cost.
+    model: The model, where one is trained at several lengths.
+    length: The length in tokens at which that is trained.
+    steps: The number of steps, if other than the experiment's.
   """
 
   variant: str
@@ -24,17 +40,20 @@ class Row:
   bits: float | None = None
   label: str | None = None
   family: str | None = None
+  model: str | None = None
+  length: int | None = None
+  steps: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-  """That one variant takes fewer bits than another, both in one experiment.
+  """A claim that one variant of an experiment takes fewer bits than another.
 
   Attributes:
-    experiment: That of the variants.
-    better: The variant with fewer bits.
-    worse: The one it is compared with.
-    baseline: The variant whose runs show by how much seeds alone differ.
+    experiment: The experiment.
+    better: The variant that takes fewer bits.
+    worse: The variant that it is compared with.
+    baseline: The variant whose runs show how much seeds alone differ.
   """
 
   experiment: str
@@ -48,15 +67,16 @@ class Study:
   """Some claims of the paper and the runs that test them.
 
   Attributes:
-    title: What it is about.
-    source: Where the paper has it.
-    says: What the paper says.
-    rows: What is compared, by experiment.
-    claims: What should come out.
-    costs: Experiments whose costs are measured for it.
+    title: The subject, which heads its section.
+    source: The tables, figures and sections of the paper.
+    says: The paper's statement.
+    rows: The variants compared, by experiment.
+    claims: The comparisons that the statement implies.
+    costs: For each experiment whose steps are timed for it, the setting of
+      the gin file with which they are; `None` if all of them are.
     counts: Experiments whose operations are counted for it, before any run.
     others: Experiments of another kind than training variants.
-    note: What a reader of its figures should know.
+    note: A note for readers of its figures.
   """
 
   title: str
@@ -64,14 +84,14 @@ class Study:
   says: str
   rows: Mapping[str, tuple[Row, ...]]
   claims: tuple[Claim, ...] = ()
-  costs: tuple[str, ...] = ()
+  costs: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
   counts: tuple[str, ...] = ()
   others: tuple[str, ...] = ()
   note: str = ''
 
   @property
   def files(self) -> tuple[str, ...]:
-    """The experiments it takes, which are called like their gin files."""
+    """Its experiments, each with the name of its gin file."""
     return (*self.rows, *self.others)
 
 

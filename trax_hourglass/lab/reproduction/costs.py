@@ -1,4 +1,4 @@
-"""What training steps cost, and how operations of a level fall with its factor.
+"""The costs of training steps, and the operations of a level by its factor.
 
 Memory and operations are those of the compiled program; times are of programs
 that take turns.
@@ -25,7 +25,7 @@ from trax_hourglass.lab.benchmarks.steps import (
 
 
 class Model(NamedTuple):
-  """What a training step is of.
+  """The model of a training step.
 
   Attributes:
     build: Function from a mode to the model.
@@ -38,11 +38,11 @@ class Model(NamedTuple):
   batch_size: int
 
 
-def of_steps(models: Iterable[tuple[str, Model]], repeats: int) -> dict:
-  """Returns what a step of each model costs, by name.
+def step_costs(models: Iterable[tuple[str, Model]], repeats: int) -> dict:
+  """Returns the costs of a step of each model, by name.
 
   Args:
-    models: Names and models. Each is built before the next one is asked for.
+    models: Names and models; each is built before the next one is drawn.
     repeats: How often each is timed.
   """
   programs, facts = {}, {}
@@ -89,15 +89,15 @@ def level_operations(
 
   'full attention' and 'local attention' are a block of attention and
   feed-forward, in evaluation; 'full attention alone' and 'local attention
-  alone' what follows on their projections. XLA counts loops once, and none of
-  these has any.
+  alone' are the attention after its projections. XLA counts loops once, and
+  none of these has any.
 
   Args:
     length: Tokens, a multiple of the factors.
     factors: Shorten factors.
     d_model: Width of the activations; d_ff is 4 x.
     n_heads: Number of attention heads.
-    window: What local attention sees.
+    window: The window of local attention.
   """
 
   def alone(function):

@@ -13,29 +13,29 @@ _CURVE_SEED = 0  # The seed with which all models of a family are trained.
 
 @dataclasses.dataclass(frozen=True)
 class Gap:
-  """By how many bits an Hourglass is better, at one evaluation.
+  """The bits by which an Hourglass is better, at one evaluation.
 
   Attributes:
     step: The step of the evaluation.
-    of_seeds: The gap for each seed that both sides have.
+    per_seed: The gap for each seed that both sides have.
     largest: The larger of the ranges of both sides' runs.
     shift: The correction to equal cost in each seed's difference; `None` if
       the family has no curves on both sides of the cost, so there is none.
   """
 
   step: int
-  of_seeds: tuple[float, ...]
+  per_seed: tuple[float, ...]
   largest: float
   shift: float | None
 
   @property
   def mean(self) -> float:
-    return statistics.fmean(self.of_seeds)
+    return statistics.fmean(self.per_seed)
 
   @property
   def word(self) -> str:
     """The verdict on whether the Hourglass takes fewer bits."""
-    if len(self.of_seeds) < analysis.SEEDS or self.shift is None:
+    if len(self.per_seed) < analysis.SEEDS or self.shift is None:
       return analysis.NOT_RESOLVED
     return analysis.judge(self.mean, self.largest)
 

@@ -1,4 +1,4 @@
-"""Gin files with many variants of one experiment, and the runs of them."""
+"""Experiments: a gin file with variants of a model, and their runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 import contextlib
@@ -9,9 +9,11 @@ import os
 import re
 import shutil
 
+import gin
 import jax
 
 from trax_hourglass import commands
+from trax_hourglass.configuration import explain, reading
 from trax_hourglass.configuration.reading import Configuration
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.generation import completion
@@ -22,22 +24,22 @@ from trax_hourglass.training.checkpoints import locking
 
 @dataclasses.dataclass(frozen=True)
 class Variants:
-  """What `trax_hourglass.reproduce` is bound to in a gin file.
+  """The variants of an experiment: `trax_hourglass.reproduce` in its gin file.
 
   Attributes:
     variants: For each name the bindings that make the variant, on top of the
       file's.
     evaluations: For each name a variant whose models are scored once more, and
-      the bindings on top of its own with which they are.
-    seeds: How many runs of each variant, with seeds 0, 1, ....
+      the bindings, on top of the variant's, with which they are.
+    seeds: The number of runs of each variant, with seeds 0, 1, ....
     groups: Pairs of variants and their number of seeds, in the order in which
       the groups are trained. By default one group of all variants.
     candidates: Alternative bindings by name. Those that end with the fewest
       bits in a trial are added to all variants.
     trial: Bindings with which the candidates are compared, with seed 0.
-    costs: For each name bindings with which the costs of steps are measured,
-      and of which variants.
-    repeats: How many steps of each are timed.
+    costs: For each setting bindings with which the costs of steps are measured,
+      and the variants that take turns.
+    repeats: The number of steps of each that are timed.
 
   Raises:
     UserError: If there are no variants, seeds or repeats, or the groups do not
@@ -89,8 +91,13 @@ class Variants:
       if name in trained
     ]
 
+  @property
+  def n_runs(self) -> int:
+    """The number of runs of all variants and candidates."""
+    return len(self.runs(self.variants)) + len(self.candidates)
+
   def trained(self, name: str) -> str:
-    """Returns the variant that is trained for what is called so."""
+    """Returns the variant that is trained for a variant or an evaluation."""
     return self.evaluations[name][0] if name in self.evaluations else name
 
 
@@ -100,11 +107,11 @@ _COMPLETED = (5, 90, 170, 250, 330)
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """A gin file of `gin/reproduction` and where its results are.
+  """A gin file of `gin/reproduction`, and its results.
 
   Attributes:
-    name: That of the file, and of the results.
-    directory: Where the results are.
+    name: The name of the file, and of the results.
+    directory: The directory of the results.
     config: Bindings on top of all others.
   """
 
@@ -116,48 +123,65 @@ class Experiment:
   def file(self) -> str:
     return f'reproduction/{self.name}.gin'
 
-  def path(self, what: str = '') -> str:
-    """Returns where results are: of runs, or of what is called so."""
-    suffix = f'_{what}' if what else ''
+  def path(self, kind: str = '') -> str:
+    """Returns the path of the results of a kind, by default of the runs."""
+    suffix = f'_{kind}' if kind else ''
     return os.path.join(self.directory, f'{self.name}{suffix}.json')
 
   def configuration(self, bindings: Sequence[str] = ()) -> Configuration:
     """Returns the experiment's configuration, with bindings of a variant."""
     return {'config_file': self.file, 'config': [*bindings, *self.config]}
 
-  def records(self, what: str = '') -> list[dict]:
-    """Returns what is there: of each run, or of what is called so.
+  def configure(self, bindings: Sequence[str] = ()) -> None:
+    """Binds gin to the experiment, with bindings of a variant."""
+    reading.configure(**self.configuration(bindings))
+
+  def variants(self) -> Variants:
+    """Returns the variants that the gin file has.
 
     Raises:
-      UserError: If it is of another configuration.
+      UserError: If it cannot be read.
     """
-    return results.read(self.path(what), self._settings())
+    self.configure()
+    with explain.config_errors():
+      return gin.get_configurable('trax_hourglass.reproduce')()
 
-  def add(self, records: Sequence[dict], what: str = '') -> None:
-    """Adds records to those of the runs, or of what is called so."""
-    results.add(self.path(what), self._settings(), records)
+  def records(self, kind: str = '') -> list[dict]:
+    """Returns the results of a kind, by default of the runs.
+
+    Raises:
+      UserError: If they are of another configuration.
+    """
+    return results.read(self.path(kind), self._settings())
+
+  def add(self, records: Sequence[dict], kind: str = '') -> None:
+    """Adds records to the results of a kind, by default of the runs."""
+    results.add(self.path(kind), self._settings(), records)
 
   def run(self, variants: Variants, name: str, seed: int) -> list[dict]:
-    """Trains a variant and adds what came of it to the results.
+    """Trains a variant and adds its records to the results.
 
     Args:
-      variants: Those of the experiment.
-      name: Of one of them, or of a candidate.
-      seed: Of data and model.
+      variants: The experiment's variants.
+      name: The name of one of them, or of a candidate.
+      seed: The seed of data and model.
 
     Returns:
-      The new records; none if they are there, or another process is at it.
+      The new records; none if they are there, or another process is at work.
     """
     if self.is_there(name, seed):
       return []
     slug = re.sub(r'[^0-9a-zA-Z@]+', '_', name)
-    with self._at_work(f'{slug}_seed{seed}') as output_dir:
-      if output_dir is None or self.is_there(name, seed):
-        return []
-      records = self._train(variants, name, seed, output_dir)
-      self.add(records)
-      shutil.rmtree(output_dir)
-      return records
+    records = []
+    with self._locked(f'{slug}_seed{seed}') as output_dir:
+      if output_dir is not None:
+        if not self.is_there(
+          name, seed
+        ):  # Now that no other process trains it.
+          records = self._train(variants, name, seed, output_dir)
+          self.add(records)
+        shutil.rmtree(output_dir)
+    return records
 
   def chosen(self, variants: Variants) -> str | None:
     """Returns the best candidate; `None` until all have been tried."""
@@ -179,7 +203,7 @@ class Experiment:
     run = commands.train(output_dir, **self.configuration(bindings))
     accuracy = run.loop.history.get('eval', 'metrics/accuracy')
     curves = learning_curves.curves(run.loop.history, run.loop.measure)
-    of_run = {
+    training = {
       'seed': seed,
       'weights': sum(w.size for w in jax.tree.leaves(run.loop.model.weights)),
       'steps': run.loop.step,
@@ -188,14 +212,14 @@ class Experiment:
       'curve': [[step, round(x, 4)] for step, x in curves['validation']],
     }
     if variants.candidates and name not in variants.candidates:
-      of_run['chosen'] = self.chosen(variants)
-    records = [{'variant': name, **_of_score(run.score), **of_run}]
-    for other, (of, more) in variants.evaluations.items():
-      if of == name:
+      training['chosen'] = self.chosen(variants)
+    records = [{'variant': name, **_score_fields(run.score), **training}]
+    for other, (trained, more) in variants.evaluations.items():
+      if trained == name:
         score = commands.evaluate(
           output_dir, **self.configuration([*bindings, *more])
         )
-        records.append({'variant': other, **_of_score(score), **of_run})
+        records.append({'variant': other, **_score_fields(score), **training})
     del run
     jax.clear_caches()
     gc.collect()  # Layers are in cycles, and with them weights.
@@ -211,7 +235,7 @@ class Experiment:
     """Trains a model of images, and writes a picture that it completed."""
     if self.records():
       return
-    with self._at_work('model') as output_dir:
+    with self._locked('model') as output_dir:
       if output_dir is not None and not self.records():
         self._complete(picture, output_dir)
 
@@ -227,7 +251,7 @@ class Experiment:
           'variant': self.name,
           'setting': '',
           'steps': run.loop.step,
-          **_of_score(run.score),
+          **_score_fields(run.score),
           'source': found.source,
           'temperature': 1.0,
           'images': list(found.numbers),
@@ -237,18 +261,14 @@ class Experiment:
     )
 
   @contextlib.contextmanager
-  def _at_work(self, name):
-    """Yields where a run goes on; `None` if another process is at it."""
+  def _locked(self, name):
+    """Yields the directory of a run; `None` if another process has it."""
     output_dir = os.path.join(self.directory, 'runs', self.name, name)
     os.makedirs(output_dir, exist_ok=True)
     with contextlib.ExitStack() as stack:
       try:
         stack.enter_context(locking.locked(output_dir))
-      except UserError as error:
-        # The other process removes the directory when it is done.
-        is_gone = not os.path.isdir(output_dir)
-        if not (is_gone or isinstance(error, locking.InUseError)):
-          raise
+      except locking.InUseError:
         output_dir = None
       yield output_dir
 
@@ -256,7 +276,7 @@ class Experiment:
     return {'file': f'gin/{self.file}', 'config': list(self.config)}
 
 
-def _of_score(score):
+def _score_fields(score):
   error = score.standard_error
   # JSON has no nan.
   error = None if math.isnan(error) else error

@@ -16,12 +16,12 @@ from trax_hourglass.lab.reproduction.claims import TEXT, TRANSFORMER_XL
 from trax_hourglass.lab.reproduction.studies import CHUNKS, LENGTHS
 
 _AS_PREDICTED = 'as predicted'
-# As often as they were measured.
+# One value for each time that a cost was measured.
 _COSTS = {
-  'operations of a step': lambda cost: [cost['operations']],
-  'seconds of a step': lambda cost: cost['seconds'],
+  pictures.OPERATIONS: lambda cost: [cost['operations']],
+  pictures.SECONDS: lambda cost: cost['seconds'],
 }
-# What still counts as the cost of the backbone: times are not that exact.
+# Ratios that count as equal cost: times are not more exact.
 _EQUAL_COST = 1.1
 
 
@@ -37,23 +37,23 @@ def figure_1(name, study, found):
   )
   if TRANSFORMER_XL not in families or len(families) < 2:
     return sections.Section(analysis.NOT_RUN, '\n\n'.join(parts))
-  there = [row.variant for of_family in families.values() for row in of_family]
-  of_kind = {
+  there = [row.variant for rows in families.values() for row in rows]
+  by_kind = {
     kind: {v: value(costs[v]) for v in there} for kind, value in _COSTS.items()
   }
   path = found.picture(name)
   medians = {
     kind: {v: statistics.median(values) for v, values in cost.items()}
-    for kind, cost in of_kind.items()
+    for kind, cost in by_kind.items()
   }
   pictures.cost_against_quality(records, families, medians, path)
   parts.append(sections.costs_table({v: costs[v] for v in there}))
   lines = {
     kind: {
-      family: analysis.lines_by_run(records, [r.variant for r in of], cost)
-      for family, of in families.items()
+      family: analysis.lines_by_run(records, [r.variant for r in rows], cost)
+      for family, rows in families.items()
     }
-    for kind, cost in of_kind.items()
+    for kind, cost in by_kind.items()
   }
   parts.append(_fits_table(lines))
   parts.append(
@@ -63,7 +63,7 @@ def figure_1(name, study, found):
     'range. All models saw the same number of bytes. Linear pooling is there '
     'for what Table 8 in small says, on the same validation split.'
   )
-  return sections.Section(_of_lines(lines), '\n\n'.join(parts), path)
+  return sections.Section(_verdict(lines), '\n\n'.join(parts), path)
 
 
 def gaps_at_equal_operations(study, found) -> list[float]:
@@ -87,22 +87,22 @@ def gaps_at_equal_operations(study, found) -> list[float]:
   return _gaps(lines, 'Hourglass')
 
 
-def _of_lines(lines):
-  """Returns in a few words how lines lie, by kind of cost and family."""
-  of_operations = lines['operations of a step']
+def _verdict(lines):
+  """Returns how lines lie in a few words, by kind of cost and family."""
+  over_operations = lines[pictures.OPERATIONS]
   gaps = '; '.join(
     f'{family}: '
     + ', '.join(
-      f'{_sure(of_family, family)} at equal {kind.split()[0]}'
-      for kind, of_family in lines.items()
+      f'{_sure(by_family, family)} at equal {kind}'
+      for kind, by_family in lines.items()
     )
-    for family in of_operations
+    for family in over_operations
     if family != TRANSFORMER_XL
   )
   slopes = ', '.join(
-    f'{statistics.fmean(_slopes(of_runs)):.2f} ({family})'
-    for family, of_runs in of_operations.items()
-    if of_runs
+    f'{statistics.fmean(_slopes(by_run)):.2f} ({family})'
+    for family, by_run in over_operations.items()
+    if by_run
   )
   return f'{gaps}; change in bits for ten times the operations: {slopes}'
 
@@ -112,7 +112,7 @@ def _families(rows):
   families = {}
   for row in rows:
     families.setdefault(row.family, []).append(row)
-  return {name: of for name, of in families.items() if len(of) > 1}
+  return {name: found for name, found in families.items() if len(found) > 1}
 
 
 def section_3_1(name, study, found):
@@ -124,9 +124,9 @@ def section_3_1(name, study, found):
   pictures.operations(records, path)
   rows, powers = [], {}
   for kind in dict.fromkeys(record['variant'] for record in records):
-    of_kind = [r for r in records if r['variant'] == kind]
-    factors = [r['setting'] for r in of_kind]
-    operations = [r['operations'] for r in of_kind]
+    counted = [r for r in records if r['variant'] == kind]
+    factors = [r['setting'] for r in counted]
+    operations = [r['operations'] for r in counted]
     powers[kind] = analysis.exponent(factors, operations)
     millions = (f'{n / 1e6:,.0f} M' for n in operations)
     rows.append((kind, *millions, f'{powers[kind]:.2f}'))
@@ -147,30 +147,29 @@ def figures_6_and_7(name, study, found):
     sections.claims_table(LENGTHS, verdicts),
   ]
   words = {claim: verdict.text for claim, verdict in verdicts.items()}
-  places = [row.variant for row in study.rows[LENGTHS]]
+  rows = {row.variant: row for row in study.rows[LENGTHS]}
+  places = list(rows)
   costs = [
-    {**cost, 'model': _model(cost['variant'])}
+    {**cost, 'model': rows[cost['variant']].model}
     for cost in found.costs[LENGTHS]
-    if cost['variant'] in places
+    if cost['variant'] in rows
   ]
   costs.sort(key=lambda cost: (places.index(cost['variant']), cost['length']))
   path = None
   if costs:
     parts.append(_costs_of_lengths(costs))
     words = {
-      claim: _at_equal_cost(claim, word, costs) for claim, word in words.items()
+      claim: _at_equal_cost(rows[claim.better], rows[claim.worse], word, costs)
+      for claim, word in words.items()
     }
     parts.append(
       'Bits are of runs with 2,048 tokens in a batch, costs of steps at batch '
       f'1. {study.note}'
     )
     records = [
-      {
-        **record,
-        'model': _model(record['variant']),
-        'length': _length(record['variant']),
-      }
+      {**record, 'model': row.model, 'length': row.length}
       for record in found.records[LENGTHS]
+      if (row := rows.get(record['variant']))
     ]
     path = found.picture(name)
     pictures.lengths(costs, records, path)
@@ -184,12 +183,12 @@ def figures_6_and_7(name, study, found):
 def appendix_a1(name, study, found):
   records = found.records[CHUNKS]
   bounds = analysis.copying_bounds()
-  of_variant = {
+  by_variant = {
     row.variant: bounds['without' if row.variant == '0@1 2@3 0@1' else 'with']
     for row in study.rows[CHUNKS]
   }
   rows, words = [], []
-  for variant, bound in of_variant.items():
+  for variant, bound in by_variant.items():
     accuracy = results.values(records, variant, 'accuracy')
     words.append(_beside(bound, accuracy))
     rows.append(
@@ -204,7 +203,7 @@ def appendix_a1(name, study, found):
   path = None
   if records:
     path = found.picture(name)
-    pictures.accuracy(records, of_variant, path)
+    pictures.accuracy(records, by_variant, path)
   n = words.count(_AS_PREDICTED)
   word = analysis.HOLDS if n == len(words) else analysis.NOT_RESOLVED
   return sections.Section(
@@ -217,7 +216,7 @@ def appendix_a1(name, study, found):
 
 
 def _beside(bound, accuracy):
-  """Returns where accuracies lie, which random letters move a little."""
+  """Compares accuracies with their bound, which random letters blur."""
   if not accuracy:
     return analysis.NOT_RUN
   difference = statistics.fmean(accuracy) - bound
@@ -251,15 +250,15 @@ def _fits_table(lines):
     ),
     [
       (
-        kind,
+        f'{kind} of a step',
         family,
-        sections.spread(_slopes(of_runs)),
+        sections.spread(_slopes(by_run)),
         '-'
         if family == TRANSFORMER_XL
-        else sections.spread(_gaps(of_family, family)),
+        else sections.spread(_gaps(by_family, family)),
       )
-      for kind, of_family in lines.items()
-      for family, of_runs in of_family.items()
+      for kind, by_family in lines.items()
+      for family, by_run in by_family.items()
     ],
   )
 
@@ -299,31 +298,23 @@ def _costs_of_lengths(costs):
   )
 
 
-def _at_equal_cost(claim, word, costs):
-  """Returns the word for a claim that is one of equal cost, and what it is."""
-  of_both = [
+def _at_equal_cost(better, worse, word, costs):
+  """Returns the word for a claim about equal cost, and the ratios of costs."""
+  pair = [
     cost
-    for variant in (claim.better, claim.worse)
+    for row in (better, worse)
     for cost in costs
-    if (cost['model'], cost['length']) == (_model(variant), _length(variant))
+    if (cost['model'], cost['length']) == (row.model, row.length)
   ]
-  if len(of_both) != 2:
+  if len(pair) != 2:
     return word
   memory, seconds = (
-    better / worse
-    for better, worse in (
-      (cost['memory'] for cost in of_both),
-      (statistics.median(cost['seconds']) for cost in of_both),
+    ours / theirs
+    for ours, theirs in (
+      (cost['memory'] for cost in pair),
+      (statistics.median(cost['seconds']) for cost in pair),
     )
   )
   if word == analysis.HOLDS and max(memory, seconds) > _EQUAL_COST:
     word = 'fewer bits, but at a higher cost'
   return f'{word} ({memory:.2f} x memory, {seconds:.2f} x time of a step)'
-
-
-def _model(variant):
-  return variant.rpartition(', ')[0]
-
-
-def _length(variant):
-  return int(variant.rpartition(', ')[2])

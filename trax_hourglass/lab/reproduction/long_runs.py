@@ -32,7 +32,7 @@ def figure_1(name, study, found):
     sections.bits_table(TINY, rows, found),
     long_tables.trials(found),
   ]
-  parts.append(long_tables.costs_of_steps(costs, [row.variant for row in rows]))
+  parts.append(long_tables.costs_of_steps(costs, rows))
   at_end = {
     (claim, kind): gaps[-1]
     for claim in study.claims
@@ -44,8 +44,7 @@ def figure_1(name, study, found):
   path = None
   if families:
     path = found.picture(name)
-    of_steps = {f'{kind} of a step': costs[kind] for kind in costs}
-    pictures.cost_against_quality(found.records[TINY], families, of_steps, path)
+    pictures.cost_against_quality(found.records[TINY], families, costs, path)
   verdict = '; '.join(
     f'`{claim.better}` at equal {kind}: {_at_end(gap)}'
     for (claim, kind), gap in at_end.items()
@@ -59,16 +58,16 @@ def when_it_pays(name, study, found):
   """Compares the pair of models at equal cost, at each evaluation."""
   costs = _costs(found)
   pair, longer = study.claims
-  of_kind = {kind: _gaps(found, pair, costs[kind]) for kind in costs}
-  of_kind = {kind: gaps for kind, gaps in of_kind.items() if gaps}
-  if not of_kind:
+  by_kind = {kind: _gaps(found, pair, costs[kind]) for kind in costs}
+  by_kind = {kind: gaps for kind, gaps in by_kind.items() if gaps}
+  if not by_kind:
     return sections.Section(analysis.NOT_RUN, long_tables.progress(found))
   per_step = _bytes_per_step(found, TINY)
-  series = {f'at equal {kind}': gaps for kind, gaps in of_kind.items()}
+  series = {f'at equal {kind}': gaps for kind, gaps in by_kind.items()}
   parts = [long_tables.progress(found)]
   parts += [
     f'At equal {kind}:\n\n{long_tables.gaps_over_bytes(gaps, per_step)}'
-    for kind, gaps in of_kind.items()
+    for kind, gaps in by_kind.items()
   ]
   more = _gaps(found, longer, costs[_OPERATIONS])
   if more:
@@ -97,9 +96,9 @@ def when_it_pays(name, study, found):
   pictures.gaps(series, per_step, early, path)
   answers = [
     f'at equal {kind} {_answer(gaps, per_step)}'
-    for kind, gaps in of_kind.items()
+    for kind, gaps in by_kind.items()
   ]
-  if _SECONDS not in of_kind:
+  if _SECONDS not in by_kind:
     answers.append('at equal seconds not measured yet')
   return sections.Section('; '.join(answers), '\n\n'.join(parts), path)
 
@@ -147,11 +146,11 @@ def _costs(found: Results) -> dict[str, dict[str, float]]:
 
 def _gaps(found, claim: Claim, costs: Mapping[str, float]):
   """Returns the gaps of a claim, from runs with the same number of steps."""
-  steps = long_tables.steps(claim.better)
+  rows = {row.variant: row for row in STUDIES['tiny'].rows[TINY]}
   family = [
     row.variant
-    for row in STUDIES['tiny'].rows[TINY]
-    if row.family == TRANSFORMER_XL and long_tables.steps(row.variant) == steps
+    for row in rows.values()
+    if row.family == TRANSFORMER_XL and row.steps == rows[claim.better].steps
   ]
   known = {
     name: costs[name] for name in (*family, claim.better) if name in costs
@@ -178,7 +177,7 @@ def _families(rows, costs, found):
   families = {}
   for row in rows:
     there = results.values(found.records[TINY], row.variant)
-    if there and row.variant in costs and not long_tables.steps(row.variant):
+    if there and row.variant in costs and row.steps is None:
       families.setdefault(row.family, []).append(row)
   return families
 
@@ -212,7 +211,7 @@ def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
       f'not within {seen(last)}: there {_lead(last.mean)}, after a lead of '
       f'{-most.mean:.3f} at {seen(most)}'
     )
-  if last.shift is None or len(last.of_seeds) < analysis.SEEDS:
+  if last.shift is None or len(last.per_seed) < analysis.SEEDS:
     return (
       f'{long_tables.word(last)}; so far, at {seen(last)}, {_lead(last.mean)}'
     )

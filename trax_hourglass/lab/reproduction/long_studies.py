@@ -8,6 +8,7 @@ from trax_hourglass.lab.reproduction.claims import (
   TRANSFORMER_XL,
   Row,
   Study,
+  Training,
   claims,
   family,
 )
@@ -16,8 +17,12 @@ TINY, GPU = 'tiny', 'gpu'
 
 # The data and steps that each is trained with.
 EXPERIMENTS = {
-  TINY: 'the sample of Wikipedia: 8,000 steps of 8 windows of 504 bytes',
-  GPU: 'enwik8, or the sample: 2,500 steps of 32 windows of 1,024 bytes',
+  TINY: Training(
+    'the sample of Wikipedia: 8,000 steps of 8 windows of 504 bytes'
+  ),
+  GPU: Training(
+    'enwik8, or the sample: 2,500 steps of 32 windows of 1,024 bytes'
+  ),
 }
 
 STUDIES = {
@@ -32,8 +37,8 @@ STUDIES = {
       TINY: (
         Row('6@1'),
         Row('2@1 8@3 2@1'),
-        Row('6@1, 24000 steps'),
-        Row('2@1 8@3 2@1, 24000 steps'),
+        Row('6@1, 24000 steps', steps=24000),
+        Row('2@1 8@3 2@1, 24000 steps', steps=24000),
       )
     },
     claims=(
@@ -44,7 +49,7 @@ STUDIES = {
         baseline='6@1, 24000 steps',
       ),
     ),
-    costs=(TINY,),
+    costs={TINY: 'Figure 1'},
     counts=(TINY, TEXT),
   ),
   'tiny': Study(
@@ -61,14 +66,14 @@ STUDIES = {
           Row('4@1', '10@1', 1.128),
           Row('6@1', '12@1', 1.115),
           Row('9@1', '14@1', 1.102),
-          Row('6@1, 24000 steps'),
+          Row('6@1, 24000 steps', steps=24000),
         ),
         *family(
           'Hourglass',
           Row('1@1 4@3 1@1', '2@1 4@3 2@1', 1.128),
           Row('2@1 8@3 2@1', '2@1 8@3 2@1', 1.111),
           Row('2@1 8@2 2@1', '5@1 8@2 5@1', 1.079),
-          Row('2@1 8@3 2@1, 24000 steps'),
+          Row('2@1 8@3 2@1, 24000 steps', steps=24000),
         ),
       )
     },
@@ -79,7 +84,7 @@ STUDIES = {
       ('2@1 8@2 2@1', '6@1'),
       baseline='6@1',
     ),
-    costs=(TINY,),
+    costs={TINY: 'Figure 1'},
     counts=(TINY,),
     note=(
       'Models, seeds, order of runs and the rule for a verdict were written '
@@ -113,7 +118,7 @@ STUDIES = {
       ('3@1 8@3 3@1', '2@1 8@3 2@1'),
       baseline='12@1',
     ),
-    costs=(GPU,),
+    costs={GPU: 'Table 1'},
     counts=(GPU,),
     note=(
       '`make gpu` runs it for nine minutes at a time: it installs what it '

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from trax_hourglass.lab.reproduction import analysis, curves, sections
-from trax_hourglass.lab.reproduction.claims import TRANSFORMER_XL, Claim
+from trax_hourglass.lab.reproduction import analysis, curves, pictures, sections
+from trax_hourglass.lab.reproduction.claims import TRANSFORMER_XL, Claim, Row
 from trax_hourglass.lab.reproduction.long_studies import TINY
 from trax_hourglass.lab.reproduction.sections import Results
 
 MILLION = 1e6
-OPERATIONS, SECONDS = 'operations', 'seconds'
+OPERATIONS, SECONDS = pictures.OPERATIONS, pictures.SECONDS
 _SHOWN = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 48, 64, 80, 96)  # Million bytes.
 _WORDS = {
   analysis.HOLDS: 'Hourglass ahead',
@@ -30,15 +30,15 @@ def progress(found: Results) -> str:
 def trials(found: Results) -> str:
   """Returns a table of the results of each candidate learning rate."""
   records = found.records[TINY]
-  there = [r for r in records if r['variant'].startswith('peak ')]
+  there = [r for r in records if r['variant'] in found.candidates[TINY]]
   if not there:
     return ''
   chosen = {r['chosen'] for r in records if 'chosen' in r}
   return sections.table(
-    ('peak of the learning rate', 'steps', '`6@1`, bits per byte', ''),
+    ('learning rate', 'steps', '`6@1`, bits per byte', ''),
     [
       (
-        r['variant'].removeprefix('peak '),
+        r['variant'],
         f'{r["steps"]:,}',
         f'{r["bits"]:.3f}',
         'chosen for all' if r['variant'] in chosen else '',
@@ -49,13 +49,13 @@ def trials(found: Results) -> str:
 
 
 def costs_of_steps(
-  costs: Mapping[str, Mapping[str, float]], variants: Sequence[str]
+  costs: Mapping[str, Mapping[str, float]], rows: Sequence[Row]
 ) -> str:
   """Returns a table of the costs of a step of each variant.
 
   Args:
     costs: For each kind of cost, the cost of each variant.
-    variants: The variants, in the order of the table.
+    rows: The variants, in the order of the table.
   """
   if not costs[OPERATIONS]:
     return ''
@@ -64,12 +64,14 @@ def costs_of_steps(
     ('', 'operations of a step', 'seconds of a step'),
     [
       (
-        f'`{variant}`',
-        f'{costs[OPERATIONS][variant] / 1e9:.2f} G',
-        f'{seconds[variant]:.3g}' if variant in seconds else 'not measured',
+        f'`{row.variant}`',
+        f'{costs[OPERATIONS][row.variant] / 1e9:.2f} G',
+        f'{seconds[row.variant]:.3g}'
+        if row.variant in seconds
+        else 'not measured',
       )
-      for variant in variants
-      if variant in costs[OPERATIONS] and not steps(variant)
+      for row in rows
+      if row.variant in costs[OPERATIONS] and row.steps is None
     ],
   )
 
@@ -102,8 +104,8 @@ def ends(
         kind,
         f'{costs[kind][claim.better] / costs[kind][claim.worse]:.2f}',
         f'{gap.mean:+.3f}',
-        ', '.join(f'{x:+.3f}' for x in gap.of_seeds),
-        f'{gap.largest:.3f}' if len(gap.of_seeds) > 1 else '-',
+        ', '.join(f'{x:+.3f}' for x in gap.per_seed),
+        f'{gap.largest:.3f}' if len(gap.per_seed) > 1 else '-',
         word(gap),
       )
       for (claim, kind), gap in at_end.items()
@@ -132,8 +134,8 @@ def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
       (
         f'{gap.step * per_step / MILLION:.1f}',
         f'{gap.mean:+.3f}',
-        ', '.join(f'{x:+.3f}' for x in gap.of_seeds),
-        f'{gap.largest:.3f}' if len(gap.of_seeds) > 1 else '-',
+        ', '.join(f'{x:+.3f}' for x in gap.per_seed),
+        f'{gap.largest:.3f}' if len(gap.per_seed) > 1 else '-',
         word(gap),
       )
       for gap in shown
@@ -143,14 +145,9 @@ def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
 
 def word(gap: curves.Gap) -> str:
   """Returns the verdict on a gap, with the reason if it cannot be resolved."""
-  n = len(gap.of_seeds)
+  n = len(gap.per_seed)
   if n < analysis.SEEDS:
     return f'{analysis.NOT_RESOLVED}: {n} of {analysis.SEEDS} seeds'
   if gap.shift is None:
     return f'{analysis.NOT_RESOLVED}: not at equal cost'
   return _WORDS.get(gap.word, gap.word)
-
-
-def steps(variant: str) -> str:
-  """Returns the number of steps in a variant's name, mostly ''."""
-  return variant.partition(', ')[2]

@@ -81,8 +81,8 @@ def _experiments():
   return sections.table(
     ('', 'trained on', 'gin file'),
     [
-      (name, what, f'`gin/reproduction/{name}.gin`')
-      for name, what in EXPERIMENTS.items()
+      (name, training.text, f'`gin/reproduction/{name}.gin`')
+      for name, training in EXPERIMENTS.items()
     ],
   ) + (
     '\n\nAll have d_model 64 (`tiny` 32, `gpu` 256), 2 heads (`gpu` 4) and no '

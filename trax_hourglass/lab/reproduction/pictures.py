@@ -8,6 +8,9 @@ from matplotlib import figure, ticker
 from trax_hourglass.lab.benchmarks import report
 from trax_hourglass.lab.reproduction import analysis, curves, results
 from trax_hourglass.lab.reproduction.claims import Row
+from trax_hourglass.lab.reproduction.studies import EXPERIMENTS
+
+OPERATIONS, SECONDS = 'operations', 'seconds'  # Kinds of cost.
 
 
 def bits(
@@ -17,14 +20,14 @@ def bits(
   title: str,
   path: str,
 ) -> None:
-  """Draws the bits of each run, a row for a variant and a panel for data.
+  """Draws the bits of each run: a panel per experiment, a row per variant.
 
   Args:
-    panels: Records of each experiment.
-    variants: Which to show of it.
-    baselines: Those of them whose runs are shown as a band.
-    title: Of the picture.
-    path: Where to write it.
+    panels: The records of each experiment.
+    variants: The variants to show of each.
+    baselines: The variants whose runs are shown as a band.
+    title: The picture's title.
+    path: Where to write the picture.
   """
   rows = max(len(variants[name]) for name in panels)
   picture = figure.Figure(
@@ -41,17 +44,13 @@ def bits(
         axes.axvspan(min(values), max(values), color='C1', alpha=0.2)
     axes.set_yticks(range(len(variants[name])), variants[name])
     axes.set_ylim(len(variants[name]) - 0.5, -0.5)
-    axes.set_xlabel(f'{unit(name)}, {name}')
+    axes.set_xlabel(f'{EXPERIMENTS[name].unit}, {name}')
     axes.grid(axis='x', alpha=0.3)
   picture.suptitle(
     f"{title}\neach run, mean, and the range of the baseline's runs",
     fontsize='medium',
   )
   report.save(picture, path)
-
-
-def unit(experiment: str) -> str:
-  return 'bits per dim' if experiment == 'photographs' else 'bits per byte'
 
 
 def cost_against_quality(
@@ -63,16 +62,16 @@ def cost_against_quality(
   """Draws bits over cost, and the lines fitted to all seeds (Figure 1).
 
   Args:
-    records: Of the runs.
-    families: Each kind of model.
-    costs: For each kind of cost, that of each variant.
-    path: Where to write it.
+    records: Records of the runs.
+    families: The variants of each kind of model.
+    costs: For each kind of cost, the cost of a step of each variant.
+    path: Where to write the picture.
   """
   picture = figure.Figure(
     figsize=(max(6, 5 * len(costs)), 4.6), layout='constrained'
   )
   grid = picture.subplots(1, len(costs), sharey=True, squeeze=False)
-  for axes, (label, cost) in zip(grid[0], costs.items(), strict=True):
+  for axes, (kind, cost) in zip(grid[0], costs.items(), strict=True):
     for i, (family, rows) in enumerate(families.items()):
       color = f'C{i}'
       x, y = [], []
@@ -102,7 +101,7 @@ def cost_against_quality(
           alpha=0.5,
           linestyle='--',
         )
-    _scale_of_cost(axes, label)
+    _scale_cost(axes, f'{kind} of a step', 's' if kind == SECONDS else '')
     axes.margins(x=0.12)
     axes.grid(alpha=0.3)
     axes.legend(fontsize='x-small')
@@ -139,15 +138,15 @@ def gaps(
   for i, (label, found) in enumerate(series.items()):
     found = [gap for gap in found if gap.step > 1]  # 1 is before any learning.
     x = [gap.step * bytes_per_step for gap in found]
-    n = max((len(gap.of_seeds) for gap in found), default=0)
+    n = max((len(gap.per_seed) for gap in found), default=0)
     seeds = 'mean and range of 3 seeds' if n == 3 else f'{n} of 3 seeds'
     axes.plot(
       x, [gap.mean for gap in found], color=f'C{i}', label=f'{label}, {seeds}'
     )
     axes.fill_between(
       x,
-      [min(gap.of_seeds) for gap in found],
-      [max(gap.of_seeds) for gap in found],
+      [min(gap.per_seed) for gap in found],
+      [max(gap.per_seed) for gap in found],
       color=f'C{i}',
       alpha=0.2,
       linewidth=0,
@@ -186,12 +185,11 @@ def gaps(
   report.save(picture, path)
 
 
-def _scale_of_cost(axes, label):
+def _scale_cost(axes, label, unit):
   """Gives an axis of costs a logarithmic scale with readable numbers."""
   axes.set(xscale='log', xlabel=label)
   axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5, 7)))
-  unit_of_cost = 's' if label.startswith('seconds') else ''
-  axes.xaxis.set_major_formatter(ticker.EngFormatter(unit_of_cost))
+  axes.xaxis.set_major_formatter(ticker.EngFormatter(unit))
   axes.minorticks_off()
 
 
@@ -199,31 +197,31 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
   """Draws memory and step time over length, and bits over both (Figures 6, 7).
 
   Args:
-    costs: With a model, length, memory and seconds each.
-    records: Of runs, with a model, length and bits each.
-    path: Where to write it.
+    costs: Each with a model, length, memory and seconds.
+    records: Records of runs, each with a model, length and bits.
+    path: Where to write the picture.
   """
   models = list(dict.fromkeys(cost['model'] for cost in costs))
   figures = {
-    'MiB of a step': lambda cost: cost['memory'] / report.MIB,
-    'seconds of a step': lambda cost: statistics.median(cost['seconds']),
+    ('MiB of a step', ''): lambda cost: cost['memory'] / report.MIB,
+    ('seconds of a step', 's'): lambda cost: statistics.median(cost['seconds']),
   }
   picture = figure.Figure(figsize=(10, 7.5), layout='constrained')
   grid = picture.subplots(2, len(figures))
-  for (above, below), (label, value) in zip(
+  for (above, below), ((label, unit), value) in zip(
     grid.T, figures.items(), strict=True
   ):
     for i, model in enumerate(models):
-      of_model = [cost for cost in costs if cost['model'] == model]
+      its_costs = [cost for cost in costs if cost['model'] == model]
       style = {'color': f'C{i}', 'label': model}
       above.plot(
-        [cost['length'] for cost in of_model],
-        list(map(value, of_model)),
+        [cost['length'] for cost in its_costs],
+        list(map(value, its_costs)),
         marker='o',
         **style,
       )
       for length, marker in ((512, 'o'), (2048, 's')):
-        by_length = {cost['length']: value(cost) for cost in of_model}
+        by_length = {cost['length']: value(cost) for cost in its_costs}
         y = [
           r['bits']
           for r in records
@@ -236,7 +234,7 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
     above.set_xticks(sorted({cost['length'] for cost in costs}))
     above.xaxis.set_major_formatter('{x:.0f}')
     above.minorticks_off()
-    _scale_of_cost(below, label)
+    _scale_cost(below, label, unit)
     below.set_ylabel('bits per byte, validation')
     for axes in (above, below):
       axes.grid(alpha=0.3)
@@ -251,12 +249,12 @@ def lengths(costs: Sequence[dict], records: Sequence[dict], path: str) -> None:
 def accuracy(
   records: Sequence[dict], bounds: Mapping[str, float], path: str
 ) -> None:
-  """Draws the accuracy of each variant and what it can be at most (App. A.1).
+  """Draws the accuracy of each variant beside its bound (App. A.1).
 
   Args:
-    records: Of runs.
+    records: Records of runs.
     bounds: The highest possible accuracy of each variant.
-    path: Where to write it.
+    path: Where to write the picture.
   """
   picture = figure.Figure(figsize=(7, 2.8), layout='constrained')
   axes = picture.subplots()

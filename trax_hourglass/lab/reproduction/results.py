@@ -14,11 +14,11 @@ def read(path: str, settings: dict) -> list[dict]:
   """Returns the records of a file, none if there is no file.
 
   Args:
-    path: Of the file.
-    settings: What all its records were made with.
+    path: The file.
+    settings: The settings with which all its records were made.
 
   Raises:
-    UserError: If they were made with something else.
+    UserError: If they were made with other settings.
   """
   content = load(path)
   if content is None:
@@ -33,7 +33,7 @@ def read(path: str, settings: dict) -> list[dict]:
 
 
 def load(path: str) -> dict | None:
-  """Returns what is in a file, `None` if there is none."""
+  """Returns a file's content, `None` if there is no file."""
   try:
     with open(path, encoding='utf-8') as file:
       return json.load(file)
@@ -46,7 +46,7 @@ def load(path: str) -> dict | None:
 
 
 def add(path: str, settings: dict, records: Sequence[dict]) -> None:
-  """Adds records to a file, in the place of those with the same key."""
+  """Adds records to a file, in place of those with the same key."""
   os.makedirs(os.path.dirname(path), exist_ok=True)
   with filelock.FileLock(os.path.join(os.path.dirname(path), '.lock')):
     by_key = {_key(r): r for r in (*read(path, settings), *records)}
@@ -62,10 +62,10 @@ def find(records: Sequence[dict], variant: str, seed: int) -> dict | None:
 
 
 def values(
-  records: Sequence[dict], variant: str, what: str = 'bits'
+  records: Sequence[dict], variant: str, field: str = 'bits'
 ) -> list[float]:
-  """Returns a figure of all runs of a variant."""
-  return [r[what] for r in records if r['variant'] == variant]
+  """Returns a field of the records of all runs of a variant."""
+  return [r[field] for r in records if r['variant'] == variant]
 
 
 def by_seed(records: Sequence[dict], variant: str) -> dict[int, float]:
@@ -74,7 +74,7 @@ def by_seed(records: Sequence[dict], variant: str) -> dict[int, float]:
 
 
 def _key(record):
-  """Returns what a record is of; costs have a setting in place of a seed."""
+  """Returns a record's key; costs have a setting in place of a seed."""
   return record['variant'], record.get('seed', record.get('setting'))
 
 

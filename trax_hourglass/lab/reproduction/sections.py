@@ -1,6 +1,6 @@
-"""The sections of REPRODUCTION.md, one for each study, and what is in them."""
+"""The sections of REPRODUCTION.md, one for each study, and their tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 import os
 import statistics
@@ -9,21 +9,23 @@ from trax_hourglass.lab.benchmarks.report import GIGA, MIB
 from trax_hourglass.lab.reproduction import analysis, pictures, results
 from trax_hourglass.lab.reproduction.analysis import Verdict
 from trax_hourglass.lab.reproduction.claims import Claim, Row, Study
+from trax_hourglass.lab.reproduction.studies import EXPERIMENTS
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-  """All that is there.
+  """All results that there are.
 
   Attributes:
-    directory: Where pictures go.
-    records: Of runs, by experiment.
-    costs: What steps cost, by experiment.
+    directory: The folder for pictures.
+    records: Records of runs, by experiment.
+    costs: Records of the costs of steps, by experiment.
     steps: Operations of steps, counted but not timed, by experiment.
-    operations: Of a level, for each kind and factor.
-    completions: What was completed, if anything was.
+    operations: Operations of a level, for each kind and factor.
+    completions: The record of the completed images, if there is one.
     trainings: Operations of the paper's own experiments.
     wanted: The number of runs planned, by experiment.
+    candidates: The names of the candidates, by experiment.
   """
 
   directory: str
@@ -34,6 +36,7 @@ class Results:
   completions: Sequence[dict]
   trainings: Sequence[dict]
   wanted: Mapping[str, int]
+  candidates: Mapping[str, Collection[str]]
 
   def picture(self, name: str) -> str:
     return os.path.join(self.directory, f'{name}.png')
@@ -41,12 +44,12 @@ class Results:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """What a study came to.
+  """The outcome of a study.
 
   Attributes:
-    verdict: In a few words.
+    verdict: The outcome in a few words.
     body: Markdown, without a heading.
-    picture: Where it is, if there is one.
+    picture: The path of its picture, if there is one.
   """
 
   verdict: str
@@ -70,17 +73,17 @@ def comparison(name: str, study: Study, found: Results) -> Section:
   verdicts = verdicts_of(study, found)
   parts = []
   for experiment, rows in study.rows.items():
-    of_experiment = {
+    its_verdicts = {
       claim: verdict
       for claim, verdict in verdicts.items()
       if claim.experiment == experiment
     }
     parts += [
       bits_table(experiment, rows, found),
-      claims_table(experiment, of_experiment),
+      claims_table(experiment, its_verdicts),
     ]
     costs = costs_of(study, experiment, found)
-    if experiment in study.costs and costs:
+    if costs:
       parts.append(costs_table(costs))
   parts += [study.note] if study.note else []
   picture = _bits_picture(name, study, found)
@@ -97,7 +100,7 @@ def verdicts_of(study: Study, found: Results) -> dict[Claim, Verdict]:
 
 
 def bits_table(experiment: str, rows: Sequence[Row], found: Results) -> str:
-  """Returns the bits of variants, beside the paper's."""
+  """Returns a table of the bits of variants, beside the paper's."""
   records = found.records[experiment]
   lines = []
   for row in rows:
@@ -117,7 +120,7 @@ def bits_table(experiment: str, rows: Sequence[Row], found: Results) -> str:
     (
       f'ours, {experiment}',
       'weights',
-      pictures.unit(experiment),
+      EXPERIMENTS[experiment].unit,
       'each seed',
       'paper',
       'its bits',
@@ -127,7 +130,7 @@ def bits_table(experiment: str, rows: Sequence[Row], found: Results) -> str:
 
 
 def claims_table(experiment: str, verdicts: Mapping[Claim, Verdict]) -> str:
-  """Returns what came of claims on one experiment."""
+  """Returns a table of the verdicts on claims about one experiment."""
 
   def number(x, form):
     return '-' if x is None else format(x, form)
@@ -147,7 +150,7 @@ def claims_table(experiment: str, verdicts: Mapping[Claim, Verdict]) -> str:
         f'`{claim.better}`',
         f'`{claim.worse}`',
         number(verdict.difference, '+.3f'),
-        ', '.join(f'{x:+.3f}' for x in verdict.of_seeds) or '-',
+        ', '.join(f'{x:+.3f}' for x in verdict.per_seed) or '-',
         f'{number(verdict.baseline, ".3f")}, `{claim.baseline}`',
         number(verdict.largest, '.3f'),
         verdict.text,
@@ -158,17 +161,16 @@ def claims_table(experiment: str, verdicts: Mapping[Claim, Verdict]) -> str:
 
 
 def costs_of(study: Study, experiment: str, found: Results) -> dict[str, dict]:
-  """Returns costs by variant: of programs that took turns for this study."""
-  setting, _, _ = study.source.partition(',')
+  """Returns costs by variant, of programs that took turns for this study."""
   return {
     cost['variant']: cost
     for cost in found.costs[experiment]
-    if cost['setting'] == setting
+    if cost['setting'] == study.costs.get(experiment)
   }
 
 
 def costs_table(costs: Mapping[str, dict]) -> str:
-  """Returns the costs of a step, by variant."""
+  """Returns a table of the costs of a step, by variant."""
   return table(
     ('', 'operations', 'seconds of a step: median (range)', 'MiB'),
     [
@@ -184,7 +186,7 @@ def costs_table(costs: Mapping[str, dict]) -> str:
 
 
 def _bits_picture(name, study, found):
-  """Draws the data of which there is more than the baselines."""
+  """Draws the experiments that have runs of more than their baselines."""
   baselines = {
     experiment: {
       claim.baseline for claim in study.claims if claim.experiment == experiment
@@ -218,12 +220,12 @@ def mean(values: Sequence[float]) -> str:
 
 
 def spread(
-  values: Sequence[float], middle_of: Callable = statistics.fmean
+  values: Sequence[float], average: Callable = statistics.fmean
 ) -> str:
-  """Returns mean, or another middle, and range."""
+  """Returns the average, by default the mean, and the range."""
   if not values:
     return '-'
-  middle = middle_of(values)
+  middle = average(values)
   if len(values) == 1:
     return f'{middle:.3g}'
   return f'{middle:.3g} ({min(values):.3g} to {max(values):.3g})'

@@ -1,4 +1,4 @@
-"""What the paper claims, and which runs of ours can tell.
+"""The claims of the paper, and the runs of ours that test them.
 
 All numbers here are from the paper, arXiv:2110.13711.
 """
@@ -12,6 +12,7 @@ from trax_hourglass.lab.reproduction.claims import (
   Claim,
   Row,
   Study,
+  Training,
   claims,
   family,
 )
@@ -20,17 +21,26 @@ PHOTOGRAPHS = 'photographs'
 LENGTHS, CHUNKS = 'lengths', 'chunks'
 COMPLETIONS = 'completions'
 
-# What each is trained on.
+# The data and steps that each is trained with.
 EXPERIMENTS = {
-  TEXT: 'the sample of Wikipedia: 3,000 steps of 2 windows of 240 bytes',
+  TEXT: Training(
+    'the sample of Wikipedia: 3,000 steps of 2 windows of 240 bytes'
+  ),
   **long_studies.EXPERIMENTS,
-  LENGTHS: (
+  LENGTHS: Training(
     'the sample of Wikipedia: 600 steps of 4 windows of 512 bytes, or of 1 of '
     '2,048'
   ),
-  PHOTOGRAPHS: 'patches of 16x16 of the photographs: 800 steps of 2 patches',
-  CHUNKS: 'chunks L#L of 26 letters: 1,000 steps of 16 windows of 48 bytes',
-  COMPLETIONS: 'as `photographs`: 4,000 steps of 2 patches',
+  PHOTOGRAPHS: Training(
+    'patches of 16x16 of the photographs: 800 steps of 2 patches',
+    'bits per dim',
+  ),
+  CHUNKS: Training(
+    'chunks L#L of 26 letters: 1,000 steps of 16 windows of 48 bytes'
+  ),
+  COMPLETIONS: Training(
+    'as `photographs`: 4,000 steps of 2 patches', 'bits per dim'
+  ),
 }
 
 
@@ -80,7 +90,7 @@ STUDIES = {
         ),
       )
     },
-    costs=(TEXT,),
+    costs={TEXT: 'Figure 1'},
   ),
   'section3_1': Study(
     title='Operations of a level',
@@ -271,7 +281,7 @@ STUDIES = {
         ),
       ),
     },
-    costs=(TEXT, LENGTHS),
+    costs={TEXT: 'Table 1', LENGTHS: 'Table 1'},
     claims=(
       *_claims(
         TEXT,
@@ -302,7 +312,7 @@ STUDIES = {
     ),
     rows={
       LENGTHS: tuple(
-        Row(f'{name}, {length}')
+        Row(f'{name}, {length}', model=name, length=length)
         for length in (512, 2048)
         for name in (
           'Transformer-XL 4@1',
@@ -325,7 +335,7 @@ STUDIES = {
         ('Reformer Hourglass', 'Reformer'),
       )
     ),
-    costs=(LENGTHS,),
+    costs={LENGTHS: None},
     note=_MEMORY_NOTE
     + (
       ' LSH attention sorts the whole sequence into its chunks, later tokens '
