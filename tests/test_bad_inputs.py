@@ -30,7 +30,7 @@ def places(root):
 
 @pytest.fixture(scope='module', autouse=True)
 def processes(root, places, tmp_path_factory):
-  """A mistake for each command, in processes beside the tests, and where.
+  """Starts one mistake of each command in a process, beside the tests.
 
   The first one is `python -m` from the start: JAX reads its environment when it
   is imported. The others are forked by one that has imported the libraries.
@@ -81,7 +81,7 @@ def processes(root, places, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def simulated(monkeypatch):
-  """Lets JAX, which has started, have as many devices as are simulated."""
+  """Makes JAX, which has started, count the devices that are simulated."""
 
   def simulate(n_devices):
     monkeypatch.setattr(jax, 'device_count', lambda: n_devices)
@@ -94,7 +94,7 @@ def _filled_in(text, places):
 
 
 def _content(root):
-  """Returns all files and folders and what is in them, but for locks."""
+  """Returns the contents of all files, and the folders, locks left out."""
   return {
     path: path.read_bytes() if path.is_file() else None
     for path in root.rglob('*')
@@ -117,7 +117,7 @@ def _name(case):
 
 
 @pytest.mark.parametrize('case', ALL, ids=_name)
-def test_is_one_line_and_leaves_nothing(
+def test_a_mistake_is_one_line_and_leaves_nothing(
   case, root, places, capsys, monkeypatch
 ):
   monkeypatch.chdir(root / 'cwd')
@@ -134,7 +134,7 @@ def test_is_one_line_and_leaves_nothing(
   assert _content(root) == before
 
 
-def test_each_command_is_a_process(processes):
+def test_each_command_reports_a_mistake_as_a_process(processes):
   wait, there, is_unchanged = processes
   for case, code, out, err in wait():
     assert not out
@@ -142,7 +142,7 @@ def test_each_command_is_a_process(processes):
   assert is_unchanged()
 
 
-def test_nothing_is_left_out():
+def test_every_command_has_mistakes():
   assert len(ALL) >= 60
   assert len({tuple(case.argv()) for case in ALL if not case.environment}) >= 60
   commands = collections.Counter(case.command for case in ALL)

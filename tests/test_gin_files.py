@@ -67,13 +67,13 @@ def resampling(kind):
   return 'attention to ' + bound(f'{MODEL}.attention_{kind}_fn')
 
 
-def of_the_paper(*, authors=True):
+def paper_files(*, authors=True):
   """Returns the files of its experiments; those of ours have other sizes."""
   pattern = 'table|figure|imagenet|enwik8' + ('|authors' if authors else '')
   return [name for name in MODELS if re.match(pattern, name)]
 
 
-def test_every_file_is_here():
+def test_every_gin_file_has_an_entry():
   files = {path.relative_to(GIN).as_posix() for path in GIN.rglob('*.*')}
   assert files == gin_tables.BASES | set(MODELS)
 
@@ -98,7 +98,7 @@ def test_header_says_how_to_run_it_and_what_came_of_it(name):
   assert all(len(line) <= 80 for line in (GIN / name).read_text().splitlines())
 
 
-@pytest.mark.parametrize('name', of_the_paper())
+@pytest.mark.parametrize('name', paper_files())
 def test_trains_and_scores_as_stated(name, parse):
   parse(name)
   run = entry(gin_tables.RUNS, name)
@@ -134,14 +134,14 @@ def test_trains_and_scores_as_stated(name, parse):
   }
 
 
-@pytest.mark.parametrize('name', of_the_paper(authors=False))
+@pytest.mark.parametrize('name', paper_files(authors=False))
 def test_resamples_as_stated(name, parse):
   parse(name)
   assert resampling('downsampling') == entry(gin_tables.SHORTENING, name)
   assert resampling('upsampling') == entry(gin_tables.UPSAMPLING, name)
 
 
-@pytest.mark.parametrize('name', of_the_paper())
+@pytest.mark.parametrize('name', paper_files())
 def test_attends_as_stated(name, parse):
   parse(name)
   *is_lsh, chunk_len = entry(gin_tables.LSH, name, (False, False, None))
@@ -193,7 +193,7 @@ def test_authors_files_bind_what_theirs_do(name, parse):
 
 
 @pytest.mark.parametrize('row', gin_tables.TABLE_1)
-def test_table_1(row):
+def test_table_1_has_the_weights_of_the_paper(row):
   name = f'table1/{row.replace("@", "x").replace(" ", "_")}.gin'
   hierarchy, n_weights = MODELS[name]
   assert hierarchy == row

@@ -1,4 +1,4 @@
-"""The command, with trainings that are pretended; the slow ones are not."""
+"""Tests of `reproduce`; training is faked, except in the slow ones."""
 
 import dataclasses
 import gc
@@ -70,7 +70,7 @@ def pretend_to_train(output_dir, *, config_file, config):
 
 @pytest.fixture(scope='module')
 def done(tmp_path_factory):
-  """Where a study was done, beside the directory that the command ran in."""
+  """The output directory of a study, run from another directory."""
   home = tmp_path_factory.mktemp('reproduce')
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(home)
@@ -80,7 +80,7 @@ def done(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_run(tmp_path, monkeypatch):
+def test_a_run_leaves_its_record_and_no_checkpoints(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   chunks = Experiment('chunks', str(tmp_path / 'found'), CHUNKS)
   variants = chunks.variants()
@@ -104,7 +104,7 @@ def test_a_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_scored_twice(tmp_path, monkeypatch):
+def test_shorten_factor_dropout_is_scored_at_each_factor(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   config = (*SMALL, 'trax_hourglass.evaluate.n_bytes = 500')
   text = Experiment('text', str(tmp_path / 'found'), config)
@@ -117,7 +117,7 @@ def test_a_run_that_is_scored_twice(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_completions(tmp_path, monkeypatch):
+def test_completions_are_scored_and_drawn(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   config = (
     *(b for b in SMALL if 'WARMUP' not in b),
@@ -133,7 +133,7 @@ def test_completions(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_costs(tmp_path, monkeypatch):
+def test_costs_are_measured_and_recorded(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   config = (
     *SMALL,
@@ -199,7 +199,7 @@ def test_operations_of_trainings_are_counted_once(
   assert 'operations of ' not in capsys.readouterr().out
 
 
-def test_records(done):
+def test_each_run_has_a_record(done):
   content = json.loads((done / 'chunks.json').read_text())
   assert content['file'] == 'gin/reproduction/chunks.gin'
   assert content['config'] == list(CHUNKS)
@@ -212,7 +212,7 @@ def test_records(done):
   assert [r['seed'] for r in content['records']] == [0] * 4
 
 
-def test_page(done):
+def test_page_shows_pictures_tables_and_commands(done):
   page = (done / 'REPRODUCTION.md').read_text()
   assert '![Why vanilla layers](appendix_a1.png)' in page
   assert (done / 'appendix_a1.png').read_bytes().startswith(b'\x89PNG')
@@ -221,7 +221,7 @@ def test_page(done):
   assert '--config_file=table1/2x1_8x3_2x1.gin' in page
 
 
-def test_what_is_there_is_not_done_again(done, monkeypatch, capsys):
+def test_finished_runs_are_not_repeated(done, monkeypatch, capsys):
   monkeypatch.chdir(done.parent)
   before = (done / 'chunks.json').read_text()
   capsys.readouterr()
@@ -323,7 +323,7 @@ def test_candidates_that_another_process_tries_are_waited_for(
   assert [r['variant'] for r in records] == ['peak 0.0015', 'peak 0.006']
 
 
-def test_a_time_limit(tmp_path, monkeypatch, capsys):
+def test_a_time_limit_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   seen = []
 
@@ -345,7 +345,9 @@ def test_a_time_limit(tmp_path, monkeypatch, capsys):
   assert '2 of 4 accuracies as predicted' in page
 
 
-def test_a_run_that_another_process_has_just_done(tmp_path, monkeypatch):
+def test_a_run_just_finished_by_another_process_is_skipped(
+  tmp_path, monkeypatch
+):
   """It removes the directory between its making here and its lock."""
   experiment, original = Experiment('chunks', str(tmp_path)), locking.locked
   done = {'variant': '0@1 2@3 0@1', 'seed': 0, 'bits': 3.0}
@@ -361,7 +363,7 @@ def test_a_run_that_another_process_has_just_done(tmp_path, monkeypatch):
   assert list((tmp_path / 'runs' / 'chunks').iterdir()) == []
 
 
-def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
+def test_runs_of_another_process_are_left_to_it(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(commands, 'train', pretend_to_train)
   original = locking.locked
@@ -380,7 +382,7 @@ def test_what_another_process_does_is_left_to_it(tmp_path, monkeypatch, capsys):
   assert len(records) == 3
 
 
-def test_page_alone(done, tmp_path, monkeypatch):
+def test_page_is_written_without_training(done, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   found = tmp_path / 'found'
   shutil.copytree(done, found)
@@ -416,7 +418,7 @@ def test_other_settings_are_refused(done, monkeypatch, capsys):
     (['--init_checkpoint=a'], '--init_checkpoint has no effect here'),
   ],
 )
-def test_refusals(flags, words, tmp_path, monkeypatch, capsys):
+def test_refuses_flags_in_one_line(flags, words, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   line = fails(capsys, ['reproduce', *flags], main=reproduce.main)
   assert words in line

@@ -87,7 +87,7 @@ def configured(*argv):
 
 
 @every_form
-def test_what_is_written_reads_the_same_and_weights_fit(data, name):
+def test_a_written_configuration_reads_the_same_and_weights_fit(data, name):
   found = []
   for model in MODELS:
     configured(*flags(data, name, model))
@@ -204,7 +204,7 @@ def test_both_models_train_alike(runs, name):
 
 @forms_to_train
 @every_model
-def test_a_saved_configuration_goes_on_without_flags(runs, name, model):
+def test_a_saved_configuration_resumes_without_flags(runs, name, model):
   directory = runs(name)[0] / model
   argv = [f'--config_file={directory}/config.gin', '--config=train.steps = 3']
   loop = run_of(['train', *argv, f'--output_dir={directory}']).loop
@@ -284,7 +284,7 @@ def offline(monkeypatch):
 
 @every_form
 @every_model
-def test_data_that_is_not_there_is_one_line(
+def test_missing_data_is_reported_in_one_line(
   data, name, model, offline, capsys, tmp_path
 ):
   argv = flags(data, name, model, has_data=False)
@@ -296,7 +296,7 @@ def test_data_that_is_not_there_is_one_line(
 
 
 @pytest.mark.slow
-def test_traxs_own_trainer_runs_a_form(data, tmp_path, capsys):
+def test_the_trainer_of_trax_runs_their_files(data, tmp_path, capsys):
   """Its `config.gin` is written, goes on there, and is scored here."""
   config = (
     'train.inputs = @trax_hourglass.text_inputs',

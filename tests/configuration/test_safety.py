@@ -22,7 +22,7 @@ from trax_hourglass.errors import UserError
     ('A = [{{"a": (1, @scope/function)}}]', 'function, which is of tests'),
   ],
 )
-def test_refuses(tmp_path, content, message, monkeypatch):
+def test_refuses_what_is_not_known(tmp_path, content, message, monkeypatch):
   monkeypatch.setattr(gin.config, '_REGISTRY', _registry())
   inner = tmp_path / 'inner.gin'
   inner.write_text('import os')

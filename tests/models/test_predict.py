@@ -77,7 +77,17 @@ def short_segments(monkeypatch):
   monkeypatch.setattr(cached_distances, 'BLOCK', 2)
 
 
-@pytest.mark.parametrize('name', CASES)
+# Their layers occur in the cases of three levels, too.
+_REPEATED = ('baseline', 'attention', 'average_repeat')
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=pytest.mark.slow if name in _REPEATED else ())
+    for name in CASES
+  ],
+)
 def test_logits_are_those_of_eval(name):
   evaluated, model = predicting.pair(LENGTH, **CASES[name])
   weights = evaluated.random_weights()

@@ -151,4 +151,6 @@ def test_classifier_may_have_tokens_beyond_its_classes():
   task = trax_training.TrainTask(
     labelled(), tl.WeightedCategoryCrossEntropy(), optimizers.SGD(0.1)
   )
-  Loop(model, task, random_seed=0).run(1)
+  loop = Loop(model, task, random_seed=0)
+  loop.run(1)
+  assert loop.step == 1

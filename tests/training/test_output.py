@@ -162,7 +162,7 @@ def test_full_disk_leaves_no_part_of_a_configuration(tmp_path, disk, capsys):
   )
 
 
-def test_closed_streams(monkeypatch):
+def test_closed_streams_are_no_error(monkeypatch):
   """As `>&-` leaves them."""
 
   @exits.exit_codes()

@@ -43,7 +43,9 @@ def _raises(n, error=None):
     ),
   ],
 )
-def test_training_stream(tmp_path, whole, error, message):
+def test_progress_is_saved_when_the_training_stream_fails(
+  tmp_path, whole, error, message
+):
   loop = small_loop(tmp_path, stream=_raises(6, error), **_AT)
   with pytest.raises(UserError, match=message) as raised:
     loop.run(9)
@@ -66,7 +68,7 @@ def test_ended_stream_is_reported_again_and_nothing_is_lost(tmp_path):
     assert loop.step == 6
 
 
-def test_stream_fails_before_the_first_step(tmp_path):
+def test_a_stream_may_fail_before_the_first_step(tmp_path):
   with pytest.raises(UserError, match='after 0 .*; there is no checkpoint yet'):
     small_loop(tmp_path, stream=_raises(0)).run(2)
   with pytest.raises(UserError, match='one that does not end$'):
@@ -74,7 +76,9 @@ def test_stream_fails_before_the_first_step(tmp_path):
 
 
 @pytest.mark.parametrize('error', [None, OSError('gone')])
-def test_evaluation_stream(tmp_path, whole, error):
+def test_progress_is_saved_when_the_evaluation_stream_fails(
+  tmp_path, whole, error
+):
   # Evaluations are at 1, 4 and 8, of a batch each.
   loop = small_loop(tmp_path, eval_stream=_raises(2, error), **_AT)
   with pytest.raises(UserError, match='evaluation stream.*step 8 is saved'):
@@ -85,7 +89,7 @@ def test_evaluation_stream(tmp_path, whole, error):
   assert_same(resumed, whole)
 
 
-def test_bad_batch(tmp_path, whole):
+def test_progress_is_saved_when_a_batch_is_bad(tmp_path, whole):
   def bad():
     for i, (tokens, targets, loss_weights) in enumerate(batches()):
       yield tokens + (i == 6) * 7, targets + (i == 6) * 7, loss_weights
@@ -121,7 +125,9 @@ class _Callback:
 
 
 @pytest.mark.parametrize(('where', 'saved'), [('begin', 5), ('end', 6)])
-def test_callback(tmp_path, whole, monkeypatch, where, saved):
+def test_progress_is_saved_when_a_callback_fails(
+  tmp_path, whole, monkeypatch, where, saved
+):
   monkeypatch.setattr(_Callback, 'raises_in', where)
   monkeypatch.setattr(_Callback, 'error', ZeroDivisionError('by zero'))
   loop = small_loop(tmp_path, callbacks=[_Callback], **_AT)
@@ -137,7 +143,7 @@ def test_callback(tmp_path, whole, monkeypatch, where, saved):
   assert_same(resumed, whole)
 
 
-def test_callback_that_exits(tmp_path, monkeypatch):
+def test_progress_is_saved_when_a_callback_exits(tmp_path, monkeypatch):
   monkeypatch.setattr(_Callback, 'raises_in', 'end')
   monkeypatch.setattr(_Callback, 'error', SystemExit(3))
   loop = small_loop(tmp_path, callbacks=[_Callback], **_AT)
@@ -147,7 +153,7 @@ def test_callback_that_exits(tmp_path, monkeypatch):
   assert small_loop(tmp_path, **_AT).step == 6
 
 
-def test_metric(tmp_path, whole, monkeypatch):
+def test_progress_is_saved_when_a_metric_fails(tmp_path, whole, monkeypatch):
   loop = small_loop(tmp_path, **_AT)
 
   def raises(*_):
@@ -266,7 +272,7 @@ def ending_inputs(n_batches=3):
   )
 
 
-def test_command_says_so_in_one_line(tmp_path_factory, tmp_path, capsys):
+def test_the_command_reports_it_in_one_line(tmp_path_factory, tmp_path, capsys):
   argv = arguments(
     random_text(tmp_path_factory),
     tmp_path,

@@ -101,9 +101,9 @@ def test_every_experiment_of_the_paper_is_prepared_once():
   found = [
     file for row in prepared.EXPERIMENTS for file in root.glob(row.files)
   ]
-  of_tables = [*root.glob('table*/*.gin'), *root.glob('figure*/*.gin')]
+  table_files = [*root.glob('table*/*.gin'), *root.glob('figure*/*.gin')]
   main = [root / 'enwik8.gin', root / 'imagenet32.gin', root / 'imagenet64.gin']
-  there = [*main, *(file for file in of_tables if file.name != 'base.gin')]
+  there = [*main, *(file for file in table_files if file.name != 'base.gin')]
   assert sorted(found) == sorted(there)
 
 
