@@ -10,9 +10,10 @@ import numpy as np
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.layers.basic import layers_of
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import token_log_probs
-from trax_hourglass.models.cached import Limit, layers_of
+from trax_hourglass.models.cached import Limit
 
 # Texts of any length are padded to a multiple of it: fewer programs to compile.
 _MULTIPLE = 128

@@ -16,9 +16,10 @@ from trax_hourglass.generation import prompts as prompts_lib
 from trax_hourglass.generation import sampling, stops
 from trax_hourglass.generation.prompts import UNKNOWN, Prompts
 from trax_hourglass.kernels.cached import starts as starts_lib
+from trax_hourglass.layers.basic import layers_of
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits, token_log_probs
-from trax_hourglass.models.cached import Limit, layers_of, start_multiple
+from trax_hourglass.models.cached import Limit, start_multiple
 
 # Prompts of that many tokens are worth a compiled program of their own.
 ONE_PASS = 64

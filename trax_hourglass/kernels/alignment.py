@@ -52,7 +52,7 @@ class Alignment(typing.NamedTuple):
 
   @property
   def tokens_per_key(self):
-    """The number of tokens of the whole model's input that a key stands for."""
+    """The number of tokens of the model's input that a key stands for."""
     return self.total_pooling * self.key_step
 
   def distance(self, query, key):

@@ -83,7 +83,7 @@ def Stored():
 
 
 def layers_of(layer, kind):
-  """Yields the layers of a class, or of several, at any depth in a layer."""
+  """Yields the layers of a class, or of several, in a layer at any depth."""
   if isinstance(layer, kind):
     yield layer
   for sublayer in layer.sublayers:

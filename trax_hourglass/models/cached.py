@@ -15,6 +15,7 @@ from trax.layers import base
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels.cached import starts
+from trax_hourglass.layers.basic import layers_of
 from trax_hourglass.layers.resampling import AttentionUpsampling
 
 
@@ -221,10 +222,10 @@ class Limit(base.Layer):
 
 
 def start_multiple(model) -> int | None:
-  """Returns the number of tokens by whose multiples rows may start apart.
+  """Returns the number of tokens whose multiples rows may start at.
 
-  See `kernels.cached.starts`. `None` if a layer of the model keeps state of
-  earlier calls and does not declare, as ours do, that it `knows_starts`.
+  `None` if a layer keeps state of earlier calls, but does not have the
+  attribute `knows_starts`, as ours have: see `kernels.cached.starts`.
   """
   for layer in layers_of(model, base.Layer):
     keeps_state = not layer.sublayers and jax.tree.leaves(layer.state)
@@ -235,11 +236,3 @@ def start_multiple(model) -> int | None:
       return None
   valleys = layers_of(model, CachedValley)
   return math.lcm(*(valley.tokens_per_group for valley in valleys))
-
-
-def layers_of(layer, kind):
-  """Yields the layers of a kind in a layer, from the first one on."""
-  if isinstance(layer, kind):
-    yield layer
-  for sublayer in layer.sublayers:
-    yield from layers_of(sublayer, kind)

@@ -59,9 +59,9 @@ def Hourglass(
 ):
   """Returns a causal layer that maps `(batch, length, d_model)` to that shape.
 
-  Output i depends on inputs up to i. Sequences of any length are padded at the
-  end to a multiple of the innermost total shorten factor, and cropped again: no
-  output before the padding sees it. Activations keep the dtype of the input.
+  Output i depends on inputs up to i. Any length is padded at the end to a
+  multiple of the innermost total shorten factor, and cropped: no output before
+  the padding sees it. Activations keep the dtype of the input.
 
   Mode `'predict'` maps the vectors that follow those of earlier calls, cached
   as state at each level. A shortened level runs when a group is complete.
@@ -77,8 +77,7 @@ def Hourglass(
     dropout: Share of activations dropped in training, in [0, 1).
     dropout_shared_axes: Axes along which one dropout mask is shared.
     mode: `'train'`, `'eval'` or `'predict'`.
-    ff_activation: Function without arguments that returns the activation layer
-      of the feed-forward layers.
+    ff_activation: Function that returns the feed-forward layers' activation.
     vanilla_attn_type: Attention of the blocks at `@1`: `RelativeAttention`, a
       function with its signature, or causal attention of Trax; see
       `trax_hourglass.layers.attention.types`.
@@ -88,8 +87,7 @@ def Hourglass(
     upsampling_fn: The upsampling, a resampler.
     attention_downsampling_fn: S, where `downsampling_fn` is
       `AttentionResampling`: the resampler that makes its queries.
-    attention_upsampling_fn: u in U(x, x') = x + u(x'), where `upsampling_fn`
-      is `AttentionResampling`.
+    attention_upsampling_fn: Likewise u in U(x, x') = x + u(x').
     rematerialize: Whether the backward pass recomputes the inside of each block
       and resampler instead of keeping it in memory.
     max_inference_length: Number of vectors that mode `'predict'` has room for;
@@ -177,15 +175,14 @@ def _pad(x, multiple):
       f'Hourglass: got an input of shape {x.shape}, expected (batch, length, '
       'd_model); HourglassLM takes tokens'
     )
-  widths = [(0, 0), (0, -x.shape[1] % multiple), (0, 0)]
-  return jnp.pad(x, widths)
+  return jnp.pad(x, [(0, 0), (0, -x.shape[1] % multiple), (0, 0)])
 
 
 def Valley(shorten_factor, shorten, inner, upsample, norm, total_pooling):
   """Returns the layers between the vanilla layers of Algorithm 1.
 
-  Maps x to y, or (x, x) to (y, x) if the upsampling takes x too. Arguments are
-  those of `CachedValley`, which alone uses `total_pooling`.
+  Arguments and shapes are those of `CachedValley`, which also uses
+  `total_pooling`.
   """
   del total_pooling
   return tl.Serial(
@@ -205,8 +202,8 @@ class Levels:
   `stack` is HOURGLASS in Algorithm 1. A `level` is a `hierarchy.Level`.
 
   Attributes:
-    shortening: `downsampling_fn` and `attention_downsampling_fn`.
-    upsampling: `upsampling_fn` and `attention_upsampling_fn`.
+    shortening: A resampler, and the one that makes the queries of attention.
+    upsampling: Like `shortening`.
     general: Keywords of attention types, blocks and resamplers.
     attention: Further keywords of attention types and resamplers.
     feed_forward: Further keywords of blocks and resamplers.

@@ -1,10 +1,10 @@
 """Rows of a batch that start at different positions.
 
 Prompts of different lengths are decoded side by side: a shorter one starts
-later, so that all end at the same position. Every layer that keeps a cache then
-leaves out, in each row, what lies before its start; what a model computes there
-is of no account. Starts are multiples of the total shorten factor: all rows
-complete their groups at the same time.
+later, so that all end at the same position. Layers with a cache ignore, in each
+row, the vectors before its start, so these may be anything. Starts are
+multiples of the total shorten factor: all rows complete groups in the same
+steps.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _STARTS = contextvars.ContextVar('starts', default=None)
 
 @contextlib.contextmanager
 def rows_start_at(tokens) -> Iterator[None]:
-  """Lets the rows of a model that is traced within the body start there.
+  """Sets where rows start, for models that are traced within the body.
 
   Args:
     tokens: Position of the first token of each row, int32 `(batch,)`, a
@@ -35,8 +35,7 @@ def first_vectors(tokens_per_vector, shape):
 
   Args:
     tokens_per_vector: Total shorten factor of the vectors.
-    shape: That of the sequences: rows first, then their heads, on one
-      axis or two.
+    shape: `(batch,)`, `(batch * heads,)` or `(batch, heads)`, like the result.
   """
   tokens = _STARTS.get()
   if tokens is None:
