@@ -19,22 +19,13 @@ from trax_hourglass.kernels.cached import many_queries, one_query, segments
 
 
 class Cache(typing.NamedTuple):
-  """The state that a layer keeps between calls.
+  """The state that a layer keeps between calls, with arrays in `segments`."""
 
-  Attributes:
-    keys: Segments, `(batch, heads, d_head, size)`, see `segments`.
-    values: Like `keys`.
-    distances: Segments, `(1, heads, d_head, size)`, the farthest first; empty
-      where none are kept.
-    n_keys: The number of keys in the cache.
-    n_queries: The number of queries so far.
-  """
-
-  keys: tuple
-  values: tuple
-  distances: tuple
-  n_keys: jax.Array
-  n_queries: jax.Array
+  keys: tuple  # (batch, heads, d_head, size).
+  values: tuple  # (batch, heads, d_head, size).
+  distances: tuple  # (1, heads, d_head, size), the farthest first, or empty.
+  n_keys: jax.Array  # Number of keys in the cache.
+  n_queries: jax.Array  # Number of queries so far.
 
   @property
   def length(self):
@@ -69,24 +60,17 @@ def empty(keys, alignment, length, with_distances):
 class Call(typing.NamedTuple):
   """The inputs of a call.
 
-  Attributes:
-    queries: Scaled queries that meet keys, `(batch, heads, q, d_head)`.
-    keys: `(batch, heads, k, d_head)`.
-    values: Like `keys`.
-    located: Scaled queries that meet distances, like `queries`; `None` where
-      logits do not depend on distance.
-    distances: Within a level, the projected distances of the new queries to
-      the first key, `(heads, q, d_head)`, the nearest first; else `None`.
-    kernel: Across two levels, the kernel that projects distances,
-      `(heads, d_model, d_head)`; else `None`.
+  Logits depend on distance where there are `located` queries. Within a level,
+  `distances` are those of the queries to the first key, projected, the nearest
+  first; across two levels, `kernel` projects distances.
   """
 
-  queries: jax.Array
-  keys: jax.Array
-  values: jax.Array
-  located: jax.Array | None = None
-  distances: jax.Array | None = None
-  kernel: jax.Array | None = None
+  queries: jax.Array  # Scaled, to meet keys, (batch, heads, q, d_head).
+  keys: jax.Array  # (batch, heads, k, d_head).
+  values: jax.Array  # (batch, heads, k, d_head).
+  located: jax.Array | None = None  # Scaled queries that meet distances.
+  distances: jax.Array | None = None  # (heads, q, d_head).
+  kernel: jax.Array | None = None  # (heads, d_model, d_head).
 
 
 def attend(cache, call, alignment, excludes_self=False):
