@@ -457,7 +457,7 @@ GIN = [
     'train',
     (_LEVELS, f'{_MODEL}.upsampling_fn = @trax_hourglass.AveragePooling'),
     'upsampling_fn: got AveragePooling',
-    'what upsamples, such as LinearUpsampling',
+    'a resampler that upsamples, such as LinearUpsampling',
   ),
   Case(
     'train',
@@ -573,7 +573,7 @@ DATA = [
   Case('train', 'evaluate.step = 17', 'step: got 17', 'at most the length, 16'),
   Case('train', _pictures('folder'), '$folder: got no image', 'PNG or JPEG'),
   Case('train', _pictures('sizes'), 'an image of 3x3', 'the same size'),
-  Case('train', _pictures('grey'), 'got a grey image', 'convert it'),
+  Case('train', _pictures('grey'), 'got a grey image', 'convert or remove it'),
   Case(
     'train', _pictures('undecodable'), 'cannot be decoded', 'fetch it again'
   ),
