@@ -16,8 +16,10 @@ from tests.training.small_loop import (
   small_loop,
   weights,
 )
+from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import find_checkpoint
+from trax_hourglass.training.batches import Streams
 
 
 def _run(directory, *n_steps, **kwargs):
@@ -193,3 +195,112 @@ def test_refuses_trax_counters_that_are_not_numbers(tmp_path):
     small_loop(tmp_path)
   (tmp_path / 'data_counters0.pkl').write_bytes(pickle.dumps({'a': 1}))
   small_loop(tmp_path)
+
+
+def _examples(batch_size):
+  """Yields batches of consecutive examples: 0 1 2 ..., each with its number."""
+  for first in itertools.count(step=batch_size):
+    tokens = np.arange(first, first + batch_size, dtype=np.int32)[:, None]
+    yield tokens % 7, tokens % 7, np.ones(tokens.shape, np.float32)
+
+
+def _package_stream(batch_size):
+  return streams.Stream(
+    streams.Shuffled(35, batch_size, seed=1),
+    lambda i: (i[:, None] % 7, i[:, None] % 7, np.ones((len(i), 1), 'f')),
+  )
+
+
+def _tokens(stream, n):
+  return np.concatenate([next(stream)[0] for _ in range(n)])[:, 0]
+
+
+@pytest.mark.parametrize('make', [_package_stream, _examples])
+def test_another_batch_size_goes_on_with_the_next_example(
+  tmp_path, make, capsys
+):
+  at = {'n_steps_per_checkpoint': 100}
+  small_loop(tmp_path, stream=make(4), **at).run(5)  # To example 24.
+  loop = small_loop(tmp_path, stream=make(6), **at)
+  err = capsys.readouterr().err
+  assert (
+    'training stream: the batch size is 6 now; going on with example 24' in err
+  )
+  expected = _tokens(make(1), 60)
+  data = loop.tasks[0].labeled_data
+  np.testing.assert_array_equal(_tokens(data, 2), expected[24:36])
+  loop.run(2)  # To example 48, two batches having been drawn before.
+  resumed = small_loop(tmp_path, stream=make(3), **at)
+  data = resumed.tasks[0].labeled_data
+  np.testing.assert_array_equal(_tokens(data, 2), expected[48:54])
+
+
+def test_batch_size_that_does_not_divide_the_position(tmp_path, capsys):
+  at = {'n_steps_per_checkpoint': 100}
+  small_loop(tmp_path, stream=_package_stream(4), **at).run(5)
+  loop = small_loop(tmp_path, stream=_package_stream(5), **at)
+  expected = _tokens(_package_stream(1), 60)
+  data = loop.tasks[0].labeled_data
+  np.testing.assert_array_equal(_tokens(data, 2), expected[24:34])
+  small_loop(tmp_path / 'b', stream=_examples(4), **at).run(5)
+  capsys.readouterr()
+  loop = small_loop(tmp_path / 'b', stream=_examples(5), **at)
+  assert '4 examples come again' in capsys.readouterr().err
+  np.testing.assert_array_equal(
+    _tokens(loop.tasks[0].labeled_data, 1), np.arange(20, 25) % 7
+  )
+
+
+def test_checkpoint_of_an_earlier_version_resumes(tmp_path, monkeypatch):
+  """It counts batches alone."""
+  positions = Streams.positions
+
+  def earlier(self):
+    found = positions(self)
+    del found['positions']
+    return found
+
+  monkeypatch.setattr(Streams, 'positions', earlier)
+  parts = _run(tmp_path / 'parts', 3, 4)
+  assert_same(parts, _run(tmp_path / 'whole', 7))
+
+
+class _Stateful:
+  """A stream that cannot be drawn again, but says where it is."""
+
+  def __init__(self, state=0):
+    self._state = state
+
+  def __next__(self):
+    tokens = np.full((2, 3), self._state % 7, np.int32)
+    self._state += 1
+    return tokens, tokens, np.ones(tokens.shape, np.float32)
+
+  def get_state(self):
+    return {'next': self._state}
+
+  def set_state(self, state):
+    self._state = state['next']
+
+
+def test_streams_with_a_state_are_restored(tmp_path, capsys):
+  loop = small_loop(tmp_path, stream=_Stateful())
+  loop.run(3)
+  # Drawn, but not trained on.
+  next(loop.tasks[0].labeled_data)
+  resumed = small_loop(tmp_path, stream=_Stateful(state=50))
+  assert next(resumed.tasks[0].labeled_data)[0][0, 0] == 4
+  assert not [
+    x for x in capsys.readouterr().err.splitlines() if 'training' in x
+  ]
+
+
+def test_refuses_a_state_that_cannot_be_saved():
+  class Stream(_Stateful):
+    def get_state(self):
+      return np.random.default_rng(0)
+
+  with pytest.raises(
+    UserError, match='training stream: its get_state returned'
+  ):
+    small_loop(stream=Stream())

@@ -36,6 +36,10 @@ class Stream:
     return self._make_batch(next(self._choices))
 
   def skip(self, n: int) -> None:
+    """Skips `n` batches."""
+    self.skip_examples(n * self._choices.size)
+
+  def skip_examples(self, n: int) -> None:
     self._choices.skip(n)
 
 
@@ -44,15 +48,15 @@ class Draws:
 
   def __init__(self, n: int, size: int, seed: int):
     self._rng = np.random.default_rng(seed)
-    self._n, self._size = n, size
+    self._n, self.size = n, size
 
   def __next__(self) -> np.ndarray:
-    return self._rng.integers(self._n, size=self._size)
+    return self._rng.integers(self._n, size=self.size)
 
   def skip(self, n: int) -> None:
-    most = max(1, (1 << 20) // self._size)
-    for first in range(0, n, most):
-      self._rng.integers(self._n, size=(min(most, n - first), self._size))
+    """Skips `n` numbers."""
+    for first in range(0, n, 1 << 20):
+      self._rng.integers(self._n, size=min(1 << 20, n - first))
 
 
 class Shuffled:
@@ -60,22 +64,22 @@ class Shuffled:
 
   def __init__(self, n: int, size: int, seed: int):
     self._rng = np.random.default_rng(seed)
-    self._n, self._size = n, size
+    self._n, self.size = n, size
     self._order = self._rng.permutation(n)
 
   def __next__(self) -> np.ndarray:
-    while len(self._order) < self._size:
+    while len(self._order) < self.size:
       following = self._rng.permutation(self._n)
       self._order = np.concatenate([self._order, following])
-    piece, self._order = np.split(self._order, [self._size])
+    piece, self._order = np.split(self._order, [self.size])
     return piece
 
   def skip(self, n: int) -> None:
-    n_items = n * self._size
-    while len(self._order) < n_items:
-      n_items -= len(self._order)
+    """Skips `n` numbers."""
+    while len(self._order) < n:
+      n -= len(self._order)
       self._order = self._rng.permutation(self._n)
-    self._order = self._order[n_items:]
+    self._order = self._order[n:]
 
 
 class Repeated:

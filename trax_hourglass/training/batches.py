@@ -1,7 +1,9 @@
 """The streams of a loop's tasks, with their batches counted and checked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+import io
 import itertools
+import pickle
 
 import numpy as np
 
@@ -9,31 +11,35 @@ from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.training import trax_internals, user_code
+from trax_hourglass.training.checkpoints import pickles
 
 
 class Batches:
   """The batches that a loop draws for a task.
 
+  A position in the stream is counted in examples, so that a run may resume with
+  another batch size. A stream with `get_state` and `set_state` is resumed by
+  these; its state is made of lists, dictionaries, numbers, strings, bytes and
+  arrays.
+
   Attributes:
     stream: The iterator that they come from.
     check: Function that raises at a bad batch; by default all are good.
+    name: The name of the stream in messages.
     n_drawn: How many were drawn, over all runs in this output directory. The
       very first, from which the loop takes the shape, is not counted.
-    n_done: How many of those were used in completed steps or evaluations, as
-      saved in checkpoints: a resumed run draws the others again.
   """
 
   def __init__(
-    self,
-    stream: Iterator,
-    check: Callable | None = None,
-    n_drawn: int = 0,
-    name: str = 'stream',
+    self, stream: Iterator, batch_size: int = 1, name: str = 'stream'
   ):
     self.stream = stream
-    self.check = check or _no_check
-    self.n_drawn = self.n_done = n_drawn
-    self._name = name
+    self.check = _no_check
+    self.name = name
+    self.n_drawn = 0
+    self._batch_size = batch_size
+    self._n_before = batch_size  # Examples before the first counted batch.
+    self.mark_done()
 
   def __iter__(self):
     return self
@@ -45,18 +51,43 @@ class Batches:
     return batch
 
   def _draw(self):
-    with user_code.named(f'{self._name}, after {self.n_drawn:,} batches,'):
+    with user_code.named(f'{self.name}, after {self.n_drawn:,} batches,'):
       try:
         return next(self.stream)
       except StopIteration as end:
         raise UserError(
-          f'{self._name}: ended after {self.n_drawn:,} batches (not counting '
+          f'{self.name}: ended after {self.n_drawn:,} batches (not counting '
           'the first, used for its shape); give one that does not end'
         ) from end
 
   def mark_done(self) -> None:
     """Records that all batches drawn so far were trained on or evaluated."""
-    self.n_done = self.n_drawn
+    self._done = {
+      'n_drawn': self.n_drawn,
+      'n_examples': self._n_before + self.n_drawn * self._batch_size,
+      'state': self.stream.get_state() if self._has_state else None,
+    }
+
+  @property
+  def position(self) -> dict:
+    """The position after the batches that are done; the others are repeated."""
+    return self._done
+
+  def check_state(self) -> None:
+    """Raises `UserError` if the state of the stream cannot be saved."""
+    try:
+      pickles.load(io.BytesIO(pickle.dumps(self._done['state'])))
+    except (pickle.PickleError, TypeError, AttributeError) as error:
+      raise UserError(
+        f'{self.name}: its get_state returned {error}, expected lists, '
+        'dictionaries, numbers, strings, bytes and arrays'
+      ) from error
+
+  @property
+  def _has_state(self):
+    return hasattr(self.stream, 'get_state') and hasattr(
+      self.stream, 'set_state'
+    )
 
   def evaluation(self, n: int) -> Iterator:
     """Returns `n` batches for an evaluation.
@@ -69,42 +100,61 @@ class Batches:
       n = min(n, self.stream.n_batches)
     return itertools.islice(self, n)
 
-  def seek(self, n_drawn: int) -> None:
-    """Goes to the batch after the first `n_drawn`.
+  def seek(
+    self, n_drawn: int, n_examples: int | None = None, state=None
+  ) -> None:
+    """Goes to a `position` of an earlier loop.
 
-    Streams of this package skip. From others the batches are drawn again, which
-    leads to the same place if the stream depends on its seed alone.
+    Streams of this package skip examples. From others batches are drawn again,
+    which leads to the same place if the stream depends on its seed alone.
 
     Raises:
       UserError: If the stream ends before, or raises.
     """
-    n = n_drawn - self.n_drawn
-    if n < 0:
-      warn(f'data: the stream cannot go back {-n} batches, so it goes on')
+    size = self._batch_size
+    if n_examples is None:  # As saved by earlier versions.
+      n_examples = (1 + n_drawn) * size
+    elif n_examples != (1 + n_drawn) * size:
+      warn(
+        f'{self.name}: the batch size is {size} now; going on with example '
+        f'{n_examples:,}'
+      )
+    n = n_examples - self._n_before - self.n_drawn * size
+    if state is None and n < 0:
+      warn(f'{self.name}: cannot go back {-n:,} examples, so it goes on')
       return
-    with user_code.named(self._name):
-      if hasattr(self.stream, 'skip'):
-        self.stream.skip(n)
-      else:
-        self._draw_again(n, n_drawn)
-    self.n_drawn = self.n_done = n_drawn
+    with user_code.named(self.name):
+      if state is not None and self._has_state:
+        self.stream.set_state(state)
+      elif isinstance(self.stream, streams.Stream):
+        self.stream.skip_examples(n)
+      elif not isinstance(self.stream, streams.Repeated):  # That starts over.
+        self._skip_batches(*divmod(n, size))
+        n_examples -= n % size
+    self.n_drawn = max(0, n_examples // size - 1)
+    self._n_before = n_examples - self.n_drawn * size
+    self.mark_done()
 
-  def _draw_again(self, n, n_drawn):
+  def _skip_batches(self, n, n_left):
+    if n_left:
+      warn(f'{self.name}: {n_left} examples come again, to begin with a batch')
+    if hasattr(self.stream, 'skip'):
+      self.stream.skip(n)
+      return
     if n:
-      warn(f'data: drawing {n:,} batches again to reach the next one')
+      warn(f'{self.name}: drawing {n:,} batches again to reach the next one')
     for i in range(n):
       if next(self.stream, None) is None:
         raise UserError(
-          f'data: got the end of the stream after {i:,} batches, expected '
-          f'the {n_drawn:,} that the run has drawn; give the same data'
+          f'{self.name}: got the end of the stream after {i:,} batches, '
+          f'expected the {n:,} that the run has drawn; give the same data'
         )
 
 
 class Streams:
   """The streams of all tasks of a loop.
 
-  Each task's is replaced by a `Batches`, which keeps the position of a task
-  used by an earlier loop.
+  Each task's is replaced by a `Batches`, unless an earlier loop has done so.
   """
 
   def __init__(self, tasks: Sequence, eval_tasks: Sequence):
@@ -120,16 +170,16 @@ class Streams:
     outputs bound the targets only.
 
     Raises:
-      UserError: If a task's first batch has such a target.
+      UserError: If a task's first batch has such a target, or the state of its
+        stream cannot be saved.
     """
     check = _target_check(loop)
     for task in (*self._tasks, *self._eval_tasks):
       check(task.sample_batch)
       task.labeled_data.check = check
-    if loop.is_chief:
-      self._warn_if_too_short()
-
-  def _warn_if_too_short(self):
+      task.labeled_data.check_state()
+    if not loop.is_chief:
+      return
     for task in self._eval_tasks:
       stream, n = task.labeled_data.stream, task.n_eval_batches
       if isinstance(stream, streams.Repeated) and stream.n_batches < n:
@@ -138,30 +188,41 @@ class Streams:
           f'{stream.n_batches}; each evaluation uses all of them once'
         )
 
-  def positions(self) -> dict[str, list[int]]:
+  def positions(self) -> dict[str, list]:
     """Returns the positions in the streams, for a checkpoint."""
+    train, evaluation = (
+      [task.labeled_data.position for task in tasks]
+      for tasks in (self._tasks, self._eval_tasks)
+    )
     return {
-      'n_drawn': [task.labeled_data.n_done for task in self._tasks],
-      'n_eval_drawn': [task.labeled_data.n_done for task in self._eval_tasks],
+      'positions': [train, evaluation],
+      # Read by earlier versions.
+      'n_drawn': [one['n_drawn'] for one in train],
+      'n_eval_drawn': [one['n_drawn'] for one in evaluation],
     }
 
-  def seek(self, positions) -> None:
+  def seek(self, saved: dict) -> None:
     """Goes to saved `positions`, even if evaluations were added or removed."""
-    tasks = (*self._tasks, *self._eval_tasks)
-    n_drawn = (*positions['n_drawn'], *positions['n_eval_drawn'])
-    for task, n in zip(tasks, n_drawn, strict=False):
-      task.labeled_data.seek(n)
+    positions = saved.get('positions') or [
+      [{'n_drawn': n} for n in saved[name]]
+      for name in ('n_drawn', 'n_eval_drawn')
+    ]
+    for tasks, group in zip(
+      (self._tasks, self._eval_tasks), positions, strict=True
+    ):
+      for task, position in zip(tasks, group, strict=False):
+        task.labeled_data.seek(**position)
 
 
 def _count(tasks, name):
   for i, task in enumerate(tasks):
     batches = task.labeled_data
     if not isinstance(batches, Batches):
-      batches = Batches(batches)
-    numbered = f'{name} {i + 1}' if len(tasks) > 1 else name
-    trax_internals.set_stream(
-      task, Batches(batches.stream, n_drawn=batches.n_drawn, name=numbered)
-    )
+      batches = Batches(batches, batch_size=len(task.sample_batch[0]))
+      trax_internals.set_stream(task, batches)
+    batches.name = f'{name} {i + 1}' if len(tasks) > 1 else name
+    batches.check = _no_check
+    batches.mark_done()
 
 
 def _target_check(loop):
