@@ -1,6 +1,7 @@
 """The streams of a loop's tasks, with their batches counted and checked."""
 
 from collections.abc import Iterator, Sequence
+import copy
 import io
 import itertools
 import pickle
@@ -28,6 +29,8 @@ class Batches:
     name: The name of the stream in messages.
     n_drawn: How many were drawn, over all runs in this output directory. The
       very first, from which the loop takes the shape, is not counted.
+    position: Where a resumed run goes on: after the batches that were used in
+      completed steps or evaluations.
   """
 
   def __init__(
@@ -62,21 +65,17 @@ class Batches:
 
   def mark_done(self) -> None:
     """Records that all batches drawn so far were trained on or evaluated."""
-    self._done = {
+    state = self.stream.get_state() if self._has_state else None
+    self.position = {
       'n_drawn': self.n_drawn,
       'n_examples': self._n_before + self.n_drawn * self._batch_size,
-      'state': self.stream.get_state() if self._has_state else None,
+      'state': copy.deepcopy(state),
     }
-
-  @property
-  def position(self) -> dict:
-    """The position after the batches that are done; the others are repeated."""
-    return self._done
 
   def check_state(self) -> None:
     """Raises `UserError` if the state of the stream cannot be saved."""
     try:
-      pickles.load(io.BytesIO(pickle.dumps(self._done['state'])))
+      pickles.load(io.BytesIO(pickle.dumps(self.position['state'])))
     except (pickle.PickleError, TypeError, AttributeError) as error:
       raise UserError(
         f'{self.name}: its get_state returned {error}, expected lists, '
