@@ -56,6 +56,7 @@ setup(
     'importlib_resources',
     'matplotlib>=3.8',
     'numpy>=2',
+    'optax>=0.2.8',
     'pillow',
     'safetensors>=0.8',
     # Trax imports it but asks for it in an extra only.

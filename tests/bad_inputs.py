@@ -497,6 +497,22 @@ GIN = [
     'give --model=trax_hourglass.HourglassLM',
   ),
   Case('benchmark', ('--table1', f'{_MODEL}.x = 1'), "'x'", _GIN, alone=True),
+  Case(
+    'train',
+    'train.optimizer = @trax_hourglass.Optax',
+    'transformation: got None',
+    'as @optax.adamw(), with ()',
+  ),
+  Case(
+    'memory',
+    (
+      'train.optimizer = @trax_hourglass.Optax',
+      'trax_hourglass.Optax.transformation = @optax.adamw()',
+      "trax_hourglass.Optax.rates = {'level_1.*': 0.5}",
+    ),
+    "rates: got the pattern 'level_1.*', which no weight matches",
+    'expected one for names such as embedding.embedding, level_0.norm.scale',
+  ),
   Case('memory', 'train.model = 3', 'train.model: got 3', _BY_NAME),
   Case('memory', 'train.optimizer = None', 'optimizer: got None', _BY_NAME),
   Case('memory', 'train.inputs = None', 'train.inputs is not bound', 'bind it'),

@@ -39,6 +39,7 @@ from trax_hourglass.models import (
   set_named_weights,
 )
 from trax_hourglass.training.checkpoints import load_checkpoint, published
+from trax_hourglass.training.optimizers import Optax, weights_named
 
 __version__ = '0.2.0'
 
@@ -54,6 +55,7 @@ __all__ = [
   'LocalAttention',
   'NaiveUpsampling',
   'NoUpsampling',
+  'Optax',
   'RelativeAttention',
   'RotaryAttention',
   'Sample',
@@ -72,4 +74,5 @@ __all__ = [
   'score',
   'score_images',
   'set_named_weights',
+  'weights_named',
 ]

@@ -75,6 +75,11 @@ _REPLACEMENTS = (
     r'Ambiguous selector (\S+), matches (\[.*\])',
     'gin: Ambiguous selector {0}; write one of {1}',
   ),
+  (
+    r"Configurable '(optax\S+)' has denylisted kwarg '(learning_rate)'",
+    '{0}.{1}: cannot be bound, because the rate is that of '
+    'train.lr_schedule_fn; bind that, or factors in trax_hourglass.Optax.rates',
+  ),
 )
 
 

@@ -27,7 +27,7 @@ _CALLED_BY_COMMANDS = {
   'trax_hourglass.reproduce': None,
 }
 # Modules whose functions are called by gin alone.
-_GIN_CALLS = ('gin', 'trax_hourglass')
+_GIN_CALLS = ('gin', 'optax', 'optax.contrib', 'trax_hourglass')
 # Trax's modules whose functions are called while a run is built, or never.
 _BUILT_IN_TRAINING = ('trax.optimizers', 'trax.supervised.lr_schedules')
 _MODEL = ('trax.layers', 'trax.models')
@@ -182,7 +182,7 @@ def _names_foreign_functions():
   functions = [registry[selector] for _, selector in bindings]
   functions += [x.configurable for x in gin.config.iterate_references(bindings)]
   packages = set(map(values.package, functions))
-  return not packages <= {'gin', 'trax', 'trax_hourglass'}
+  return not packages <= {'gin', 'optax', 'trax', 'trax_hourglass'}
 
 
 def _module(selector):

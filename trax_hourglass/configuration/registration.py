@@ -9,7 +9,7 @@ import pathlib
 import gin
 
 from trax_hourglass import evaluation, layers, models
-from trax_hourglass.configuration import selectors
+from trax_hourglass.configuration import optax_names, selectors
 from trax_hourglass.data import (
   chunks,
   documents,
@@ -22,7 +22,7 @@ from trax_hourglass.data import (
   text,
 )
 from trax_hourglass.layers import metrics
-from trax_hourglass.training import options, schedules
+from trax_hourglass.training import optimizers, options, schedules
 
 MODULE = 'trax_hourglass'
 
@@ -54,6 +54,8 @@ for _configurable in (
   offline.enwik8_or_sample,
   offline.imagenet_or_photos,
   prepared.cifar10,
+  optimizers.Optax,
+  optimizers.weights_named,
   prepared.downsampled_imagenet,
   schedules.warmup_cosine,
   schedules.warmup_rsqrt,
@@ -69,6 +71,8 @@ gin.register(module=MODULE, denylist=['segments'])(packing.document_inputs)
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)
+
+optax_names.register()
 
 # The library does not import the lab; a gin file that names these does.
 ON_DEMAND = {

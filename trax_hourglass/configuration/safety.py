@@ -1,4 +1,4 @@
-"""With --safe, gin files may only bind what Trax and this package define."""
+"""With --safe, gin files may only bind what is Trax's, Optax's or ours."""
 
 from gin import config_parser
 
@@ -6,7 +6,7 @@ from trax_hourglass.configuration import gin_internals, values
 from trax_hourglass.errors import UserError
 
 # A file may import these packages and name their functions.
-_PACKAGES = ('trax', 'trax_hourglass')
+_PACKAGES = ('optax', 'trax', 'trax_hourglass')
 
 
 def check(path: str, text: str) -> None:
@@ -56,6 +56,7 @@ def _check_known(path, selector):
 
 def _refused(path, what):
   return UserError(
-    f'--safe: got {what} in {path}, expected bindings of Trax and '
-    'trax_hourglass alone; take it out, or leave --safe out if you trust it'
+    f'--safe: got {what} in {path}, expected bindings of Trax, '
+    'Optax and trax_hourglass alone; take it out, or leave --safe out if you '
+    'trust it'
   )

@@ -10,6 +10,7 @@ checkpoints.
 
 from collections.abc import Callable
 import functools
+import inspect
 
 import jax
 from jax import numpy as jnp
@@ -19,12 +20,14 @@ from trax.layers import base
 from trax_hourglass.data import streams
 from trax_hourglass.distribution import devices
 from trax_hourglass.errors import UserError
+from trax_hourglass.layers.checks import unwrapped
 from trax_hourglass.training import (
   accumulation,
   evaluating,
   trax_internals,
   user_code,
 )
+from trax_hourglass.training.optimizers import Optax
 
 # In the statistics of an update: the number of a signal sent to a host, and
 # whether the update was skipped.
@@ -100,6 +103,16 @@ class Builder:
         'device_batch_size: got one beside use_memory_efficient_trainer, which '
         'takes each batch at once; leave one of them out'
       )
+    optimizer = task.optimizer
+    factory = unwrapped(optimizer)  # Of optimizers, for that trainer.
+    is_class = inspect.isclass(factory) and issubclass(factory, Optax)
+    if self._is_memory_efficient and is_class:
+      raise UserError(
+        'use_memory_efficient_trainer: got True beside Optax, whose '
+        'transformations take all weights at once; leave one of them out'
+      )
+    if isinstance(optimizer, Optax):
+      optimizer.name_weights(self._model)
     if is_parallel():
       trainer = trax_internals.replicated_trainer(self._model, task)
     else:

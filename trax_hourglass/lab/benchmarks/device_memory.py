@@ -15,6 +15,7 @@ from trax import shapes
 from trax_hourglass.distribution import devices
 from trax_hourglass.lab.benchmarks import report
 from trax_hourglass.training import accumulation, updates
+from trax_hourglass.training.optimizers import Optax
 
 
 def simulate(n_devices: int) -> None:
@@ -43,9 +44,12 @@ def measure(
   )
   tokens = np.zeros((batch_size, length), np.int32)
   batch = tokens, tokens, tokens.astype(np.float32)
-  model = tl.Serial(model, tl.WeightedCategoryCrossEntropy())
+  model, lm = tl.Serial(model, tl.WeightedCategoryCrossEntropy()), model
   _ = model.rng  # Made when first read: not within a trace.
   weights, state = model.weights_and_state_signature(shapes.signature(batch))
+  if isinstance(optimizer, Optax):
+    lm.weights, _ = weights
+    optimizer.name_weights(lm)
   slots, opt_params = jax.eval_shape(
     optimizer.tree_init, *_arrays_like((weights,), devices.REPLICATED)
   )
