@@ -195,7 +195,7 @@ def _or_none(is_valid):
 
 _STEPS = 'a whole number of at least 1'
 _LIST = 'a list of steps, as [100, 1000]'
-# Of parameters of `train`: a test, and what passes it.
+# For parameters of `train`, a test and a description of what passes it.
 _CHECKS = {
   'use_loop': (lambda value: value is not False, 'True; leave it out'),
   'steps': (is_positive, _STEPS),
@@ -212,8 +212,5 @@ _CHECKS = {
     _or_none(_are_layers),
     "layers by name, as {'bits': @trax_hourglass.BitsPerByte()}",
   ),
-  'loss_fn': (
-    _is_layer,
-    'a layer, as @tl.WeightedCategoryCrossEntropy()',
-  ),
+  'loss_fn': (_is_layer, 'a layer, as @tl.WeightedCategoryCrossEntropy()'),
 }
