@@ -240,6 +240,12 @@ def test_batch_size_that_does_not_divide_the_position(tmp_path, capsys):
   expected = _tokens(_package_stream(1), 60)
   data = loop.tasks[0].labeled_data
   np.testing.assert_array_equal(_tokens(data, 2), expected[24:34])
+  loop.run(1)  # To example 39.
+  assert 'batch size is 5 now' in capsys.readouterr().err
+  loop = small_loop(tmp_path, stream=_package_stream(5), **at)
+  data = loop.tasks[0].labeled_data
+  np.testing.assert_array_equal(_tokens(data, 2), expected[39:49])
+  assert 'batch size' not in capsys.readouterr().err
   small_loop(tmp_path / 'b', stream=_examples(4), **at).run(5)
   capsys.readouterr()
   loop = small_loop(tmp_path / 'b', stream=_examples(5), **at)

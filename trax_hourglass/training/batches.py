@@ -69,6 +69,7 @@ class Batches:
     self.position = {
       'n_drawn': self.n_drawn,
       'n_examples': self._n_before + self.n_drawn * self._batch_size,
+      'batch_size': self._batch_size,
       'state': copy.deepcopy(state),
     }
 
@@ -100,7 +101,11 @@ class Batches:
     return itertools.islice(self, n)
 
   def seek(
-    self, n_drawn: int, n_examples: int | None = None, state=None
+    self,
+    n_drawn: int,
+    n_examples: int | None = None,
+    batch_size: int | None = None,
+    state=None,
   ) -> None:
     """Goes to a `position` of an earlier loop.
 
@@ -111,9 +116,10 @@ class Batches:
       UserError: If the stream ends before, or raises.
     """
     size = self._batch_size
+    starts_over = isinstance(self.stream, streams.Repeated)
     if n_examples is None:  # As saved by earlier versions.
       n_examples = (1 + n_drawn) * size
-    elif n_examples != (1 + n_drawn) * size:
+    elif batch_size != size and not starts_over:
       warn(
         f'{self.name}: the batch size is {size} now; going on with example '
         f'{n_examples:,}'
@@ -127,7 +133,7 @@ class Batches:
         self.stream.set_state(state)
       elif isinstance(self.stream, streams.Stream):
         self.stream.skip_examples(n)
-      elif not isinstance(self.stream, streams.Repeated):  # That starts over.
+      elif not starts_over:
         self._skip_batches(*divmod(n, size))
         n_examples -= n % size
     self.n_drawn = max(0, n_examples // size - 1)
