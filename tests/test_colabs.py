@@ -13,7 +13,7 @@ import re
 import gin
 import pytest
 
-from trax_hourglass.configuration import command_line, reading, registration
+from trax_hourglass.configuration import reading, registration
 
 COLABS = pathlib.Path(__file__).parents[1] / 'colabs'
 NAMES = sorted(path.stem for path in COLABS.glob('*.ipynb'))
@@ -146,14 +146,15 @@ def test_gin_files_exist(name):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_bindings_are_of_parameters_that_exist(name):
-  bindings = re.findall(r"""(--config=.+)['"],?\n""", text_of(name))
+  bindings = re.findall(
+    r"""['"](?:--config=)?([\w.]+ = .+)['"],?\n""", text_of(name)
+  )
   assert bindings
   for binding in bindings:
     # Of an f-string: what a parameter is bound to does not matter here.
     binding = re.sub(r'\{\w+\}$', '1', binding)
     gin.clear_config()
-    command_line.start(['train', '--config_file=enwik8.gin', binding])
-    reading.configure(**command_line.configuration())
+    reading.configure(config_file='enwik8.gin', config=[binding])
   gin.clear_config()
 
 

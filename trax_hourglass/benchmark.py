@@ -161,7 +161,7 @@ def _settings() -> Settings:
   _check_lists()
   settings = Settings(**sizes)
   if FLAGS.generation:
-    generation.Places.of(settings.length, FLAGS.repeats)
+    generation.Places.within(settings.length, FLAGS.repeats)
   if FLAGS.table1:
     table1.configure(table1.ROWS[0].hierarchy, FLAGS.config).warn()
   return settings

@@ -27,8 +27,8 @@ from trax_hourglass.lab.benchmarks import device_memory
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
-flags.DEFINE_integer('devices', 1, 'How many, on all hosts.')
-flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if not of a text.')
+flags.DEFINE_integer('devices', 1, 'Number of devices, on all hosts.')
+flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if it is not text.')
 
 
 @exits.exit_codes()

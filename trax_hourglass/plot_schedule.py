@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
 def learning_rates(schedule, steps: int) -> list[tuple[int, float]]:
   """Returns (step, rate) pairs of the first step, the last, and between.
 
-  Those between are all steps, or every 10th, every 100th, ....
+  In between lie all steps, or every 10th, every 100th, ....
 
   Args:
     schedule: Function from a step to a rate, as for `TrainTask` of Trax.

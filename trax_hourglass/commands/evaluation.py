@@ -15,10 +15,10 @@ from trax_hourglass.training.checkpoints import load
 def evaluate(
   checkpoint: str, **configuration: Unpack[reading.Configuration]
 ) -> Score:
-  """Returns the score of `train.model` on what its configuration evaluates on.
+  """Returns a trained model's score on the text or images that are bound.
 
-  That is the text that `trax_hourglass.evaluate` is bound to, or the images of
-  `trax_hourglass.evaluate_images`. Names checkpoint and configuration on
+  They are bound to `trax_hourglass.evaluate.text` or
+  `trax_hourglass.evaluate_images.images`. Names checkpoint and configuration on
   standard error.
 
   Args:

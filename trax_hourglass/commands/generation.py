@@ -38,7 +38,7 @@ class CompletedImages:
     completions: The images, what the model made of them, and the bits.
     numbers: Which images of the split they are.
     source: The name of the data and of the split.
-    model: The model, and what it was configured with.
+    model: The checkpoint and its configuration.
   """
 
   completions: completion.Completions

@@ -1,4 +1,4 @@
-"""The `config.gin` of a run, with all that is needed to repeat it."""
+"""The `config.gin` of a run, which is all that repeating it takes."""
 
 import copy
 import importlib.metadata
@@ -81,7 +81,7 @@ def save(output_dir: str, step: int, configuration: str) -> None:
 
   Args:
     output_dir: The output directory.
-    step: The step from which the run goes on.
+    step: The step at which the run starts or resumes.
     configuration: As `text` returns it.
   """
   path = os.path.join(output_dir, folders.CONFIG)

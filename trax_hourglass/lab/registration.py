@@ -1,4 +1,4 @@
-"""What the lab's gin files can name, as `trax_hourglass.NAME`."""
+"""Functions that the lab's gin files can name, as `trax_hourglass.NAME`."""
 
 import gin
 

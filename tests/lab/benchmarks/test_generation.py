@@ -6,7 +6,7 @@ from trax_hourglass.lab.benchmarks import generation
 
 def test_places_are_those_of_the_examples():
   for repeats in (1, 3, 5):
-    places = generation.Places.of(8192, repeats)
+    places = generation.Places.within(8192, repeats)
     assert places[:6] == (8192, 1024, 500, 8000, 1024, 2048)
     assert places.n * (repeats + 1) == 192
 

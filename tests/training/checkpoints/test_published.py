@@ -109,9 +109,23 @@ def test_flags(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv('HOME', str(tmp_path))
   serve(monkeypatch, tmp_path / 'served', CONTENT)
   checkpoint, config_file = published.flags('enwik8', otherwise='runs/small')
-  assert checkpoint.startswith(f'--init_checkpoint={tmp_path}')
+  assert checkpoint.startswith(f'--checkpoint={tmp_path}')
   assert config_file == '--config_file=enwik8.gin'
   assert not capsys.readouterr().out
+
+
+def test_arguments_are_those_of_the_functions(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  serve(monkeypatch, tmp_path / 'served', CONTENT)
+  found = published.arguments('enwik8', otherwise='runs/small')
+  assert set(found) == {'checkpoint', 'config_file'}
+  monkeypatch.setattr(published, 'fetch', _refuse)
+  found = published.arguments('enwik8', otherwise='runs/small')
+  assert found == {'checkpoint': 'runs/small'}
+
+
+def _refuse(name):
+  raise UserError(f'{name} cannot be fetched')
 
 
 def test_flags_where_it_cannot_be_fetched(tmp_path, monkeypatch, capsys):

@@ -1,1 +1,1 @@
-"""What `python -m trax_hourglass.benchmark` measures, and its reports."""
+"""The subjects of `python -m trax_hourglass.benchmark`, and their reports."""

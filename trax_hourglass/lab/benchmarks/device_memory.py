@@ -1,7 +1,7 @@
 """Memory that each of several devices needs for a training step.
 
-As XLA states it of the program that the training loop runs, compiled for
-simulated devices of a CPU: nothing is allocated, and nothing runs.
+XLA states it for the training loop's program, compiled for simulated devices of
+a CPU: nothing is allocated, and nothing runs.
 """
 
 import math
@@ -19,7 +19,7 @@ from trax_hourglass.training.optimizers import Optax
 
 
 def simulate(n_devices: int) -> None:
-  """Gives JAX so many devices; call it before JAX starts."""
+  """Gives JAX that many devices; call it before JAX starts."""
   jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_num_cpu_devices', n_devices)
 
@@ -27,7 +27,7 @@ def simulate(n_devices: int) -> None:
 def measure(
   model, optimizer, batch_size: int, length: int, device_batch_size=None
 ) -> dict[str, int]:
-  """Returns bytes on each device, by what they hold.
+  """Returns the bytes on each device, by their use.
 
   Args:
     model: Trax layer in mode 'train', from tokens to logits.
@@ -73,7 +73,7 @@ def measure(
     'temporaries': memory.temp_size_in_bytes,
     'total': memory.argument_size_in_bytes
     + memory.output_size_in_bytes
-    - memory.alias_size_in_bytes  # Outputs in the place of what was donated.
+    - memory.alias_size_in_bytes  # Outputs in donated buffers.
     + memory.temp_size_in_bytes,
   }
 

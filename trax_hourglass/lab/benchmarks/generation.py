@@ -27,23 +27,23 @@ from trax_hourglass.models import HourglassLM
 
 # Hierarchies whose caches are compared, of ours and of a Transformer-XL.
 CACHED = '2@1 16@4 2@1', '20@1'
-# Samplers keep their place from one timing to the next: this share of the
-# longest cache is left for that.
+# Samplers go on where the timing before ended: this share of the longest cache
+# is kept for that.
 _TIMED_SHARE = 6 / 256
 _TOKEN = shapes.ShapeDtype((1, 1), np.int32)
 
 
 class Places(NamedTuple):
-  """Where in a sequence time is taken, in tokens.
+  """The positions in a sequence at which tokens are timed.
 
   Attributes:
-    cache: Room of the longest cache: 8192, say.
-    small_cache: Room of a small one: 1024.
-    early: A place that both have: 500.
-    late: A place that the longest has: 8000.
-    middle: Where models are compared: 1024.
-    prompt: Length of a prompt: 2048.
-    n: Tokens that are timed at once.
+    cache: Tokens in the longest cache: 8192, say.
+    small_cache: Tokens in a small one: 1024.
+    early: A position in both: 500.
+    late: A position in the longest alone: 8000.
+    middle: The position at which models are compared: 1024.
+    prompt: Tokens in a prompt: 2048.
+    n: Tokens that are timed together.
   """
 
   cache: int
@@ -55,11 +55,11 @@ class Places(NamedTuple):
   n: int
 
   @classmethod
-  def of(cls, cache: int, repeats: int) -> 'Places':
-    """Returns places in the proportions of the examples above.
+  def within(cls, cache: int, repeats: int) -> 'Places':
+    """Returns positions in the proportions of the examples above.
 
     Raises:
-      UserError: If the cache is too short to time so many repeats.
+      UserError: If the cache is too short for that many repeats.
     """
     n = max(1, int(cache * _TIMED_SHARE) // (repeats + 1))
     places = cls(
@@ -90,7 +90,7 @@ def benchmark(settings: Settings, *, repeats: int = 5) -> dict:
     Everything measured, for JSON.
   """
   peak = operations.printed_peak()
-  places = Places.of(settings.length, repeats)
+  places = Places.within(settings.length, repeats)
   with explain.config_errors():
     seconds = measure(settings, places, repeats)
     caches = cache_ratios(
@@ -263,12 +263,12 @@ def _tokens(model, position, places, repeats) -> Callable[[], float]:
     _random_tokens(position), n * (repeats + 1), chunk=n
   )
 
-  def seconds_of_a_token():
+  def seconds_per_token():
     start = time.perf_counter()
     next(stream)
     return (time.perf_counter() - start) / n
 
-  return seconds_of_a_token
+  return seconds_per_token
 
 
 def _sample(model, n_prompt, length) -> Callable[[], float]:
@@ -287,13 +287,13 @@ def _tokens_in_trax(model, n) -> Callable[[], float]:
   """Returns a function that takes the seconds of a token of Trax's sampling."""
   stream = decoding.autoregressive_sample_stream(model)
 
-  def seconds_of_a_token():
+  def seconds_per_token():
     start = time.perf_counter()
     for _ in range(n):
       next(stream)
     return (time.perf_counter() - start) / n
 
-  return seconds_of_a_token
+  return seconds_per_token
 
 
 def _recomputing(model, length) -> Callable[[], float]:

@@ -1,6 +1,6 @@
 """The model of the PyPI package hourglass-transformer-pytorch.
 
-It runs in a process of its own (`pytorch_child`), which works when it is asked.
+It runs in a process of its own (`pytorch_child`), a step at a time.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ class Child:
   """The package's model in a process of its own; called as a `Program` is.
 
   Attributes:
-    facts: What is known of it, by name; times in seconds, memory in bytes.
+    facts: Its measurements by name; times in seconds, memory in bytes.
   """
 
   def __init__(self, what: str, level: hierarchy_lib.Level, **sizes):
@@ -96,7 +96,7 @@ class Child:
       raise
 
   def __call__(self) -> float:
-    """Works once and returns how many seconds it took."""
+    """Does a step and returns the seconds that it took."""
     with contextlib.suppress(BrokenPipeError):  # It died; `_answer` says why.
       print(file=self._process.stdin, flush=True)
     answer = self._answer()
@@ -122,7 +122,7 @@ class Child:
 
 
 def _settings(what, level, *, length, batch_size, d_model, n_heads):
-  """Returns what the child takes, ready for JSON."""
+  """Returns the child's settings, ready for JSON."""
   depth, factors = depth_and_factors(level)
   return {
     'what': what,

@@ -1,4 +1,4 @@
-"""What a contender does again and again: compiled, and timed in turns."""
+"""Steps of the contenders: compiled, and timed in turns."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -16,7 +16,7 @@ from trax_hourglass.lab.benchmarks.operations import product_operations
 
 
 class Work(NamedTuple):
-  """A function of a model, and what it is called with.
+  """A function of a model, and its first arguments.
 
   Attributes:
     function: To be compiled; its outputs begin with what replaces the first
@@ -77,7 +77,7 @@ class Program:
   """A model's work: compiled, done once, and ready to be timed.
 
   Attributes:
-    facts: What is known of it, by name; times in seconds, memory in bytes.
+    facts: Its measurements by name; times in seconds, memory in bytes.
   """
 
   def __init__(
@@ -91,7 +91,7 @@ class Program:
       length: Tokens in a sequence.
       batch_size: Sequences in a batch.
     """
-    # What an earlier model's initialisation compiled would be had for nothing.
+    # Else programs of an earlier model's initialisation would be reused.
     jax.clear_caches()
     start = time.perf_counter()
     with compilations() as compiled:
@@ -116,7 +116,7 @@ class Program:
     self.facts['later_compilations'] = 0
 
   def __call__(self) -> float:
-    """Does the work and returns how many seconds it took."""
+    """Does the work and returns the seconds that it took."""
     with compilations() as compiled:
       start = time.perf_counter()
       outputs = jax.block_until_ready(self._compiled(*self._arguments))
@@ -129,7 +129,7 @@ class Program:
 
 
 def take_turns(contenders: dict, repeats: int) -> dict[str, list[float]]:
-  """Returns how many seconds each took each time, by name."""
+  """Returns the seconds that each took each time, by name."""
   seconds = {name: [] for name in contenders}
   for _ in range(repeats):
     for name, contender in contenders.items():

@@ -1,1 +1,1 @@
-"""The paper's experiments in small: runs, what they show, and the page."""
+"""The paper's experiments in small: runs, verdicts and the page."""

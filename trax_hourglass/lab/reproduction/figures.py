@@ -1,6 +1,6 @@
 """The sections of REPRODUCTION.md that are more than a comparison of bits.
 
-Each public function is called like `sections.comparison`.
+Each takes the arguments of `sections.comparison`.
 """
 
 import statistics
@@ -29,7 +29,7 @@ def figure_1(name, study, found):
   rows = study.rows[TEXT]
   parts = [sections.bits_table(TEXT, rows, found)]
   records = found.records[TEXT]
-  costs = sections.costs_of(study, TEXT, found)
+  costs = sections.study_costs(study, TEXT, found)
   families = _families(
     row
     for row in rows
@@ -57,18 +57,18 @@ def figure_1(name, study, found):
   }
   parts.append(_fits_table(lines))
   parts.append(
-    'Lines are fitted to bits over the logarithm of the cost: mean (range) of '
-    'one for each seed, and for seconds one for each seed and each time that '
-    'steps were timed. A gap is not resolved unless it is larger than its '
-    'range. All models saw the same number of bytes. Linear pooling is there '
-    'for what Table 8 in small says, on the same validation split.'
+    'Lines are fitted to bits over the logarithm of the cost, one for each '
+    'seed; for seconds one for each seed and each time that steps were timed. '
+    'The table gives mean (range). A gap is not resolved unless it exceeds its '
+    'range. All models saw the same number of bytes. Linear pooling is shown '
+    'because of its result in Table 8 below, on the same validation split.'
   )
   return sections.Section(_verdict(lines), '\n\n'.join(parts), path)
 
 
 def gaps_at_equal_operations(study, found) -> list[float]:
   """Returns by how many bits Hourglasses lie below, for each seed."""
-  costs = sections.costs_of(study, TEXT, found)
+  costs = sections.study_costs(study, TEXT, found)
   lines = {
     family: analysis.lines_by_run(
       found.records[TEXT],
@@ -141,7 +141,7 @@ def section_3_1(name, study, found):
 
 
 def figures_6_and_7(name, study, found):
-  verdicts = sections.verdicts_of(study, found)
+  verdicts = sections.claim_verdicts(study, found)
   parts = [
     sections.bits_table(LENGTHS, study.rows[LENGTHS], found),
     sections.claims_table(LENGTHS, verdicts),
@@ -157,14 +157,14 @@ def figures_6_and_7(name, study, found):
   costs.sort(key=lambda cost: (places.index(cost['variant']), cost['length']))
   path = None
   if costs:
-    parts.append(_costs_of_lengths(costs))
+    parts.append(_length_costs(costs))
     words = {
       claim: _at_equal_cost(rows[claim.better], rows[claim.worse], word, costs)
       for claim, word in words.items()
     }
     parts.append(
-      'Bits are of runs with 2,048 tokens in a batch, costs of steps at batch '
-      f'1. {study.note}'
+      'Bits are those of runs with 2,048 tokens in a batch; costs are those of '
+      f'steps at batch 1. {study.note}'
     )
     records = [
       {**record, 'model': row.model, 'length': row.length}
@@ -232,7 +232,7 @@ def figure_8(name, study, found):
   [record] = found.completions
   bits = [x for image in record['bits_per_dim'] for x in image]
   return sections.Section(
-    'the picture is for the reader to judge',
+    'left to the reader: see the picture',
     f'Trained for {record["steps"]:,} steps, {record["bits"]:.3f} bits per dim '
     f'on {record["source"]}. The completions, drawn at temperature '
     f'{record["temperature"]:g}, have {sections.spread(bits)} bits per dim.',
@@ -280,7 +280,7 @@ def _sure(lines, family):
   return analysis.judge(statistics.fmean(gaps), max(gaps) - min(gaps))
 
 
-def _costs_of_lengths(costs):
+def _length_costs(costs):
   lengths = sorted({cost['length'] for cost in costs})
   models = list(dict.fromkeys(cost['model'] for cost in costs))
   cells = {

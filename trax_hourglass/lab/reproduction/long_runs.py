@@ -1,6 +1,6 @@
 """Sections on models that are trained for long: when an Hourglass pays.
 
-Each public function is called like `sections.comparison`.
+The sections take the arguments of `sections.comparison`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def figure_1(name, study, found):
     sections.bits_table(TINY, rows, found),
     long_tables.trials(found),
   ]
-  parts.append(long_tables.costs_of_steps(costs, rows))
+  parts.append(long_tables.step_costs(costs, rows))
   at_end = {
     (claim, kind): gaps[-1]
     for claim in study.claims
@@ -80,10 +80,10 @@ def when_it_pays(name, study, found):
     )
   parts.append(
     f'`{pair.better}` against `{pair.worse}`, whose bits are moved to the cost '
-    'of the Hourglass along those of the other Transformer-XLs. If the gap is '
-    'positive, the Hourglass takes fewer bits. The learning rate falls over '
-    'the whole run, so a run that ends at some point has fewer bits there than '
-    'one that goes on.'
+    'of the Hourglass by interpolation between the Transformer-XLs. A positive '
+    'gap means that the Hourglass takes fewer bits. The learning rate decays '
+    'over the whole run, so a run that ends at some point has fewer bits there '
+    'than one that continues.'
   )
   early = _early(found)
   if early:
@@ -131,11 +131,11 @@ def answer(pays: str, on_gpu: str, found: Results) -> str:
 
 
 def _costs(found: Results) -> dict[str, dict[str, float]]:
-  """Returns what a step of each variant costs, by kind of cost."""
+  """Returns the cost of a step of each variant, by kind of cost."""
   costs = {
     _OPERATIONS: {r['variant']: r['operations'] for r in found.steps[TINY]}
   }
-  timed = sections.costs_of(STUDIES['tiny'], TINY, found)
+  timed = sections.study_costs(STUDIES['tiny'], TINY, found)
   if timed:
     costs[_SECONDS] = {
       variant: statistics.median(cost['seconds'])
@@ -183,7 +183,7 @@ def _families(rows, costs, found):
 
 
 def _lead(bits: float) -> str:
-  """Returns which of the two takes fewer bits, and how many."""
+  """Says which of the two takes fewer bits, and how many."""
   ahead = 'Hourglass' if bits > 0 else TRANSFORMER_XL
   return f'the {ahead} takes {abs(bits):.3f} bits per byte fewer'
 

@@ -91,10 +91,10 @@ STUDIES = {
       'into `gin/reproduction/tiny.gin` before the first run. The learning '
       'rate was chosen on the Transformer-XL `6@1` alone, with short runs, and '
       'is used for all models. The pair `6@1` and `2@1 8@3 2@1` has three '
-      'seeds; the other models have one, and so no verdict. The bits of a '
-      'Transformer-XL that costs as much as an Hourglass are interpolated '
-      'between those of the next cheaper and the next dearer one. Operations '
-      'are counted; seconds are measured when nothing else runs.'
+      'seeds; the other models have one, and therefore no verdict. The bits of '
+      'a Transformer-XL that costs as much as an Hourglass are interpolated '
+      'between the next cheaper and the next more expensive one. Operations '
+      'are counted; seconds are measured while nothing else runs.'
     ),
   ),
   'gpu': Study(
@@ -122,7 +122,7 @@ STUDIES = {
     counts=(GPU,),
     note=(
       '`make gpu` runs it for nine minutes at a time: it installs what it '
-      'needs, saves, and goes on when called again. The design is described in '
+      'needs, saves, and resumes when called again. The design is described in '
       '`gin/reproduction/gpu.gin`.'
     ),
   ),

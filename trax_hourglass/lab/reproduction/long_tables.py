@@ -48,7 +48,7 @@ def trials(found: Results) -> str:
   )
 
 
-def costs_of_steps(
+def step_costs(
   costs: Mapping[str, Mapping[str, float]], rows: Sequence[Row]
 ) -> str:
   """Returns a table of the costs of a step of each variant.
@@ -84,7 +84,7 @@ def ends(
 
   Args:
     at_end: The gap for each claim and kind of cost.
-    costs: As for `costs_of_steps`.
+    costs: As for `step_costs`.
   """
   if not at_end:
     return ''

@@ -19,28 +19,28 @@ from trax_hourglass.lab.reproduction.studies import (
 _HEADER = """\
 # The paper in small
 
-What two CPU cores can show of
-[arXiv:2110.13711](https://arxiv.org/abs/2110.13711): small models, trained on
-the embedded samples, most for minutes and so early in training, tiny ones for
-as long as two cores allow. Figures are *measured here* unless they stand in a
-column of the paper. This page is written from `results/*.json` by
+Claims of [arXiv:2110.13711](https://arxiv.org/abs/2110.13711), tested on two
+CPU cores: small models, trained on the embedded samples, most of them for
+minutes and so early in training, tiny ones for as long as two cores allow.
+Figures are *measured here* unless their column names the paper. This page is
+written from `results/*.json` by
 
 ```bash
 python -m trax_hourglass.reproduce  # all of it; or one study: --study=table5
 ```
 
-What is in `results` is not done again, and what was stopped goes on; another
-`--output_dir` begins anew, and has a page of its own. After an edit of
-`gin/reproduction/NAME.gin` delete `results/NAME*.json`.
+It skips what is in `results` and resumes what was interrupted; another
+`--output_dir` starts from nothing, and has its own page. After editing
+`gin/reproduction/NAME.gin`, delete `results/NAME*.json`.
 
-Only the sign of a difference can be compared, for the models are much smaller
-than the paper's. Every model with a verdict was run with three seeds. A
-difference of means counts if it is larger than the range of the three runs of a
-baseline, which each row names (the paper's App. D.1 reruns a baseline, too),
-and larger than that of either side; else it is *not resolved*. In about 5 of
-100 comparisons, this rule would still call one of two equal models better. With
-the same seed all models see the same data in the same order, so the difference
-is given for each seed as well."""
+The models are much smaller than the paper's, so only the sign of a difference
+can be compared. Every model with a verdict was trained with three seeds. A
+difference of means counts if it exceeds the range of the three runs of a
+baseline, which each row names (the paper's App. D.1 also reruns a baseline),
+and the range of either side; otherwise it is *not resolved*. In about 5 of 100
+comparisons this rule would still call one of two equal models better. With the
+same seed all models see the same data in the same order, so the difference is
+also given for each seed."""
 
 _SPECIAL = {
   'when_it_pays': long_runs.when_it_pays,
@@ -55,12 +55,7 @@ _SPECIAL = {
 
 
 def write(found: sections.Results, path: str) -> None:
-  """Writes the page and its pictures.
-
-  Args:
-    found: All that is there.
-    path: Of the page.
-  """
+  """Writes the page to `path`, and its pictures beside the results."""
   made = {
     name: _SPECIAL.get(name, sections.comparison)(name, study, found)
     for name, study in STUDIES.items()
@@ -86,8 +81,8 @@ def _experiments():
     ],
   ) + (
     '\n\nAll have d_model 64 (`tiny` 32, `gpu` 256), 2 heads (`gpu` 4) and no '
-    'dropout (`gpu` 0.1). All models of a row share one learning rate, which '
-    'is not tuned, except on the Transformer-XL `6@1` of `tiny`.'
+    'dropout (`gpu` 0.1). All models of an experiment share one learning rate, '
+    'which is not tuned; that of `tiny` was tuned on its Transformer-XL `6@1`.'
   )
 
 

@@ -106,10 +106,10 @@ def cost_against_quality(
     axes.grid(alpha=0.3)
     axes.legend(fontsize='x-small')
   shown = [
-    bits_of_run
+    value
     for rows in families.values()
     for row in rows
-    for bits_of_run in results.values(records, row.variant)
+    for value in results.values(records, row.variant)
   ]
   low, high = min(shown), max(shown)
   height = max(high - low, 0.01)

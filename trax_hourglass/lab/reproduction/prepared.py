@@ -1,4 +1,4 @@
-"""The paper's own experiments: prepared, and not run here."""
+"""The paper's own experiments: prepared, but not run here."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from trax_hourglass.lab.reproduction.claims import Study
 
 
 class Prepared(NamedTuple):
-  """Experiments of the paper that nobody could run here.
+  """Experiments of the paper that take hardware not at hand here.
 
   Attributes:
-    what: In the paper.
-    result: From the paper.
-    files: In `gin`, a pattern.
-    hours: On four Titan V, from the paper's steps per second, if it has them.
-    tokens: In a sequence of images; `None` of enwik8.
+    what: The experiments' name in the paper.
+    result: The paper's result.
+    files: A pattern of the gin files.
+    hours: Hours on four Titan V, if the paper gives steps per second.
+    tokens: Tokens in the sequence of an image; `None` for enwik8.
   """
 
   what: str
@@ -102,25 +102,25 @@ EXPERIMENTS = (*_MAIN, *_TABLE_1, *_ABLATIONS)
 _TIMED = next(
   row for row in _TABLE_1 if row.files == table1.file_name(table1.BASELINE)
 )
-# Those whose operations tell how long the paper's machine takes for them.
+# Experiments whose operations give the hours on the paper's machine.
 COUNTED = (*_MAIN, _TIMED, *_ABLATIONS)
 
 
 def section(
   name: str, study: Study, found: sections.Results
 ) -> sections.Section:
-  """Returns the section of what is not run, and what it would take."""
+  """Returns the section on experiments that are not run, and their cost."""
   del name, study
   operations = {r['variant']: r['operations'] for r in found.trainings}
   return sections.Section(
     analysis.NOT_RUN,
-    'Results, and hours of Table 1, are *from the paper*: hours follow from '
-    'its steps per second on four Titan V. Other hours are estimated: from the '
-    'operations of the training, counted here, if the same cards do as many '
-    'per second as with the `12@1` of Table 1. Where a row covers several '
-    'files, operations and hours are totals over them. enwik8 is downloaded; '
-    'the README says where the images come from, and how much memory a device '
-    'needs (`python -m trax_hourglass.memory`).\n\n'
+    'Results, and the hours of Table 1, are *from the paper*: hours follow '
+    'from its steps per second on four Titan V. Other hours are estimated from '
+    'the operations of a training, counted here, at the operations per second '
+    'that the same cards reach with the `12@1` of Table 1. Where a row covers '
+    'several files, operations and hours are totals. enwik8 is downloaded; '
+    '`docs/guides/train_images.md` says where the images come from, and '
+    '`docs/guides/memory.md` how much memory a device needs.\n\n'
     + sections.table(
       ('', 'result', 'operations', 'hours, four Titan V', 'command'),
       [

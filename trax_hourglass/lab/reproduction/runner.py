@@ -1,4 +1,4 @@
-"""Does studies: trains their variants, measures, and writes the page."""
+"""Runs studies: trains their variants, measures, and writes the page."""
 
 from collections.abc import Sequence
 import os
@@ -44,7 +44,7 @@ class Reproduction:
     minutes: float | None = None,
     time_steps: bool = True,
   ) -> None:
-    """Does what is not there yet of some studies.
+    """Trains and measures whatever is missing of some studies.
 
     Args:
       studies: Names of `studies.STUDIES`.
@@ -121,7 +121,7 @@ class Reproduction:
     )
 
   def _measure(self, studies, time_steps):
-    """Measures the rest: steps are timed when no run goes on."""
+    """Measures what needs no training, once no run is left."""
     for study in map(STUDIES.get, studies):
       for name in study.costs if time_steps else ():
         measuring.measure_costs(self._experiment(name))

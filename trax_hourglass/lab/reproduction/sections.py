@@ -70,7 +70,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def comparison(name: str, study: Study, found: Results) -> Section:
   """Returns the section of a study that compares bits, its picture written."""
-  verdicts = verdicts_of(study, found)
+  verdicts = claim_verdicts(study, found)
   parts = []
   for experiment, rows in study.rows.items():
     its_verdicts = {
@@ -82,7 +82,7 @@ def comparison(name: str, study: Study, found: Results) -> Section:
       bits_table(experiment, rows, found),
       claims_table(experiment, its_verdicts),
     ]
-    costs = costs_of(study, experiment, found)
+    costs = study_costs(study, experiment, found)
     if costs:
       parts.append(costs_table(costs))
   parts += [study.note] if study.note else []
@@ -92,7 +92,7 @@ def comparison(name: str, study: Study, found: Results) -> Section:
   )
 
 
-def verdicts_of(study: Study, found: Results) -> dict[Claim, Verdict]:
+def claim_verdicts(study: Study, found: Results) -> dict[Claim, Verdict]:
   return {
     claim: analysis.verdict(claim, found.records[claim.experiment])
     for claim in study.claims
@@ -160,7 +160,9 @@ def claims_table(experiment: str, verdicts: Mapping[Claim, Verdict]) -> str:
   )
 
 
-def costs_of(study: Study, experiment: str, found: Results) -> dict[str, dict]:
+def study_costs(
+  study: Study, experiment: str, found: Results
+) -> dict[str, dict]:
   """Returns costs by variant, of programs that took turns for this study."""
   return {
     cost['variant']: cost

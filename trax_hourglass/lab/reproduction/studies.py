@@ -49,7 +49,7 @@ _BASE = '1@1 4@3 1@1'
 _MEMORY_NOTE = (
   'On a CPU blocks of up to 2^20 logits are computed for all heads at once, '
   'larger ones head by head, in less memory. At length 2048 models without a '
-  'factor of 3 have just so many, those with it a few more.'
+  'factor of 3 have exactly that many, those with it a few more.'
 )
 
 
@@ -134,8 +134,8 @@ STUDIES = {
     title='Vanilla layers',
     source='Table 6, Section 4.3',
     says=(
-      'Without vanilla layers bits are many more; one on each side is better '
-      'than two on one, and two on each side better still.'
+      'Without vanilla layers a model takes many more bits; one on each side '
+      'is better than two on one side, and two on each side better still.'
     ),
     rows={
       TEXT: (
@@ -238,8 +238,8 @@ STUDIES = {
     title='Shorten factor dropout',
     source='Table 4, Section 4.1',
     says=(
-      'Trained with a factor drawn from {2, 3} in each step, a model is better '
-      'at either than one trained with that alone.'
+      'A model trained with a factor drawn from {2, 3} in each step is better '
+      'at either factor than one trained with that factor alone.'
     ),
     rows={
       TEXT: (
@@ -298,8 +298,8 @@ STUDIES = {
       ),
     ),
     note=(
-      'The two stages have as many blocks as the one they are compared with, '
-      'and two resamplers more. '
+      'The model of two stages has as many blocks as the one it is compared '
+      'with, and two more resamplers. '
     )
     + _MEMORY_NOTE,
   ),
@@ -307,8 +307,8 @@ STUDIES = {
     title='Other lengths, and a Reformer inside',
     source='Figures 6 and 7, Section 3.2',
     says=(
-      'Shortening lets a larger model have the memory and step time of its '
-      'backbone, a Transformer-XL or a Reformer, and take fewer bits.'
+      'With shortening, a larger model needs the memory and step time of its '
+      'backbone, a Transformer-XL or a Reformer, and takes fewer bits.'
     ),
     rows={
       LENGTHS: tuple(
@@ -347,10 +347,10 @@ STUDIES = {
     title='Why vanilla layers',
     source='App. A.1',
     says=(
-      'Of chunks L#L with a random letter L, a model without vanilla layers '
-      'gets at most half right (exactly 1/3 + 2/(3V) of V letters), with one '
-      'vanilla layer two thirds, 2/3 + 1/(3V); attention to as many tokens as '
-      'the shorten factor is enough for it.'
+      'In chunks L#L with a random letter L, a model without vanilla layers '
+      'predicts at most half of the letters (exactly 1/3 + 2/(3V) for an '
+      'alphabet of V), with one vanilla layer two thirds, 2/3 + 1/(3V), for '
+      'which attention to as many tokens as the shorten factor is enough.'
     ),
     rows={
       CHUNKS: (

@@ -71,8 +71,8 @@ def fetch(
   return path
 
 
-def flags(name: str, otherwise: str) -> list[str]:
-  """Returns flags with which evaluate and generate use a published model.
+def arguments(name: str, otherwise: str) -> dict[str, str]:
+  """Returns arguments of `commands.evaluate` and others for a published model.
 
   Args:
     name: One of `CHECKPOINTS`.
@@ -87,11 +87,14 @@ def flags(name: str, otherwise: str) -> list[str]:
     path = fetch(name)
   except UserError as error:
     print(f'{error}\nThe model in {otherwise} takes its place.')
-    return [f'--checkpoint={otherwise}']
-  return [
-    f'--init_checkpoint={path}',
-    f'--config_file={published.config_file}',
-  ]
+    return {'checkpoint': otherwise}
+  return {'checkpoint': path, 'config_file': published.config_file}
+
+
+def flags(name: str, otherwise: str) -> list[str]:
+  """Returns `arguments` as flags of the commands."""
+  found = arguments(name, otherwise)
+  return [f'--{name}={value}' for name, value in found.items()]
 
 
 def _find(name):
