@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trax_hourglass.data import text as text_lib
+from trax_hourglass.data import windows
 from trax_hourglass.errors import UserError
 
 CONTENT = b'<page>\n  <title>Hourglass</title>\n'
@@ -97,7 +98,7 @@ def test_text_file_errors(tmp_path, name, make, message):
 
 def test_random_windows_are_consecutive_bytes():
   text = _text(11)
-  stream = text_lib.random_windows(text, length=7, batch_size=3, seed=0)
+  stream = windows.random_windows(text, length=7, batch_size=3, seed=0)
   for inputs, targets, weights in itertools.islice(stream, 5):
     assert (inputs.shape, inputs.dtype) == ((3, 7), np.int32)
     assert (targets.shape, targets.dtype) == ((3, 7), np.int32)
@@ -108,7 +109,7 @@ def test_random_windows_are_consecutive_bytes():
 
 
 def test_random_offsets_are_uniform_over_all_positions():
-  stream = text_lib.random_windows(_text(11), length=7, batch_size=500, seed=0)
+  stream = windows.random_windows(_text(11), length=7, batch_size=500, seed=0)
   starts, counts = np.unique(next(stream)[0][:, 0], return_counts=True)
   np.testing.assert_array_equal(starts, [1, 2, 3, 4, 5])
   assert counts.min() > 70
@@ -116,13 +117,13 @@ def test_random_offsets_are_uniform_over_all_positions():
 
 def test_each_pass_has_each_strided_window_once():
   """5 windows, batches of 3: a pass ends inside every other batch."""
-  stream = text_lib.strided_windows(
+  stream = windows.strided_windows(
     _text(17), length=5, stride=3, batch_size=3, seed=0
   )
   batches = list(itertools.islice(stream, 10))
-  windows = np.concatenate([inputs for inputs, _, _ in batches])
-  np.testing.assert_array_equal(windows, windows[:, :1] + np.arange(5))
-  passes = windows[:, 0].reshape(6, 5)
+  drawn = np.concatenate([inputs for inputs, _, _ in batches])
+  np.testing.assert_array_equal(drawn, drawn[:, :1] + np.arange(5))
+  passes = drawn[:, 0].reshape(6, 5)
   np.testing.assert_array_equal(
     np.sort(passes), np.tile([1, 4, 7, 10, 13], (6, 1))
   )
@@ -133,7 +134,7 @@ def test_each_pass_has_each_strided_window_once():
 
 
 def test_strided_windows_when_a_batch_spans_several_passes():
-  stream = text_lib.strided_windows(
+  stream = windows.strided_windows(
     _text(5), length=3, stride=2, batch_size=7, seed=0
   )
   starts = np.concatenate([next(stream)[0][:, 0] for _ in range(2)])
@@ -145,8 +146,8 @@ def test_strided_windows_when_a_batch_spans_several_passes():
 @pytest.mark.parametrize(
   'stream',
   [
-    lambda seed: text_lib.random_windows(_text(97), 7, 3, seed),
-    lambda seed: text_lib.strided_windows(_text(97), 7, 2, 3, seed),
+    lambda seed: windows.random_windows(_text(97), 7, 3, seed),
+    lambda seed: windows.strided_windows(_text(97), 7, 2, 3, seed),
   ],
 )
 def test_training_streams_follow_from_the_seed(stream):
@@ -159,7 +160,7 @@ def test_training_streams_follow_from_the_seed(stream):
 
 def test_scoring_windows_in_chunks():
   (inputs, targets, weights), (last_inputs, _, last_weights) = (
-    text_lib.scoring_windows(_text(7), length=3, step=3, batch_size=2)
+    windows.scoring_windows(_text(7), length=3, step=3, batch_size=2)
   )
   np.testing.assert_array_equal(inputs, [[1, 2, 3], [4, 5, 6]])
   np.testing.assert_array_equal(targets, inputs)
@@ -170,7 +171,7 @@ def test_scoring_windows_in_chunks():
 
 def test_scoring_windows_with_context():
   """Windows of 5 bytes, 2 scored; the first two have less context."""
-  ((inputs, targets, weights),) = text_lib.scoring_windows(
+  ((inputs, targets, weights),) = windows.scoring_windows(
     _text(7), length=5, step=2, batch_size=4
   )
   np.testing.assert_array_equal(
@@ -194,7 +195,7 @@ def test_scoring_windows_score_every_byte_once(text, length, data):
   step = data.draw(st.integers(1, length))
   batch_size = data.draw(st.integers(1, 7))
   batches = list(
-    text_lib.scoring_windows(
+    windows.scoring_windows(
       np.frombuffer(text, np.uint8), length, step, batch_size
     )
   )
@@ -230,7 +231,7 @@ def test_text_inputs_for_train(text):
   assert inputs.input_shape == (11,)
   assert inputs.input_dtype == np.int32
   for n_devices in (1, 2):
-    expected = text_lib.random_windows(text.train, 11, 6, seed=3)
+    expected = windows.random_windows(text.train, 11, 6, seed=3)
     batches = zip(inputs.train_stream(n_devices), expected, strict=False)
     for batch, expected_batch in itertools.islice(batches, 3):
       np.testing.assert_array_equal(batch, expected_batch)
@@ -284,40 +285,40 @@ def _inputs(**changes):
   ('make', 'message'),
   [
     (
-      _stream(text_lib.random_windows, length=12, seed=0),
+      _stream(windows.random_windows, length=12, seed=0),
       'text: got 11 bytes, expected at least one window of 12',
     ),
     (
-      _stream(text_lib.random_windows, batch_size=0, seed=0),
+      _stream(windows.random_windows, batch_size=0, seed=0),
       'batch_size: got 0, expected a whole number of at least 1',
     ),
     (
-      _stream(text_lib.random_windows, length=2.5, seed=0),
+      _stream(windows.random_windows, length=2.5, seed=0),
       'length: got 2.5, expected a whole number',
     ),
     (
-      _stream(text_lib.strided_windows, length=12, stride=2, seed=0),
+      _stream(windows.strided_windows, length=12, stride=2, seed=0),
       'text: got 11 bytes',
     ),
     (
-      _stream(text_lib.strided_windows, stride=0, seed=0),
+      _stream(windows.strided_windows, stride=0, seed=0),
       'stride: got 0, expected',
     ),
     (
-      _stream(text_lib.strided_windows, stride=6, seed=0),
+      _stream(windows.strided_windows, stride=6, seed=0),
       'stride: got 6, expected at most the length, 5',
     ),
     (
-      _stream(text_lib.scoring_windows, step=6),
+      _stream(windows.scoring_windows, step=6),
       'step: got 6, expected at most the length, 5',
     ),
-    (_stream(text_lib.scoring_windows, step=0), 'step: got 0, expected'),
+    (_stream(windows.scoring_windows, step=0), 'step: got 0, expected'),
     (
-      _stream(text_lib.scoring_windows, step=5, length=-5),
+      _stream(windows.scoring_windows, step=5, length=-5),
       'length: got -5, expected',
     ),
     (
-      lambda: text_lib.scoring_windows(_text(0), 5, 2, 3),
+      lambda: windows.scoring_windows(_text(0), 5, 2, 3),
       'text: got 0 bytes, expected at least 1',
     ),
     (

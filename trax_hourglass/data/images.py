@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from trax.data import inputs as trax_inputs
 
-from trax_hourglass.data import image_files, streams
+from trax_hourglass.data import image_files, streams, windows
 from trax_hourglass.errors import UserError, check_positive
 
 
@@ -192,7 +192,7 @@ def scoring_batches(
 ) -> Iterator[streams.Batch]:
   """Returns batches of each image once, the last one filled with weight 0."""
   length = images[0].size
-  return streams.scoring_batches(images.ravel(), length, length, batch_size)
+  return windows.scoring_windows(images.ravel(), length, length, batch_size)
 
 
 def check_images(images) -> None:

@@ -4,7 +4,7 @@ A stream yields (inputs, targets, loss weights) of shape `(batch, length)` in
 int32, int32 and float32. Inputs equal targets: the model itself shifts right.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 import numbers
 
 import numpy as np
@@ -120,24 +120,6 @@ def from_rows(rows: np.ndarray, choices) -> Stream:
     return tokens, tokens, np.ones(tokens.shape, np.float32)
 
   return Stream(choices, make_batch)
-
-
-def scoring_batches(
-  tokens: np.ndarray, length: int, step: int, batch_size: int
-) -> Iterator[Batch]:
-  """Yields batches in which each token has weight 1 exactly once.
-
-  `text.scoring_windows` describes them.
-  """
-  n_windows = -(-len(tokens) // step)
-  for first in range(0, n_windows, batch_size):
-    ends = step * np.arange(first + 1, first + batch_size + 1)[:, np.newaxis]
-    positions = np.maximum(ends - length, 0) + np.arange(length)
-    is_given = positions < np.minimum(ends, len(tokens))
-    windows = np.where(is_given, tokens[np.where(is_given, positions, 0)], 0)
-    windows = windows.astype(np.int32)
-    is_scored = is_given & (positions >= ends - step)
-    yield windows, windows, is_scored.astype(np.float32)
 
 
 def inputs(

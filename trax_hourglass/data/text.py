@@ -1,6 +1,5 @@
-"""Texts as arrays of bytes, cut into windows for training and for scoring."""
+"""Texts as arrays of bytes, with splits, and the inputs that train on them."""
 
-from collections.abc import Iterator
 import dataclasses
 import importlib.resources
 import lzma
@@ -10,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from trax.data import inputs as trax_inputs
 
-from trax_hourglass.data import archives, streams
+from trax_hourglass.data import archives, streams, windows
 from trax_hourglass.errors import UserError, check_positive
 
 _SAMPLE_BYTES = 5_000_000
@@ -70,81 +69,6 @@ def text_file(path: str | os.PathLike) -> Text:
   return Text.from_bytes(os.path.basename(path), content)
 
 
-def random_windows(
-  text: np.ndarray, length: int, batch_size: int, seed: int
-) -> streams.Stream:
-  """Returns endless batches of windows at uniformly random offsets.
-
-  Args:
-    text: Array of uint8.
-    length: Bytes in a window.
-    batch_size: Windows in a batch.
-    seed: Seed of the offsets.
-
-  Raises:
-    UserError: If a size is not positive or the text is shorter than a window.
-  """
-  windows = _windows(text, length, batch_size)
-  return streams.from_rows(
-    windows, streams.Draws(len(windows), batch_size, seed)
-  )
-
-
-def strided_windows(
-  text: np.ndarray, length: int, stride: int, batch_size: int, seed: int
-) -> streams.Stream:
-  """Returns endless batches of windows at every `stride`-th byte, shuffled.
-
-  Each pass over the text has its own order. A batch may span two passes, so no
-  window is lost; up to `stride` - 1 bytes at the end are in none. The authors
-  use length 2048 at stride 512 for enwik8. Otherwise as `random_windows`.
-
-  Raises:
-    UserError: If a size is not positive, the text is shorter than a window, or
-      the windows would leave bytes out.
-  """
-  windows = _windows(text, length, batch_size)
-  _check_at_most_length('stride', stride, length)
-  windows = windows[::stride]
-  return streams.from_rows(
-    windows, streams.Shuffled(len(windows), batch_size, seed)
-  )
-
-
-def scoring_windows(
-  text: np.ndarray, length: int, step: int | None, batch_size: int
-) -> Iterator[streams.Batch]:
-  """Returns batches in which each byte of the text has weight 1 exactly once.
-
-  Window `i` ends before byte `(i + 1) * step` and has weight on its last
-  `step` bytes, so each of these is predicted from at least `length - step`
-  bytes before it, or from all there are. All batches have the same shape: a
-  window that would begin before the text begins with it and is padded on the
-  right, as is the last one; the last batch is filled up with windows of weight
-  0.
-
-  Args:
-    text: Array of uint8.
-    length: Bytes in a window.
-    step: Bytes scored in a window, at most `length`. `None` stands for
-      `length`: consecutive chunks without context.
-    batch_size: Windows in a batch.
-
-  Raises:
-    UserError: If a size is not positive, the text is empty, or the windows
-      would leave bytes out.
-
-  Source:
-    Section 3.3 of arXiv:2110.13711: length 4096, step 128.
-  """
-  check_positive(length=length, batch_size=batch_size)
-  step = length if step is None else step
-  _check_at_most_length('step', step, length)
-  if not len(text):
-    raise UserError('text: got 0 bytes, expected at least 1 to score')
-  return streams.scoring_batches(text, length, step, batch_size)
-
-
 def text_inputs(
   text: Text,
   length: int,
@@ -179,17 +103,21 @@ def text_inputs(
   eval_length = length if eval_length is None else eval_length
   check_positive(length=length, eval_length=eval_length)
   streams.check_seed(seed)
-  _check_fits(text.train, length, f'train split of {text.name}')
-  _check_fits(text.validation, eval_length, f'validation split of {text.name}')
+  windows.check_fits(text.train, length, f'train split of {text.name}')
+  windows.check_fits(
+    text.validation, eval_length, f'validation split of {text.name}'
+  )
 
   def train():
     if stride is None:
-      return random_windows(text.train, length, batch_size, seed)
-    return strided_windows(text.train, length, stride, batch_size, seed)
+      return windows.random_windows(text.train, length, batch_size, seed)
+    return windows.strided_windows(text.train, length, stride, batch_size, seed)
 
   return streams.inputs(
     train,
-    lambda size: scoring_windows(text.validation, eval_length, None, size),
+    lambda size: windows.scoring_windows(
+      text.validation, eval_length, None, size
+    ),
     -(-len(text.validation) // eval_length),
     batch_size,
     eval_batch_size,
@@ -203,28 +131,4 @@ def check_text(text) -> None:
     raise UserError(
       f'text: got {text!r}, expected a Text, such as '
       '@trax_hourglass.wikipedia_sample()'
-    )
-
-
-def _windows(text, length, batch_size):
-  """Returns a view of all windows, `(len(text) - length + 1, length)`."""
-  check_positive(length=length, batch_size=batch_size)
-  _check_fits(text, length, 'text')
-  return np.lib.stride_tricks.sliding_window_view(text, length)
-
-
-def _check_at_most_length(name, size, length):
-  check_positive(**{name: size})
-  if size > length:
-    raise UserError(
-      f'{name}: got {size}, expected at most the length, {length}; the bytes '
-      'between windows would be left out'
-    )
-
-
-def _check_fits(text, length, name):
-  if len(text) < length:
-    raise UserError(
-      f'{name}: got {len(text):,} bytes, expected at least one window of '
-      f'{length:,}; give a longer text or shorter windows'
     )

@@ -10,7 +10,7 @@ import numpy as np
 from trax import fastmath
 
 from trax_hourglass.data import images as images_lib
-from trax_hourglass.data import streams
+from trax_hourglass.data import streams, windows
 from trax_hourglass.data import text as text_lib
 from trax_hourglass.distribution import devices
 from trax_hourglass.errors import check_positive
@@ -90,7 +90,7 @@ def score(
     UserError: If the sizes don't fit together, or the text has bytes outside
       the model's vocabulary.
   """
-  batches = text_lib.scoring_windows(text, length, step, batch_size)
+  batches = windows.scoring_windows(text, length, step, batch_size)
   nats = _token_nats(model, batches, 'text', int(text.max()))
   mean, standard_error, n = _bits(nats, _BLOCK_BYTES, progress)
   return Score(mean, standard_error, n, note=caveat(model))

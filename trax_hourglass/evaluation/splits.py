@@ -8,6 +8,7 @@ from trax.layers import base
 
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import text as text_lib
+from trax_hourglass.data import windows
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import check_positive
 from trax_hourglass.evaluation.bits import Score, score, score_images
@@ -55,7 +56,7 @@ def evaluator(
   """
   text_lib.check_text(text)
   tokens = _first(text.split(split), n_bytes=n_bytes)
-  text_lib.scoring_windows(tokens, length, step, batch_size)  # Checks sizes.
+  windows.scoring_windows(tokens, length, step, batch_size)  # Checks sizes.
   source = f'{text.name}, {split} split'
 
   def score_split(model):
