@@ -94,11 +94,11 @@ class Loop(training.Loop):
   def run(self, n_steps=1):
     """Trains for `n_steps` and saves a checkpoint at the end.
 
-    It stops after the current step at a signal, or if nobody reads its output
-    any more. If an error ends it, the steps trained so far are saved first.
+    If an error ends it, the steps trained so far are saved first.
 
     Raises:
-      Interrupted: If a signal or closed output stopped it, after saving.
+      Interrupted: If a signal, or output that nobody reads any more, stopped it
+        after a step and saving.
       UserError: If another process writes to the output directory, a stream
         ends, a stream, callback or metric raises, a loss is not finite, or the
         last checkpoint cannot be written.
@@ -214,17 +214,11 @@ class Loop(training.Loop):
     self._train_report = f'{rate:.3g} steps/s  train {loss}'
 
   def run_evals(self, summary_writers=None):
-    """Evaluates the model on each evaluation task, see `evaluating.metrics`.
-
-    Args:
-      summary_writers: One for each task, by default none.
-    """
+    """Evaluates the model on each task, optionally with a writer for each."""
     self.eval_model.weights = self.model.weights
     self.eval_model.state = self.model.state
     summary_writers = summary_writers or [None] * len(self.eval_tasks)
     report = [f'step {self.step}', self._train_report]
-    # Trax draws from training's keys, so its masks depend on how often it
-    # evaluates.
     key = self._trax.rng
     for task, evaluator, writer in zip(
       self.eval_tasks, self._trax.evaluators, summary_writers, strict=True
@@ -236,7 +230,7 @@ class Loop(training.Loop):
       self.log_summary(metrics, writer, 'metrics/', 'eval')
       printable = dict(evaluating.summaries(self.model.state))
       self.log_summary(printable, writer, 'summary_', 'eval')
-    self._trax.rng = key
+    self._trax.rng = key  # Else dropout would depend on how often it evaluates.
     line = '  '.join(filter(None, report)) + self.measure.remarks
     self._reports.say(line)
 
@@ -254,11 +248,12 @@ class Loop(training.Loop):
 
   def _is_save_due(self):
     """Returns whether to save a checkpoint of this step, after evaluation."""
-    dues = [self._trax.checkpoint_at, self._trax.permanent_at]
-    if self._keeper.keeps_best:
-      dues.append(self._trax.eval_at)
-    is_due = any(is_due(self.step) for is_due in dues)
-    return is_due or self._keeper.is_save_due()
+    return (
+      self._trax.checkpoint_at(self.step)
+      or self._trax.permanent_at(self.step)
+      or (self._keeper.keeps_best and self._trax.eval_at(self.step))
+      or self._keeper.is_save_due()
+    )
 
   def _save(self):
     self._read_losses()  # Nothing is saved after a loss that is not finite.
