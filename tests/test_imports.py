@@ -43,6 +43,8 @@ FORBIDDEN = {
 WITH_GIN = {'configuration', 'commands', 'lab', *DOORS}
 # Modules that configuration names in a string, to be loaded by a gin file.
 NAMED_IN_STRINGS = {'trax_hourglass.lab.registration'}
+# The only places that import TensorFlow as they are loaded.
+WITH_TENSORFLOW = ('runtime/', 'data/tfds_builders.py')
 
 
 def _imports(tree):
@@ -54,6 +56,15 @@ def _imports(tree):
       assert not node.level, 'a relative import'
       for alias in node.names:
         yield f'{node.module}.{alias.name}'
+
+
+def _module_level(node):
+  """Yields the full names of what is imported as a module is loaded."""
+  for child in ast.iter_child_nodes(node):
+    if isinstance(child, ast.Import | ast.ImportFrom):
+      yield from _imports(child)
+    elif not isinstance(child, ast.FunctionDef):
+      yield from _module_level(child)
 
 
 def _parsed(path):
@@ -80,6 +91,17 @@ def test_imports_point_down(room):
       if (inside and rest.split('.')[0] not in allowed) or package in forbidden:
         wrong.add(f'{path.relative_to(PACKAGE)} imports {name}')
   assert not wrong
+
+
+def test_tensorflow_is_imported_where_it_is_used():
+  found = {
+    str(path.relative_to(PACKAGE))
+    for path in PACKAGE.rglob('*.py')
+    for name in _module_level(_parsed(path))
+    if name.startswith('tensorflow')
+  }
+  assert not [path for path in found if not path.startswith(WITH_TENSORFLOW)]
+  assert 'data/tfds_builders.py' in found
 
 
 def test_every_module_has_a_room():
@@ -123,15 +145,12 @@ def test_the_package_loads_neither_the_lab_nor_what_is_slow():
     if name in loaded or not path.exists():
       continue
     loaded.add(name)
-    body = _parsed(path).body
-    statements = [
-      node for node in body if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    imports = list(_imports(ast.Module(statements, [])))
+    imports = list(_module_level(_parsed(path)))
     libraries |= {one.partition('.')[0] for one in imports}
     for one in imports:
       parts = one.split('.')
       waiting += ['.'.join(parts[:i]) for i in range(1, len(parts) + 1)]
   assert {'trax_hourglass.models', 'trax_hourglass.training.loop'} <= loaded
   assert not [name for name in loaded if name.startswith('trax_hourglass.lab')]
-  assert not libraries & {'matplotlib', 'tensorflow_datasets'}
+  slow = {'matplotlib', 'tensorflow', 'tensorflow_datasets'}
+  assert not libraries & slow

@@ -22,7 +22,6 @@ import os
 import sys
 
 from absl import flags
-import tensorflow as tf
 from trax import trainer_flags
 
 from trax_hourglass.configuration import (
@@ -100,7 +99,7 @@ def main(argv: Sequence[str]) -> None:
   with directories.writable(output_dir):
     name, subject, results = _measured(settings)
     path = os.path.join(output_dir, name)
-    with tf.io.gfile.GFile(f'{path}.json', 'w') as file:
+    with open(f'{path}.json', 'w') as file:
       file.write(json.dumps(results, indent=1))
     print(f'\noutput    {path}.json, {path}.png')
     subject.plot(results, f'{path}.png')

@@ -39,6 +39,12 @@ def warn(message: str) -> None:
     tqdm.tqdm.write(f'warning: {message}', file=sys.stderr)
 
 
+def file_errors() -> tuple[type[Exception], ...]:
+  """Returns OSError and, once TensorFlow is loaded, its error for files."""
+  tensorflow = sys.modules.get('tensorflow.python.framework.errors_impl')
+  return (OSError, tensorflow.OpError) if tensorflow else (OSError,)
+
+
 def reason(error: Exception) -> str:
   """Returns the reason in an OSError or an error of TensorFlow's."""
   text = getattr(error, 'strerror', None) or getattr(error, 'message', None)

@@ -21,7 +21,6 @@ import time
 
 from absl import flags
 import numpy as np
-import tensorflow as tf
 from trax import trainer_flags
 
 from trax_hourglass import commands
@@ -156,7 +155,7 @@ def _complete_images(model):
     )
   stem = os.path.join(directory, 'completions')
   bits_per_dim = found.completions.bits.tolist()
-  with tf.io.gfile.GFile(stem + '.json', 'w') as file:
+  with open(stem + '.json', 'w') as file:
     json.dump(
       {
         'source': found.source,

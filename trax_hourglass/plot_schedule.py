@@ -11,7 +11,6 @@ import sys
 
 from absl import flags
 from matplotlib import figure, ticker
-import tensorflow as tf
 from trax import fastmath, trainer_flags
 
 from trax_hourglass.configuration import (
@@ -22,7 +21,7 @@ from trax_hourglass.configuration import (
   reading,
   values,
 )
-from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.errors import UserError, check_positive, reason
 from trax_hourglass.training import schedules
 
 FLAGS = flags.FLAGS
@@ -101,11 +100,10 @@ def _plot(curve, zeros, title, path):
   axes.set_ylim(bottom=0)
   axes.grid(alpha=0.3)
   try:
-    with tf.io.gfile.GFile(path, 'wb') as f:
-      picture.savefig(f, format='png', dpi=150)
-  except (OSError, tf.errors.OpError) as error:
+    picture.savefig(path, format='png', dpi=150)
+  except OSError as error:
     raise UserError(
-      f'--output: cannot write to {path!r} ({error}); give another file'
+      f'--output: cannot write to {path!r} ({reason(error)}); give another file'
     ) from error
 
 

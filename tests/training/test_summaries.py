@@ -152,6 +152,14 @@ def test_full_disk_leaves_no_empty_files(tmp_path, disk, capsys):
   assert not _files(tmp_path)
 
 
+def test_a_file_in_place_of_the_folder_stops_nothing(tmp_path, capsys):
+  (tmp_path / 'train').touch()
+  writer = summaries.SummaryWriter(str(tmp_path / 'train'))
+  writer.scalar('loss', 1.0, 1)
+  writer.close()
+  assert '/train (File exists); training goes on' in capsys.readouterr().err
+
+
 def test_loop_goes_on_while_the_disk_is_full(tmp_path, disk, capsys):
   def stream():
     for i, batch in enumerate(batches()):

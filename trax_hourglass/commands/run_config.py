@@ -3,12 +3,12 @@
 import copy
 import importlib.metadata
 import os
+import pathlib
 import platform
 import re
 
 import gin
 import jax
-import tensorflow as tf
 
 from trax_hourglass.configuration import directories, operative, values
 from trax_hourglass.distribution import hosts
@@ -45,8 +45,7 @@ def _earlier_seed(output_dir):
   path = configs.in_force(output_dir, newest)
   if path is None:
     return None
-  with tf.io.gfile.GFile(path) as f:
-    text = f.read()
+  text = pathlib.Path(path).read_text('utf-8')
   # Trax writes no header.
   for line in (r'# seed: (\d+)', r'train\.random_seed = (\d+)'):
     if match := re.search(f'^{line}$', text, re.MULTILINE):
@@ -87,12 +86,12 @@ def save(output_dir: str, step: int, configuration: str) -> None:
   path = os.path.join(output_dir, folders.CONFIG)
   earlier = step and configs.in_force(output_dir, step)
   if earlier:
-    with tf.io.gfile.GFile(earlier) as f:
-      if _bindings(f.read()) == _bindings(configuration):
-        return
+    saved = pathlib.Path(earlier).read_text('utf-8')
+    if _bindings(saved) == _bindings(configuration):
+      return
     path = os.path.join(output_dir, f'config_{step}.gin')
-  with directories.expendable(path) as part, open(part, 'w') as f:
-    f.write(configuration)
+  with directories.expendable(path) as part:
+    pathlib.Path(part).write_text(configuration, 'utf-8')
 
 
 def _bindings(configuration):

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import os
-
-import tensorflow as tf
+import shutil
 
 from trax_hourglass.errors import UserError, reason, warn
 from trax_hourglass.training.checkpoints import locking
@@ -21,22 +20,23 @@ def writable(path: str) -> Iterator[None]:
     UserError: If the directory cannot be made or written to.
   """
   made, parent = None, path
-  while parent and not tf.io.gfile.exists(parent):
+  while parent and not os.path.exists(parent):
     made, parent = parent, os.path.dirname(parent)
   try:
     try:
-      tf.io.gfile.makedirs(path)
+      os.makedirs(path, exist_ok=True)
       probe = os.path.join(path, '.writable')
-      with tf.io.gfile.GFile(probe, 'w') as f:
-        f.write('')
-      tf.io.gfile.remove(probe)
-    except (OSError, tf.errors.OpError) as error:
+      with open(probe, 'w'):
+        pass
+      os.remove(probe)
+    except OSError as error:
       raise UserError(
-        f'--output_dir: cannot write to {path} ({error}); give another one'
+        f'--output_dir: cannot write to {path} ({reason(error)}); give another '
+        'one'
       ) from error
     yield
   except BaseException:
-    if made is not None and tf.io.gfile.exists(made):
+    if made is not None and os.path.exists(made):
       _remove(made, path)
     raise
 
@@ -52,7 +52,7 @@ def expendable(path: str) -> Iterator[str]:
   try:
     yield part
     os.replace(part, path)
-  except (OSError, tf.errors.OpError) as error:
+  except OSError as error:
     with contextlib.suppress(OSError):
       os.remove(part)
     warn(f'{path} cannot be written ({reason(error)})')
@@ -66,4 +66,4 @@ def _remove(made, path):
         stack.enter_context(locking.locked(path))
       except UserError:
         return
-    tf.io.gfile.rmtree(made)
+    shutil.rmtree(made)

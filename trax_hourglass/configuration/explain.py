@@ -17,7 +17,6 @@ import traceback
 from absl import logging
 import jax
 import numpy as np
-import tensorflow as tf
 from trax import fastmath, layers, models
 from trax.layers import base
 
@@ -27,7 +26,7 @@ from trax_hourglass.configuration import (
   trax_inputs,
   values,
 )
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, file_errors
 
 # Raised by gin for a file that is wrong.
 GIN_ERRORS = (
@@ -149,7 +148,7 @@ def _config_error(error):
     return gin_error(cause)
   if line := _layer_error(error):
     return line
-  if isinstance(cause, ValueError | OSError | tf.errors.OpError):
+  if isinstance(cause, (ValueError, *file_errors())):
     return _text(cause) or type(cause).__name__
   if isinstance(error, TypeError) and (call := _CALL.search(str(error))):
     return f'{call[1]}: {_text(error)}; correct the types of its bindings'

@@ -15,7 +15,6 @@ from urllib import parse
 
 from absl import logging
 import requests
-import tensorflow_datasets as tfds
 from trax.data import tf_inputs
 
 from trax_hourglass.errors import UserError
@@ -67,6 +66,8 @@ def check(name: str, data_dir: str | None = None) -> None:
         f'any more; {_advice(name)}'
       )
     return
+  import tensorflow_datasets as tfds
+
   if data_dir:
     data_dir = os.path.expanduser(data_dir)
   verbosity = logging.get_verbosity()

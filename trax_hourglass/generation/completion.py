@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from matplotlib import figure
 import numpy as np
-import tensorflow as tf
 
 from trax_hourglass.errors import check_positive
 from trax_hourglass.generation.sampler import Sampler
@@ -83,5 +82,4 @@ def plot_completions(completed: Completions, title: str, path: str) -> None:
       axis.imshow(pixels, interpolation='nearest')
       axis.set_title(caption, fontsize='x-small')
       axis.set_axis_off()
-  with tf.io.gfile.GFile(path, 'wb') as f:
-    picture.savefig(f, format='png', dpi=150)
+  picture.savefig(path, format='png', dpi=150)

@@ -3,7 +3,6 @@
 import math
 
 from matplotlib import figure
-import tensorflow as tf
 from trax.supervised import history as trax_history
 
 from trax_hourglass.layers.metrics import Measure, nats_to_bits
@@ -53,8 +52,7 @@ def plot(
   axes.grid(alpha=0.3)
   if axes.lines:
     axes.legend()
-  with tf.io.gfile.GFile(path, 'wb') as f:
-    picture.savefig(f, format='png', dpi=150)
+  picture.savefig(path, format='png', dpi=150)
 
 
 def _in_bits(history, mode):

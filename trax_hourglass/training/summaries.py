@@ -7,11 +7,10 @@ import os
 import socket
 import time
 
-import tensorflow as tf
 from trax import jaxboard
 
 from trax_hourglass.distribution import hosts
-from trax_hourglass.errors import reason, warn
+from trax_hourglass.errors import file_errors, reason, warn
 from trax_hourglass.training import trax_internals
 
 # By this version TensorBoard recognizes the format.
@@ -60,10 +59,7 @@ class SummaryWriter(jaxboard.SummaryWriter):
 
     A killed run may have left summaries of steps that the resumed run repeats.
     """
-    self._events.start = tf.compat.v1.Event(
-      step=step,
-      session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
-    )
+    self._events.start = step
 
   def configuration(self, text: str) -> None:
     """Writes the bindings of a `config.gin`, without its header."""
@@ -79,8 +75,8 @@ class EventFile:
   and the next event starts another file, so that earlier ones stay readable.
 
   Attributes:
-    start: An event to begin the first file with, if any, at which TensorBoard
-      drops earlier events of the same step or later ones.
+    start: The step at which the first file begins, if any: TensorBoard drops
+      earlier events of this step and later ones.
   """
 
   def __init__(self, log_dir: str):
@@ -112,7 +108,9 @@ class EventFile:
       self._file = None
 
   def _open(self, wall_time):
-    tf.io.gfile.makedirs(self._log_dir)
+    import tensorflow as tf
+
+    os.makedirs(self._log_dir, exist_ok=True)
     # TensorBoard reads files in the order of their names.
     seconds, number = f'{int(time.time()):010}', f'{next(_NUMBERS):06}'
     names = seconds, socket.gethostname(), os.getpid(), number
@@ -121,8 +119,12 @@ class EventFile:
     self._file = tf.io.TFRecordWriter(self._path)
     self._write(tf.compat.v1.Event(wall_time=wall_time, file_version=_VERSION))
     if self.start is not None:
-      self.start.wall_time = wall_time
-      self._write(self.start)
+      log = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+      self._write(
+        tf.compat.v1.Event(
+          wall_time=wall_time, step=self.start, session_log=log
+        )
+      )
 
   def _write(self, event):
     self._file.write(event.SerializeToString())
@@ -132,9 +134,9 @@ class EventFile:
     """Gives up the file, with a warning, if the body cannot write to it."""
     try:
       yield
-    except (OSError, tf.errors.OpError) as error:
+    except file_errors() as error:
       self._file = None
-      if not self._has_content:
+      if self._path and not self._has_content:
         with contextlib.suppress(OSError):
           os.remove(self._path)
       if not self._has_failed:

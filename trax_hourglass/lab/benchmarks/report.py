@@ -5,7 +5,6 @@ import statistics
 
 from matplotlib import figure
 import tabulate
-import tensorflow as tf
 
 MIB = 2**20
 GIGA = 1e9
@@ -27,5 +26,4 @@ def spread(values: list[float], form: str = '.2f') -> str:
 
 
 def save(picture: figure.Figure, path: str) -> None:
-  with tf.io.gfile.GFile(path, 'wb') as file:
-    picture.savefig(file, format='png', dpi=150)
+  picture.savefig(path, format='png', dpi=150)

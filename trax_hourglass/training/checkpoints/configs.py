@@ -8,8 +8,6 @@ resumed at STEP with another configuration.
 import os
 import re
 
-import tensorflow as tf
-
 from trax_hourglass.training.checkpoints import folders, format
 from trax_hourglass.training.checkpoints.find import find_run
 
@@ -56,7 +54,7 @@ def in_force(directory: str, step: int) -> str | None:
 def _by_step(directory) -> dict[int, str]:
   """Returns the paths of configurations by the first step of each."""
   directory = directory or '.'
-  names = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else ()
+  names = os.listdir(directory) if os.path.isdir(directory) else ()
   steps = {int(m[1]): m[0] for m in filter(None, map(_LATER.fullmatch, names))}
   if folders.CONFIG in names:
     steps[0] = folders.CONFIG

@@ -1,8 +1,7 @@
 """Search for the checkpoint that a path stands for: a file, or the newest."""
 
+import glob
 import os
-
-import tensorflow as tf
 
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training.checkpoints import aside, folders
@@ -21,12 +20,12 @@ def find_checkpoint(path: str) -> str:
     UserError: If there is none, or none that is whole.
   """
   path = os.path.expanduser(path)
-  if not tf.io.gfile.exists(path):
+  if not os.path.exists(path):
     raise UserError(
       f'checkpoint: {path} does not exist; give a *{SUFFIX} file or the '
       'directory that holds it'
     )
-  if not tf.io.gfile.isdir(path):
+  if not os.path.isdir(path):
     _check_whole(os.path.dirname(path))
     return path
   _check_whole(path)
@@ -125,7 +124,5 @@ def _check_whole(folder):
 
 
 def _newest_by_time(directory):
-  found = tf.io.gfile.glob(os.path.join(directory, '*' + SUFFIX))
-  return max(
-    found, key=lambda name: tf.io.gfile.stat(name).mtime_nsec, default=None
-  )
+  found = glob.glob(os.path.join(glob.escape(directory), '*' + SUFFIX))
+  return max(filter(os.path.isfile, found), key=os.path.getmtime, default=None)

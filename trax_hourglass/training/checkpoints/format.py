@@ -9,13 +9,13 @@ it in `model.weights.npy.gz`, and the optimizer's slots in
 from collections.abc import Callable, Iterator, Sequence
 import gzip
 import itertools
+import os
 import pickle
 from typing import BinaryIO
 import zlib
 
 from jax import numpy as jnp
 import numpy as np
-import tensorflow as tf
 
 from trax_hourglass.errors import UserError
 from trax_hourglass.training.checkpoints import pickles
@@ -36,7 +36,7 @@ def read_pickle(path: str) -> dict:
     UserError: If the file cannot be read, or is not a checkpoint.
   """
   try:
-    with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
+    with gzip.open(path) as f:
       content = pickles.load(f)
   except pickles.ForbiddenError as error:
     raise UserError(
@@ -115,7 +115,7 @@ def read_slots(path: str) -> Iterator[list[np.ndarray]]:
   """Yields each task's optimizer slots from the files beside a checkpoint."""
   for i in itertools.count():
     slots = path.removesuffix(SUFFIX) + f'.opt_slots{i}.npy.gz'
-    if not tf.io.gfile.exists(slots):
+    if not os.path.exists(slots):
       return
     yield _read_arrays(slots)
 
@@ -124,19 +124,13 @@ def _read_arrays(path):
   """Returns the arrays in a file; Trax's reader hides which file is broken."""
   arrays = []
   try:
-    with tf.io.gfile.GFile(path, 'rb') as f, gzip.GzipFile(fileobj=f) as f:
+    with gzip.open(path) as f:
       while f.peek(1):
         array = np.lib.format.read_array(f, allow_pickle=False)
         # NumPy has no bfloat16: Trax writes its bits.
         is_bits = array.dtype == np.uint16
         arrays.append(array.view(jnp.bfloat16) if is_bits else array)
-  except (
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-    tf.errors.OpError,
-  ) as error:
+  except (OSError, EOFError, ValueError, zlib.error) as error:
     raise _unreadable(path, error) from error
   return arrays
 

@@ -9,8 +9,6 @@ import hashlib
 import os
 import re
 
-import tensorflow as tf
-
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training.checkpoints import find, folders, format
 
@@ -120,7 +118,7 @@ def _identity(path):
   """Returns a hash that identifies a checkpoint's folder or file."""
   if os.path.isdir(path):
     return folders.identity(folders.read_manifest(path))
-  with tf.io.gfile.GFile(path, 'rb') as file:
+  with open(path, 'rb') as file:
     return hashlib.sha256(file.read()).hexdigest()
 
 
