@@ -1,11 +1,13 @@
 """Tests of `python -m trax_hourglass.evaluate`, run in process."""
 
+import gzip
 import shutil
+import string
 
 import numpy as np
 import pytest
 
-from tests.commands import arguments
+from tests.commands import arguments, fails
 from trax_hourglass import commands, evaluate, train
 
 
@@ -70,3 +72,62 @@ def test_config_overrides(run, capsys):
 
   assert 'over 1,800 bytes' in score_with("split = 'train'")
   assert score_with('step = 5') != score_with('step = 16')
+
+
+def test_bits_of_each_byte_and_a_page_of_them(run, capsys, tmp_path):
+  per_byte, html = tmp_path / 'bits.npy', tmp_path / 'page.html'
+  flags = (f'--output_dir={run}', f'--per_byte={per_byte}', f'--html={html}')
+  line, *written = score(capsys, *flags).splitlines()
+  assert written == [f'per_byte       {per_byte}', f'html           {html}']
+  bits = np.load(per_byte)
+  assert (bits.dtype, bits.shape) == (np.float32, (100,))
+  assert float(line.split()[0]) == pytest.approx(bits.mean(), abs=5.1e-5)
+  expected = commands.evaluate(str(run), config=['evaluate.n_bytes = 60']).each
+  np.testing.assert_allclose(bits[:48], expected[:48], atol=1e-5)  # Windows: 16
+  assert line in html.read_text().replace('&#x27;', "'")
+  assert sorted(x.name for x in tmp_path.iterdir()) == ['bits.npy', 'page.html']
+
+
+def test_a_file_is_scored_whole(run, capsys, tmp_path):
+  """Whether the configuration scores a text or not."""
+  content = (run / 'text').read_bytes()[1900:]
+  (tmp_path / 'test.gz').write_bytes(gzip.compress(content))
+  without = tmp_path / 'without.gin'
+  without.write_text(f"include '{run}/config.gin'\nevaluate.text = None\n")
+  out = score(
+    capsys,
+    f'--output_dir={run}',
+    f'--config_file={without}',
+    f'--text={tmp_path}/test.gz',
+    '--config=evaluate.batch_size = 3',
+  )
+  assert out == score(capsys, f'--output_dir={run}')
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--text=$none'], '$none: cannot be read'),
+    (
+      ['--per_byte=$none/x.npy'],
+      '$none/x.npy: cannot be written (No such file',
+    ),
+    (['--html=$tmp'], "'$tmp': got a folder, expected the name of a file"),
+    (['--html='], "'': got a folder"),
+    (
+      ['--text=$text', '--config=evaluate.split = "train"'],
+      'text: given beside --config=trax_hourglass.evaluate.split',
+    ),
+    (
+      ['--text=$text', '--per_byte=$tmp/x.npy', '--config=evaluate.step = 17'],
+      'step: got 17',
+    ),
+  ],
+)
+def test_mistakes_leave_nothing(run, capsys, tmp_path, flags, message):
+  places = {'none': tmp_path / 'none', 'tmp': tmp_path, 'text': run / 'text'}
+  flags = [string.Template(flag).substitute(places) for flag in flags]
+  argv = ['evaluate', f'--output_dir={run}', *flags]
+  line = fails(capsys, argv, main=evaluate.main)
+  assert string.Template(message).substitute(places) in line
+  assert not list(tmp_path.iterdir())

@@ -3,7 +3,9 @@
 Prints bits per byte, with its standard error, of `train.model` on the text that
 `trax_hourglass.evaluate` is bound to: whole chunks without context, or with
 --config='trax_hourglass.evaluate.step = 128' overlapping windows. Or bits per
-dim on the images that `trax_hourglass.evaluate_images` is bound to.
+dim on the images that `trax_hourglass.evaluate_images` is bound to. --text
+scores any file in their place. --per_byte writes the bits of each byte, and
+--html a page that shows them.
 
 If no --config_file is given, the configuration with which the checkpoint was
 trained is used, and named on standard error. It may be a `config.gin` that Trax
@@ -22,16 +24,31 @@ from trax_hourglass.distribution import hosts
 
 flags.adopt_module_key_flags(trainer_flags)
 flags.adopt_module_key_flags(checkpoint_flag)
+FLAGS = flags.FLAGS
+flags.DEFINE_string('text', None, 'A file to score, compressed or not.')
+flags.DEFINE_string(
+  'per_byte', None, 'A .npy file for the bits of each byte, float32, in order.'
+)
+flags.DEFINE_string(
+  'html', None, 'A file for a page that shows the text behind its bits.'
+)
 
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command_line.start(argv, on_hosts=True)
+  outputs = {name: FLAGS[name].value for name in ('per_byte', 'html')}
   score = commands.evaluate(
-    checkpoint_flag.checkpoint(), **command_line.configuration()
+    checkpoint_flag.checkpoint(),
+    text=FLAGS.text,
+    **outputs,
+    **command_line.configuration(),
   )
   if hosts.is_first():
     print(score)
+    for name, path in outputs.items():
+      if path is not None:
+        print(f'{name:15}{path}')
   hosts.wait_for_all()
 
 

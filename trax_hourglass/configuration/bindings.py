@@ -16,6 +16,7 @@ from trax.supervised import trainer_lib
 
 from trax_hourglass.configuration import values
 from trax_hourglass.data.images import Images
+from trax_hourglass.data.text import Text
 from trax_hourglass.errors import UserError, is_positive
 from trax_hourglass.layers import metrics
 
@@ -101,12 +102,17 @@ def schedule() -> Callable[[int], float]:
   return rate_at
 
 
-def evaluator():
+def evaluator(text: Text | None = None):
   """Returns the `Evaluation` that is configured; `None` if none is.
+
+  Args:
+    text: What to score, as a whole, in place of what is bound.
 
   Raises:
     UserError: If both a text and images are bound.
   """
+  if text is not None:
+    return gin.get_configurable('trax_hourglass.evaluate')(text, split=None)
   parameters = {
     'trax_hourglass.evaluate': 'text',
     'trax_hourglass.evaluate_images': 'images',

@@ -32,6 +32,8 @@ _GIN_CALLS = ('gin', 'optax', 'optax.contrib', 'trax_hourglass')
 _BUILT_IN_TRAINING = ('trax.optimizers', 'trax.supervised.lr_schedules')
 _MODEL = ('trax.layers', 'trax.models')
 
+_UNUSED = 'nothing in the configuration uses it'
+
 
 class Overrides:
   """The bindings of a command line, and whether they take effect."""
@@ -70,7 +72,11 @@ class Overrides:
       calls = _calls_within(reachable, scope, selector)
       self._refuse_if_overridden(key, calls)
       if not calls:
-        self._without_effect[key] = 'nothing in the configuration uses it'
+        self._without_effect[key] = _UNUSED
+
+  def binds(self, selector: str, name: str) -> bool:
+    """Returns whether one of them binds a parameter, in any scope."""
+    return any(key[1:] == (selector, name) for key in self._given)
 
   def check_calls(self) -> None:
     """Checks the bindings against the calls made, once a run is built.
@@ -103,6 +109,8 @@ class Overrides:
       calls = _calls_within(called, scope, selector)
       if others := self._overriding(key, calls):
         without_effect[key] = f'overridden by {others} in every call made here'
+      elif calls and without_effect.get(key) == _UNUSED:
+        del without_effect[key]  # A flag has led to a call.
     if hosts.is_first():
       for key, why in without_effect.items():
         warn(

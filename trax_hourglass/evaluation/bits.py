@@ -5,7 +5,6 @@ import dataclasses
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from trax import fastmath
 
@@ -39,6 +38,7 @@ class Score:
     of: What `n` counts: 'bytes', or 'images' with the name of their set.
     note: A reservation about the model.
     source: The name of the text or images, and of the split.
+    each: float32 bits of each byte, or bits per dim of each image, in order.
   """
 
   bits: float
@@ -48,6 +48,9 @@ class Score:
   of: str = 'bytes'
   note: str | None = None
   source: str | None = None
+  each: np.ndarray | None = dataclasses.field(
+    default=None, repr=False, compare=False
+  )
 
   def __str__(self) -> str:
     note = f' ({self.note})' if self.note else ''
@@ -92,8 +95,7 @@ def score(
   """
   batches = windows.scoring_windows(text, length, step, batch_size)
   nats = _token_nats(model, batches, 'text', int(text.max()))
-  mean, standard_error, n = _bits(nats, _BLOCK_BYTES, progress)
-  return Score(mean, standard_error, n, note=caveat(model))
+  return Score(**_bits(nats, _BLOCK_BYTES, progress), note=caveat(model))
 
 
 def score_images(
@@ -122,11 +124,8 @@ def score_images(
     batch.reshape(-1, images[0].size).mean(axis=1, dtype=np.float64)
     for batch in _token_nats(model, batches, 'images', int(images.max()))
   )
-  mean, standard_error, n = _bits(nats, 1, progress)
   return Score(
-    mean,
-    standard_error,
-    n,
+    **_bits(nats, 1, progress),
     unit=images_lib.Images.unit,
     of=f'images of {name}' if name else 'images',
     note=caveat(model),
@@ -145,9 +144,7 @@ def _token_nats(
   def token_nats(weights, state, tokens):
     logits, _ = model.pure_fn(tokens, weights, state, rng)
     check_tokens(highest_token, logits.shape[-1], what)
-    log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
-    nats = -jnp.take_along_axis(log_probs, tokens[..., None], -1)[..., 0]
-    return devices.gather(nats)
+    return devices.gather(-metrics.token_log_probs(logits, tokens))
 
   whole, shared = devices.REPLICATED, devices.SHARDED
   token_nats = devices.on_each(token_nats, (whole, whole, shared))
@@ -159,10 +156,8 @@ def _token_nats(
     yield np.asarray(nats)[: len(tokens)][loss_weights > 0]
 
 
-def _bits(
-  batches: Iterable[np.ndarray], block: int, progress
-) -> tuple[float, float, int]:
-  """Returns the mean of all nats in bits, its standard error, and their number.
+def _bits(batches: Iterable[np.ndarray], block: int, progress) -> dict:
+  """Returns the bits of all nats, their mean, its standard error, their number.
 
   Neighbouring bytes are not independent, so the error is estimated from the
   means of blocks, as a ratio, since their lengths may differ by one.
@@ -181,4 +176,9 @@ def _bits(
     deviations = np.add.reduceat(bits - mean, starts)
     variance = np.sum(deviations**2) * n_blocks / (n_blocks - 1)
     standard_error = np.sqrt(variance) / len(bits)
-  return float(mean), float(standard_error), len(bits)
+  return {
+    'bits': float(mean),
+    'standard_error': float(standard_error),
+    'n': len(bits),
+    'each': bits.astype(np.float32),
+  }

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 import dataclasses
 
+import numpy as np
 import tqdm
 from trax.layers import base
 
 from trax_hourglass.data import images as images_lib
+from trax_hourglass.data import streams
 from trax_hourglass.data import text as text_lib
 from trax_hourglass.data import windows
 from trax_hourglass.distribution import hosts
@@ -22,10 +24,12 @@ class Evaluation:
     score: Function from a model to its `Score`.
     batch_shape: Shape of a batch of tokens, `(batch, length)`. Models of Trax
       may have to be initialised with it; ours take any.
+    text: The bytes to score; `None` for images.
   """
 
   score: Callable[[base.Layer], Score]
   batch_shape: tuple[int, int]
+  text: np.ndarray | None = None
 
   def __call__(self, model) -> Score:
     return self.score(model)
@@ -33,7 +37,7 @@ class Evaluation:
 
 def evaluator(
   text: text_lib.Text,
-  split: str = 'test',
+  split: str | None = 'test',
   length: int = 2048,
   step: int | None = None,
   batch_size: int = 8,
@@ -45,7 +49,7 @@ def evaluator(
 
   Args:
     text: The text with its splits.
-    split: Which of them to score.
+    split: Which of them to score; `None` is the whole text.
     length: Bytes in a window.
     step: Bytes scored at the end of each window, as for `score`.
     batch_size: Windows in a batch.
@@ -55,16 +59,20 @@ def evaluator(
     UserError: If there is no such split or the sizes don't fit together.
   """
   text_lib.check_text(text)
-  tokens = _first(text.split(split), n_bytes=n_bytes)
+  if split is None:
+    tokens = np.concatenate([text.split(part) for part in streams.SPLITS])
+  else:
+    tokens = text.split(split)
+  tokens = _first(tokens, n_bytes=n_bytes)
   windows.scoring_windows(tokens, length, step, batch_size)  # Checks sizes.
-  source = f'{text.name}, {split} split'
+  source = text.name if split is None else f'{text.name}, {split} split'
 
   def score_split(model):
     with _bar(source, len(tokens), 'B') as bar:
       scored = score(model, tokens, length, step, batch_size, bar)
     return dataclasses.replace(scored, source=source)
 
-  return Evaluation(score_split, (batch_size, length))
+  return Evaluation(score_split, (batch_size, length), tokens)
 
 
 def image_evaluator(
