@@ -12,7 +12,7 @@ from PIL import Image
 import pytest
 
 from tests.commands import arguments, fails
-from trax_hourglass import generate, train
+from trax_hourglass import commands, generate, train
 
 LIMIT = 'trax_hourglass.HourglassLM.max_inference_length'
 
@@ -158,3 +158,95 @@ def test_tokens_are_bytes_of_the_vocabulary(
   capsys.readouterr()
   argv = ['generate', f'--output_dir={tmp_path}', '--prompt=A']
   assert message in fails(capsys, argv, main=generate.main)
+
+
+PROMPTS = (b'A\xff b', b'Cd', b'E, of any length')
+
+
+def test_prompts_of_a_file(run, capsysbinary, tmp_path):
+  """In batches or not, compressed or not, to stdout or a file."""
+  path, output = tmp_path / 'prompts', tmp_path / 'output.jsonl'
+  path.write_bytes(b'\n'.join(PROMPTS) + b'\n')
+  flags = (f'--output_dir={run}', '--length=9', '--seed=3')
+  out, err = generated(capsysbinary, *flags, f'--prompts_file={path}')
+  rows = [json.loads(line) for line in out.splitlines()]
+  assert b'27 bytes, ' in err
+  for i, (row, prompt) in enumerate(zip(rows, PROMPTS, strict=True)):
+    assert row['prompt'] == prompt.decode(errors='replace')
+    assert row['text'] == bytes(row['tokens']).decode(errors='replace')
+    assert len(row['tokens']) == 9
+    assert (5 < row['bits'] < 12, row['ended']) == (True, 'length')
+    if not i:  # The first row is that of --prompt.
+      (tmp_path / 'one').write_bytes(prompt)
+      alone, _ = generated(
+        capsysbinary, *flags, f'--prompt_file={tmp_path}/one'
+      )
+      assert alone == prompt + bytes(row['tokens'])
+  stop = bytes(rows[1]['tokens'][3:5]), bytes(rows[2]['tokens'][-1:])
+  path = tmp_path / 'prompts.jsonl.gz'
+  lines = (
+    json.dumps({'id': i, 'prompt': row['prompt']}) + '\n'
+    for i, row in enumerate(rows)
+  )
+  path.write_bytes(gzip.compress(''.join(lines).encode()))
+  out, _ = generated(
+    capsysbinary,
+    *flags,
+    f'--prompts_file={path}',
+    '--prompts_at_once=1',
+    f'--output={output}',
+    *(f'--stop={os.fsdecode(x)}' for x in stop),
+  )
+  assert out == b''
+  stopped = [json.loads(line) for line in output.read_text().splitlines()]
+  assert [row['id'] for row in stopped] == [0, 1, 2]
+  for row in stopped[1:]:
+    assert list(row) == ['id', 'prompt', 'text', 'tokens', 'bits', 'ended']
+    assert row['ended'] == 'stop'
+    assert bytes(row['tokens']).endswith(stop)
+
+
+def test_a_row_of_a_file_follows_from_its_number(run):
+  whole = commands.continue_prompts(str(run), PROMPTS, 9)
+  (whole,) = whole
+  parts = commands.continue_prompts(str(run), PROMPTS, 9, prompts_at_once=2)
+  tokens = np.concatenate([part.tokens for part in parts])
+  np.testing.assert_array_equal(tokens, whole.tokens)
+
+
+def test_stop_ends_the_text(run, capsysbinary):
+  flags = (f'--output_dir={run}', '--prompt=A', '--length=9', '--seed=3')
+  out, _ = generated(capsysbinary, *flags)
+  stop = out[4:6]
+  stopped, err = generated(capsysbinary, *flags, f'--stop={os.fsdecode(stop)}')
+  assert stopped == out[: out.index(stop, 1) + 2]
+  assert f'{len(stopped) - 1} bytes, '.encode() in err
+
+
+@pytest.mark.parametrize(
+  ('name', 'content', 'flags', 'message'),
+  [
+    ('x', b'a\n\nb', [], 'x, line 2: got an empty prompt, expected some text'),
+    ('x', b'', [], 'x: got an empty file, expected a prompt a line'),
+    ('x', b'a\n' + b'b' * 40, [], 'prompt 1: got 40 tokens, expected fewer'),
+    ('x.jsonl', b'{"prompt": "a"}\n{', [], 'x.jsonl, line 2: got no JSON (Exp'),
+    ('x.jsonl', b'{"prompt": 3}', [], 'x.jsonl, line 1: got no text as "promp'),
+    ('x.jsonl', b'["prompt"]', [], 'x.jsonl, line 1: got no text as "prompt"'),
+    ('x.jsonl', b'{"prompt": ""}', [], 'x.jsonl, line 1: got an empty prompt'),
+    ('x', b'a', ['--prompt=a'], '--prompt has no effect beside --prompts_file'),
+    ('x', b'a', ['--stop='], "stop: got b'', expected bytes, at least one"),
+    ('x', b'a', ['--prompts_at_once=0'], 'prompts_at_once: got 0'),
+    ('x', b'a', ['--output=/no/x'], '/no/x: cannot be written (No such file'),
+    (None, None, ['--output=x'], '--output has no effect without --prompts_f'),
+    (None, None, ['--prompts_file=/no/x'], '/no/x: cannot be read (No such'),
+  ],
+)
+def test_mistakes_in_prompts(
+  run, capsys, tmp_path, name, content, flags, message
+):
+  argv = ['generate', f'--output_dir={run}', '--length=2', *flags]
+  if name:
+    (tmp_path / name).write_bytes(content)
+    argv.append(f'--prompts_file={tmp_path}/{name}')
+  assert message in fails(capsys, argv, main=generate.main)
+  assert not name or [x.name for x in tmp_path.iterdir()] == [name]

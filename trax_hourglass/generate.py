@@ -1,11 +1,14 @@
 """Generates with a trained model: python -m trax_hourglass.generate.
 
 A model of text continues --prompt by --length bytes, which are written to
-stdout as they come, after the prompt. A model of images, whose configuration
-binds `train.inputs` to `trax_hourglass.image_inputs`, is given the upper halves
-of some --images of the split on which it is evaluated in training; it makes
---completions of each, and leaves completions.png and completions.json in
---output_dir, by default beside the checkpoint.
+stdout as they come, after the prompt. With --prompts_file it continues many
+prompts at once, and writes a JSON object for each to stdout or --output.
+
+A model of images, whose configuration binds `train.inputs` to
+`trax_hourglass.image_inputs`, is given the upper halves of some --images of the
+split on which it is evaluated in training; it makes --completions of each, and
+leaves completions.png and completions.json in --output_dir, by default beside
+the checkpoint.
 
 If no --config_file is given, the configuration with which the checkpoint was
 trained is used, and named on standard error.
@@ -13,6 +16,7 @@ trained is used, and named on standard error.
 
 import codecs
 from collections.abc import Sequence
+import contextlib
 import io
 import json
 import os
@@ -30,19 +34,37 @@ from trax_hourglass.configuration import (
   directories,
   exits,
   length_flag,
+  output_flag,
   trained,
 )
 from trax_hourglass.data import archives
 from trax_hourglass.errors import UserError
-from trax_hourglass.generation import check_draw, completion
+from trax_hourglass.generation import (
+  check_draw,
+  completion,
+  prompt_files,
+  stop_strings,
+)
 from trax_hourglass.layers.metrics import nats_to_bits
 from trax_hourglass.training.checkpoints import find
 
 FLAGS = flags.FLAGS
-for _module in (trainer_flags, checkpoint_flag, length_flag):
+for _module in (trainer_flags, checkpoint_flag, length_flag, output_flag):
   flags.adopt_module_key_flags(_module)
 flags.DEFINE_string('prompt', None, 'Text to continue; none by default.')
 flags.DEFINE_string('prompt_file', None, 'A file to continue; - for stdin.')
+flags.DEFINE_string(
+  'prompts_file',
+  None,
+  'A file with a prompt a line, or FILE.jsonl with a "prompt" in each; - for '
+  'stdin.',
+)
+flags.DEFINE_integer(
+  'prompts_at_once', 16, 'How many of them are continued at once.'
+)
+flags.DEFINE_multi_string(
+  'stop', [], 'Text that ends a continuation; may be given several times.'
+)
 flags.DEFINE_float(
   'temperature', 1.0, 'Divides the logits; 0 takes the likeliest token.'
 )
@@ -57,6 +79,8 @@ flags.DEFINE_list(
 flags.DEFINE_integer('completions', 3, 'How many of each image.')
 
 _LENGTH = 500
+_TEXT_FLAGS = ('prompt', 'prompt_file')
+_BATCH_FLAGS = ('prompts_file', 'output', 'prompts_at_once')
 
 
 @exits.exit_codes()
@@ -67,19 +91,24 @@ def main(argv: Sequence[str]) -> None:
     checkpoint_flag.checkpoint(), **command_line.configuration()
   )
   if model.takes_images:
-    _check_unused('images', 'prompt', 'prompt_file', 'length')
+    _check_unused(
+      'on a model of images', 'length', 'stop', *_TEXT_FLAGS, *_BATCH_FLAGS
+    )
     _complete_images(model)
-  else:
-    _check_unused('text', 'images', 'completions')
+    return
+  _check_unused('on a model of text', 'images', 'completions')
+  if FLAGS.prompts_file is None:
+    _check_unused('without --prompts_file', *_BATCH_FLAGS[1:])
     _continue_text(model)
+  else:
+    _check_unused('beside --prompts_file', *_TEXT_FLAGS)
+    _continue_prompts(model)
 
 
-def _check_unused(kind, *names):
+def _check_unused(where, *names):
   for name in names:
     if FLAGS[name].present:
-      raise UserError(
-        f'--{name} has no effect on a model of {kind}; leave it out'
-      )
+      raise UserError(f'--{name} has no effect {where}; leave it out')
 
 
 def _draw() -> commands.Draw:
@@ -93,6 +122,7 @@ def _continue_text(model):
     model.checkpoint,
     prompt,
     length_flag.length(_LENGTH),
+    stop=_stop(),
     draw=_draw(),
     **command_line.configuration(),
   )
@@ -101,11 +131,43 @@ def _continue_text(model):
   write(prompt)
   for part in parts:
     write(*part.texts())
-    n_bytes += part.tokens.size
+    n_bytes += part.lengths.sum()
     nats -= part.log_probs.sum(dtype=np.float64)
+  print(file=sys.stderr)
+  _report(n_bytes, nats, start)
+
+
+def _continue_prompts(model):
+  stop = _stop()
+  entries = prompt_files.entries(_content('prompts_file'), FLAGS.prompts_file)
+  with contextlib.ExitStack() as stack:
+    write = _writer()
+    if FLAGS.output is not None:
+      file = stack.enter_context(directories.replacement(FLAGS.output))
+      write = file.write
+    samples = commands.continue_prompts(
+      model.checkpoint,
+      [entry.prompt for entry in entries],
+      length_flag.length(_LENGTH),
+      prompts_at_once=FLAGS.prompts_at_once,
+      stop=stop,
+      draw=_draw(),
+      **command_line.configuration(),
+    )
+    start, n_bytes, nats = time.time(), 0, 0.0
+    firsts = range(0, len(entries), FLAGS.prompts_at_once)
+    for first, sample in zip(firsts, samples, strict=True):
+      batch = entries[first : first + len(sample.tokens)]
+      write(prompt_files.results(batch, sample, stop).encode())
+      n_bytes += sample.lengths.sum()
+      nats -= sample.log_probs.sum(dtype=np.float64)
+  _report(n_bytes, nats, start)
+
+
+def _report(n_bytes, nats, start):
   rate = n_bytes / (time.time() - start)
   print(
-    f'\n{n_bytes:,} bytes, {nats_to_bits(nats) / n_bytes:.3f} bits per byte, '
+    f'{n_bytes:,} bytes, {nats_to_bits(nats) / n_bytes:.3f} bits per byte, '
     f'{rate:.3g} bytes/s, compilation included',
     file=sys.stderr,
   )
@@ -114,13 +176,23 @@ def _continue_text(model):
 def _prompt() -> bytes:
   if FLAGS.prompt is not None and FLAGS.prompt_file is not None:
     raise UserError('--prompt and --prompt_file are both given, expected one')
-  if FLAGS.prompt_file == '-':
-    stdin = io.BytesIO(sys.stdin.buffer.read())
-    return archives.unpack(stdin, '--prompt_file=-')
   if FLAGS.prompt_file is not None:
-    return archives.read_bytes(FLAGS.prompt_file)
+    return _content('prompt_file')
   # Bytes of the command line that are not UTF-8 come as they were.
   return os.fsencode(FLAGS.prompt or '')
+
+
+def _content(name) -> bytes:
+  """Returns what is in the file that a flag names."""
+  path = FLAGS[name].value
+  if path == '-':
+    stdin = io.BytesIO(sys.stdin.buffer.read())
+    return archives.unpack(stdin, f'--{name}=-')
+  return archives.read_bytes(path)
+
+
+def _stop() -> tuple[bytes, ...]:
+  return stop_strings([os.fsencode(text) for text in FLAGS.stop])
 
 
 def _writer():

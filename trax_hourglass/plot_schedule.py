@@ -18,15 +18,15 @@ from trax_hourglass.configuration import (
   command_line,
   exits,
   explain,
+  output_flag,
   reading,
   values,
 )
 from trax_hourglass.errors import UserError, check_positive, reason
 from trax_hourglass.training import schedules
 
-FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(trainer_flags)
-flags.DEFINE_string('output', 'schedule.png', 'Where to write the picture.')
+flags.adopt_module_key_flags(output_flag)
 
 # A picture shows no more.
 _MAX_POINTS = 1000
@@ -43,13 +43,14 @@ def main(argv: Sequence[str]) -> None:
     curve = learning_rates(schedule, steps)
     zeros = schedules.zero_rates(schedule, 1, steps)
   overrides.warn()
-  _plot(curve, zeros, name, FLAGS.output)
+  output = output_flag.output('schedule.png')
+  _plot(curve, zeros, name, output)
   peak, last = max(curve, key=lambda point: point[1]), curve[-1]
   for name, (step, rate) in {'peak': peak, 'end': last}.items():
     print(f'{name:10}{rate:.3e} at step {step:,}')
   if zeros:
     print(f'{"zero":10}at steps {zeros[0]:,} to {zeros[-1]:,}')
-  print(f'{"output":10}{FLAGS.output}')
+  print(f'{"output":10}{output}')
 
 
 def learning_rates(schedule, steps: int) -> list[tuple[int, float]]:

@@ -9,6 +9,7 @@ from trax_hourglass.commands.generation import (
   CompletedImages,
   Draw,
   complete_images,
+  continue_prompts,
   generate_text,
 )
 from trax_hourglass.commands.training import Run, train

@@ -16,7 +16,7 @@ from trax_hourglass.configuration import (
   values,
 )
 from trax_hourglass.data import images as images_lib
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.generation import Sample, Sampler, completion
 from trax_hourglass.training.checkpoints import load
 
@@ -52,6 +52,7 @@ def generate_text(
   prompt: bytes = b'',
   length: int = 500,
   *,
+  stop: Sequence[bytes] = (),
   draw: Draw | None = None,
   **configuration: Unpack[reading.Configuration],
 ) -> Iterator[Sample]:
@@ -62,7 +63,8 @@ def generate_text(
   Args:
     checkpoint: A *.pkl.gz file, or a directory: its newest.
     prompt: The bytes to continue.
-    length: How many bytes to generate.
+    length: How many bytes to generate, at most.
+    stop: Strings that end it.
     draw: How they are drawn.
     **configuration: As for `trained.configure`.
 
@@ -70,9 +72,53 @@ def generate_text(
     UserError: At a user's mistake.
   """
   source = trained.configure(checkpoint, **configuration)
-  parts = _sampler(source).stream(prompt, length, **(draw or {}))
+  parts = _sampler(source).stream(prompt, length, stop=stop, **(draw or {}))
   source.report()
   return parts
+
+
+def continue_prompts(
+  checkpoint: str,
+  prompts: Sequence[bytes],
+  length: int = 500,
+  *,
+  prompts_at_once: int = 16,
+  stop: Sequence[bytes] = (),
+  draw: Draw | None = None,
+  **configuration: Unpack[reading.Configuration],
+) -> Iterator[Sample]:
+  """Returns an iterator over continuations of prompts, in batches of rows.
+
+  Each depends only on the seed, the number of its prompt and the prompt. Names
+  checkpoint and configuration on standard error.
+
+  Args:
+    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    prompts: The bytes to continue, of any lengths.
+    length: How many bytes to generate after each, at most.
+    prompts_at_once: How many go through the model together.
+    stop: Strings that end a row.
+    draw: How tokens are drawn.
+    **configuration: As for `trained.configure`.
+
+  Raises:
+    UserError: At a user's mistake.
+  """
+  check_positive(prompts_at_once=prompts_at_once)
+  source = trained.configure(checkpoint, **configuration)
+  sampler = _sampler(source)
+  options = {'stop': stop, **(draw or {})}
+  sampler.stream(prompts, length, **options)  # Checks all before the first.
+  source.report()
+  return (
+    sampler.sample(
+      prompts[first : first + prompts_at_once],
+      length,
+      first_row=first,
+      **options,
+    )
+    for first in range(0, len(prompts), prompts_at_once)
+  )
 
 
 def complete_images(

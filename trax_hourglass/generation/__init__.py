@@ -2,3 +2,4 @@
 
 from trax_hourglass.generation.sampler import Sample, Sampler
 from trax_hourglass.generation.sampling import check_draw
+from trax_hourglass.generation.stops import stop_strings
