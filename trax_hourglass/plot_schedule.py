@@ -1,8 +1,9 @@
 """Draws a run's learning rate: python -m trax_hourglass.plot_schedule.
 
 Takes --config_file and --config as `trax_hourglass.train` does, writes a
-picture of `train.lr_schedule_fn` over `train.steps` to --output, and prints the
-rate at its peak and at the end, and the last steps if their rate is zero.
+picture of `train.lr_schedule_fn` over `train.steps` to --output, by default
+schedule.png, and prints the rate at its peak and at the end, and the last steps
+if their rate is zero.
 """
 
 from collections.abc import Sequence
