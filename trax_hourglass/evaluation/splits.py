@@ -8,9 +8,8 @@ import tqdm
 from trax.layers import base
 
 from trax_hourglass.data import images as images_lib
-from trax_hourglass.data import streams
+from trax_hourglass.data import streams, windows
 from trax_hourglass.data import text as text_lib
-from trax_hourglass.data import windows
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import check_positive
 from trax_hourglass.evaluation.bits import Score, score, score_images
