@@ -216,8 +216,32 @@ CALL = {'function': 'os.system', 'options': {'command': 'touch called'}}
     ),
     (lambda path: resealed(path, {'d_ff': -1}), 'd_ff: got -1, expected a wh'),
     (lambda path: resealed(path, {'hierarchy': 3}), 'hierarchy'),
+    (
+      lambda path: resealed(
+        path,
+        {
+          'middle_attn_type': {
+            'function': 'trax.layers.SelfAttention',
+            'options': {'chunk_len': 'x'},
+          }
+        },
+      ),
+      'str',
+    ),
+    (
+      lambda path: safetensors_numpy.save(
+        {'a': np.zeros(2)}, {ENTRY: '{"arguments": [], "sha256": ""}'}
+      ),
+      'is damaged',
+    ),
+    (
+      lambda path: safetensors_numpy.save(
+        {'a': np.zeros(2)}, {ENTRY: '[' * 99999}
+      ),
+      'is damaged',
+    ),
   ],
-  ids=range(13),
+  ids=range(16),
 )
 def test_damaged_and_foreign_files_are_one_line(path, tmp_path, damage, line):
   other = tmp_path / 'other.safetensors'

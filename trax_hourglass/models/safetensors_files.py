@@ -88,8 +88,11 @@ def load_safetensors(
     model = HourglassLM(**{**arguments, **changes}, mode=mode)
     model.init(model.tokens_signature)
     set_named_weights(model, jax.device_put(weights))
-  except (TypeError, UserError, base.LayerError) as error:
-    raise UserError(f'{path}: {error}') from error
+  except (TypeError, ValueError, base.LayerError) as error:
+    cause = error
+    while isinstance(cause, base.LayerError) and cause.__context__:
+      cause = cause.__context__
+    raise UserError(f'{path}: {" ".join(str(cause).split())}') from error
   return model
 
 
@@ -112,10 +115,12 @@ def _read(path):
   try:
     content = arguments_lib.from_json(text)
     arguments = content['arguments']
-    is_whole = content['sha256'] == _digest(arguments, weights)
+    is_whole = isinstance(arguments, dict) and (
+      content['sha256'] == _digest(arguments, weights)
+    )
   except UserError as error:
     raise UserError(f'{path}: {error}') from error
-  except (ValueError, LookupError, TypeError):
+  except (LookupError, RecursionError, TypeError, ValueError):
     is_whole = False
   if not is_whole:
     raise UserError(
