@@ -135,7 +135,7 @@ def test_rates_and_masks_go_by_name():
   loop = small_loop(
     optimizer=of(
       optax.lion(1.0, weight_decay=0.0),
-      optax.add_decayed_weights(-10.0, weights_named(['*.kernel'])),
+      optax.add_decayed_weights(-10.0, weights_named('*.kernel')),
       rates={'dense_0.bias': 2, 'dense_0.*': 0.5, 'embed*': 0},
     )
   )

@@ -148,15 +148,16 @@ class Optax(optimizers_base.Optimizer):
       ) from error
 
 
-def weights_named(patterns: Sequence[str]) -> Callable[[Mapping], dict]:
+def weights_named(patterns: str | Sequence[str]) -> Callable[[Mapping], dict]:
   """Returns a mask for Optax: a function to whether each weight is meant.
 
   In gin: `optax.adamw.mask = @trax_hourglass.weights_named()` with
   `trax_hourglass.weights_named.patterns = ['*.kernel']`.
 
   Args:
-    patterns: What the names match, such as `'*.kernel'` or `'level_1.*'`.
+    patterns: One or several that names match, such as `'*.kernel'`.
   """
+  patterns = [patterns] if isinstance(patterns, str) else patterns
 
   def mask(params):
     for pattern in patterns:
