@@ -22,8 +22,6 @@ from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from trax_hourglass.kernels import derivatives, random_masks, row_blocks
-from trax_hourglass.kernels import heads as heads_lib
-from trax_hourglass.kernels.alignment import align
 from trax_hourglass.kernels.row_blocks import product, transposed
 
 # The name of outputs and logarithms in policies of `jax.checkpoint`.
@@ -70,16 +68,16 @@ def _attention(inputs, rng, dropout):
 
 def _forward(inputs, rng, dropout):
   values = inputs[2]
-  operands = _operands(inputs)
+  operands = row_blocks.operands(inputs)
   y, log_sums = _each_head(_head_forward, dropout, operands, rng)
-  y = _merge(y).astype(values.dtype)
+  y = row_blocks.merge(y).astype(values.dtype)
   y, log_sums = checkpoint_name((y, log_sums), OUTPUTS)
   return y, (inputs, rng, y, log_sums)
 
 
 def _backward(dropout, residuals, dy):
   inputs, rng, y, log_sums = residuals
-  operands, pull_back = jax.vjp(_operands, inputs)
+  operands, pull_back = jax.vjp(row_blocks.operands, inputs)
   n_phases = operands.queries.shape[2]
   # The term that softmax subtracts from the gradients of a row's logits.
   mean = jnp.sum(y.astype(jnp.float32) * dy, axis=-1, keepdims=True)
@@ -88,9 +86,9 @@ def _backward(dropout, residuals, dy):
     dropout,
     operands,
     rng,
-    _split(dy, n_phases),
+    row_blocks.split(dy, n_phases),
     log_sums,
-    _split(mean, n_phases),
+    row_blocks.split(mean, n_phases),
   )
   if operands.distances is not None:
     summed = jnp.sum(gradients.distances, axis=1)
@@ -100,44 +98,6 @@ def _backward(dropout, residuals, dy):
 
 
 _attention.defvjp(_forward, _backward)
-
-
-def _operands(inputs):
-  """Returns `Operands`, `(heads, batch, ...)`; distances have no batch."""
-  queries, keys, values, location = inputs
-  n_phases = align(queries.shape[2], keys.shape[2]).key_step
-
-  def scaled(bias):
-    return _split(heads_lib.scaled(queries, bias), n_phases)
-
-  keys, values = keys.swapaxes(0, 1), values.swapaxes(0, 1)
-  if location is None:
-    return row_blocks.Operands(scaled(0), keys, values, None, None)
-  distances, context_bias, location_bias = location
-  heads, n, d_head = distances.shape
-  distances = distances.reshape(heads, n // n_phases, n_phases, d_head)
-  return row_blocks.Operands(
-    scaled(context_bias),
-    keys,
-    values,
-    scaled(location_bias),
-    # Later phases are farther from their group's key, so their distances come
-    # earlier.
-    distances.swapaxes(1, 2)[:, ::-1],
-  )
-
-
-def _split(x, n_phases):
-  """Maps `(batch, heads, q, d)` to `(heads, batch, phases, rows, d)`."""
-  batch, heads, q, d = x.shape
-  x = x.reshape(batch, heads, q // n_phases, n_phases, d)
-  return x.transpose(1, 0, 3, 2, 4)
-
-
-def _merge(x):
-  """Maps `(heads, batch, phases, rows, d)` to `(batch, heads, q, d)`."""
-  heads, batch, n_phases, rows, d = x.shape
-  return x.transpose(1, 0, 3, 2, 4).reshape(batch, heads, n_phases * rows, d)
 
 
 def _each_head(head_fn, dropout, operands, rng, *arrays):
@@ -199,7 +159,7 @@ def _at_once(f, args):
 @functools.partial(jax.jit, static_argnames='dropout')
 def _head_forward(operands, key, dropout):
   """Returns outputs, `(phases, rows, d_head)`, and each row's log sum."""
-  operands = row_blocks.with_later_distances(operands)
+  operands = row_blocks.with_later_distances(operands, row_blocks.BLOCK)
   transposed_operands = operands.transposed()
 
   def run_block(carry, block):
@@ -212,7 +172,9 @@ def _head_forward(operands, key, dropout):
     y = product('pij,jd->pid', kept, values)
     return carry, (y / total, largest + jnp.log(total))
 
-  _, outputs = row_blocks.each_block(run_block, None, operands)
+  _, outputs = row_blocks.each_block(
+    run_block, None, operands, row_blocks.BLOCK
+  )
   return outputs
 
 
@@ -230,7 +192,7 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
     dropout: As for `attention`.
   """
   n_distances = operands.keys.shape[0]
-  operands = row_blocks.with_later_distances(operands)
+  operands = row_blocks.with_later_distances(operands, row_blocks.BLOCK)
   _, keys, values, _, distances = operands
   transposed_operands = operands.transposed()
   queries_t, _, values_t, located_t, _ = transposed_operands
@@ -264,7 +226,7 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
     transposed_operands._replace(queries=None, located=None),
   )
   sums, (d_queries, d_located) = row_blocks.each_block(
-    run_block, sums, operands
+    run_block, sums, operands, row_blocks.BLOCK
   )
   sums = sums.transposed()
   if distances is not None:

@@ -11,7 +11,8 @@ import typing
 import jax
 from jax import numpy as jnp
 
-from trax_hourglass.kernels.alignment import Alignment
+from trax_hourglass.kernels import heads as heads_lib
+from trax_hourglass.kernels.alignment import Alignment, align
 
 BLOCK = 256  # Rows of a block.
 # Most runs of blocks, each compiled by itself: more runs meet fewer keys that
@@ -98,9 +99,53 @@ class Block(typing.NamedTuple):
         self.window(transposed.distances, axis=-1),
       )
       logits += distance_to_key(by_distance, self.step)
+    return jnp.where(self.visible(), logits, MASKED)
+
+  def visible(self):
+    """Returns which keys these rows see, `(size, n_keys)`."""
     row = self.start + jnp.arange(self.size)[:, None]
-    visible = jnp.arange(self.n_keys) < Alignment(self.step).n_seen(row)
-    return jnp.where(visible, logits, MASKED)
+    return jnp.arange(self.n_keys) < Alignment(self.step).n_seen(row)
+
+
+def operands(inputs):
+  """Returns `Operands` of all heads, `(heads, batch, ...)`.
+
+  Distances have no batch. `inputs` are queries, keys, values and a location.
+  """
+  queries, keys, values, location = inputs
+  n_phases = align(queries.shape[2], keys.shape[2]).key_step
+
+  def scaled(bias):
+    return split(heads_lib.scaled(queries, bias), n_phases)
+
+  keys, values = keys.swapaxes(0, 1), values.swapaxes(0, 1)
+  if location is None:
+    return Operands(scaled(0), keys, values, None, None)
+  distances, context_bias, location_bias = location
+  heads, n, d_head = distances.shape
+  distances = distances.reshape(heads, n // n_phases, n_phases, d_head)
+  return Operands(
+    scaled(context_bias),
+    keys,
+    values,
+    scaled(location_bias),
+    # Later phases are farther from their group's key, so their distances come
+    # earlier.
+    distances.swapaxes(1, 2)[:, ::-1],
+  )
+
+
+def split(x, n_phases):
+  """Maps `(batch, heads, q, d)` to `(heads, batch, phases, rows, d)`."""
+  batch, heads, q, d = x.shape
+  x = x.reshape(batch, heads, q // n_phases, n_phases, d)
+  return x.transpose(1, 0, 3, 2, 4)
+
+
+def merge(x):
+  """Maps `(heads, batch, phases, rows, d)` to `(batch, heads, q, d)`."""
+  heads, batch, n_phases, rows, d = x.shape
+  return x.transpose(1, 0, 3, 2, 4).reshape(batch, heads, n_phases * rows, d)
 
 
 def transposed(x):
@@ -134,63 +179,69 @@ def key_to_distance(x, step):
   return x.reshape(*batch, rows, n + step)
 
 
-def with_later_distances(operands):
-  """Pads distances, so that the window of every block is whole."""
+def with_later_distances(operands, size):
+  """Pads distances, so that the window of every block of `size` is whole."""
   if operands.distances is None:
     return operands
   rows, step = _rows_and_step(operands)
-  n_later = step * (1 + max(run * size - size for _, run, size in _runs(rows)))
-  distances = jnp.pad(operands.distances, ((0, 0), (0, n_later), (0, 0)))
+  last = max(n * size - size for _, n, size in _runs(rows, size))
+  distances = pad(operands.distances, 0, step * (1 + last))
   return operands._replace(distances=distances)
 
 
-def each_block(f, carry, operands):
-  """Returns the last carry and the outputs of all rows, `(phases, rows, d)`.
+def pad(x, before, after):
+  """Pads the last axis but one, of rows, keys or distances, with zeros."""
+  return jnp.pad(x, [(0, 0)] * (x.ndim - 2) + [(before, after), (0, 0)])
+
+
+def each_block(f, carry, operands, size):
+  """Returns the last carry and the outputs of all rows, `(..., rows, d)`.
 
   Args:
     f: Function from a carry and a `Block` to the next carry and a tree of
-      outputs, `(phases, size, d)`.
+      outputs, `(..., rows of the block, d)`.
     carry: The first carry.
-    operands: `Operands` of a head.
+    operands: `Operands` of a head, or of all.
+    size: Rows of a block; the last one may have less.
   """
   n_rows, step = _rows_and_step(operands)
   outputs = []
-  for start, n_blocks, size in _runs(n_rows):
-    n_keys = step * (start + n_blocks * size)
+  for start, n_blocks, rows in _runs(n_rows, size):
+    n_keys = step * (start + n_blocks * rows)
 
-    def run_block(carry, start, size=size, n_keys=n_keys):
-      return f(carry, Block(start, size, n_keys, step, n_rows))
+    def run_block(carry, start, rows=rows, n_keys=n_keys):
+      return f(carry, Block(start, rows, n_keys, step, n_rows))
 
     if n_blocks == 1:
       carry, output = run_block(carry, start)
     else:
-      starts = start + size * jnp.arange(n_blocks)
+      starts = start + rows * jnp.arange(n_blocks)
       carry, output = jax.lax.scan(run_block, carry, starts)
       output = jax.tree.map(_join_blocks, output)
     outputs.append(output)
-  return carry, jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *outputs)
+  return carry, jax.tree.map(lambda *x: jnp.concatenate(x, axis=-2), *outputs)
 
 
 def _join_blocks(x):
-  """Maps `(blocks, phases, size, d)` to `(phases, blocks * size, d)`."""
-  n_blocks, n_phases, size, d = x.shape
-  return x.swapaxes(0, 1).reshape(n_phases, n_blocks * size, d)
+  """Maps `(blocks, ..., rows, d)` to `(..., blocks * rows, d)`."""
+  n_blocks, *others, rows, d = x.shape
+  return jnp.moveaxis(x, 0, -3).reshape(*others, n_blocks * rows, d)
 
 
 def _rows_and_step(operands):
-  n_rows = operands.queries.shape[1]
-  return n_rows, operands.keys.shape[0] // n_rows
+  n_rows = operands.queries.shape[-2]
+  return n_rows, operands.keys.shape[-2] // n_rows
 
 
-def _runs(n_rows):
+def _runs(n_rows, size):
   """Returns (first row, number of blocks, rows in a block) for runs of blocks.
 
   All blocks of a run meet the keys of its last block, and are compiled once.
   """
-  n_whole, n_left = divmod(n_rows, BLOCK)
+  n_whole, n_left = divmod(n_rows, size)
   length = max(1, -(-n_whole // MAX_RUNS))
   runs = [
-    (BLOCK * first, min(length, n_whole - first), BLOCK)
+    (size * first, min(length, n_whole - first), size)
     for first in range(0, n_whole, length)
   ]
   return runs + [(n_rows - n_left, 1, n_left)] * (n_left > 0)

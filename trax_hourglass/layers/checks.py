@@ -8,6 +8,7 @@ import numpy as np
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
+from trax_hourglass.kernels import fused
 
 MODES = ('train', 'eval', 'predict')
 DTYPES = ('float32', 'bfloat16')
@@ -24,6 +25,15 @@ def check_dtype(activation_dtype):
   if activation_dtype not in DTYPES:
     raise UserError(
       f'activation_dtype: got {activation_dtype!r}, expected one of {DTYPES}'
+    )
+
+
+def check_implementation(implementation):
+  """Raises `UserError` if attention cannot be computed in that way."""
+  if implementation not in fused.IMPLEMENTATIONS:
+    raise UserError(
+      f'implementation: got {implementation!r}, expected one of '
+      f'{fused.IMPLEMENTATIONS}'
     )
 
 

@@ -2,7 +2,7 @@
 
 `relative_attention` is the formula, written out. The layers compute the same,
 without an array of queries x keys for the whole sequence: in training and
-evaluation by `kernels.blockwise`, in mode `'predict'` by
+evaluation by `kernels.fused`, in mode `'predict'` by
 `kernels.cached.attention`. `kernels.alignment` defines which keys a query sees,
 and at which distances.
 
@@ -17,11 +17,16 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.kernels import blockwise, heads, sinusoids
+from trax_hourglass.kernels import blockwise, fused, heads, sinusoids
 from trax_hourglass.kernels.alignment import Alignment, align
 from trax_hourglass.layers.attention.cached import CachedRelativeAttention
 from trax_hourglass.layers.basic import Dense, stored
-from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
+from trax_hourglass.layers.checks import (
+  check_dropout,
+  check_heads,
+  check_implementation,
+  check_mode,
+)
 
 
 def relative_attention(
@@ -65,11 +70,13 @@ def RelativeAttention(
   location_bias_layer=None,
   total_pooling=1,
   max_inference_length=2048,
+  implementation='blockwise',
 ):
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
   Causal multi-head self-attention whose logits depend on the content of query
-  and key and on their distance. Any attention type has this signature.
+  and key and on their distance. Any attention type has this signature, but for
+  `implementation`.
 
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
@@ -84,6 +91,8 @@ def RelativeAttention(
       neighbours.
     max_inference_length: Tokens of the whole model that mode `'predict'` makes
       room for, `total_pooling` of them in a cached vector.
+    implementation: What computes attention in training and evaluation:
+      `'blockwise'`, `'cudnn'` or `'auto'`; see `kernels.fused.attention`.
 
   Raises:
     UserError: If an argument is out of its range, or only one bias is given.
@@ -101,6 +110,7 @@ def RelativeAttention(
       location_bias_layer=location_bias_layer,
       total_pooling=total_pooling,
       max_inference_length=max_inference_length,
+      implementation=implementation,
     ),
     name='RelativeAttention',
   )
@@ -117,6 +127,7 @@ def RelativeCrossAttention(
   max_inference_length=2048,
   query_step=1,
   key_step=1,
+  implementation='blockwise',
 ):
   """Returns a layer that maps (queries, memory) to activations for queries.
 
@@ -131,6 +142,7 @@ def RelativeCrossAttention(
   check_dropout(dropout)
   check_heads(d_model, n_heads)
   check_positive(max_inference_length=max_inference_length)
+  check_implementation(implementation)
   if context_bias_layer is None and location_bias_layer is None:
     context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)
   if context_bias_layer is None or location_bias_layer is None:
@@ -154,7 +166,7 @@ def RelativeCrossAttention(
     # distances, queries, keys, values
     context_bias_layer,
     location_bias_layer,  # v, u, distances, queries, keys, values
-    DotProductRelativeAttention(n_heads, dropout, mode),
+    DotProductRelativeAttention(n_heads, dropout, mode, implementation),
     Dense(d_model),
     name='RelativeCrossAttention',
   )
@@ -198,15 +210,18 @@ def _sinusoids(alignment, n_queries, d_model):
 class DotProductRelativeAttention(base.Layer):
   """Maps (v, u, distances, queries, keys, values) to activations."""
 
-  def __init__(self, n_heads, dropout=0.0, mode='train'):
+  def __init__(
+    self, n_heads, dropout=0.0, mode='train', implementation='blockwise'
+  ):
     super().__init__(n_in=6, n_out=1)
+    self._implementation = implementation
     self._n_heads = n_heads
     self._dropout = dropout if mode == 'train' else 0.0
 
   def forward(self, inputs):
     location_bias, context_bias, distances, *projected = inputs
     queries, keys, values = stored(projected)
-    y = blockwise.attention(
+    y = fused.attention(
       self._split(queries),
       self._split(keys),
       self._split(values),
@@ -215,6 +230,7 @@ class DotProductRelativeAttention(base.Layer):
       ),
       dropout=self._dropout,
       rng=self.rng if self._dropout else None,
+      implementation=self._implementation,
     )
     return heads.merge(y)
 

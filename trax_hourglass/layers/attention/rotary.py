@@ -7,11 +7,16 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.kernels import blockwise, sinusoids
+from trax_hourglass.kernels import fused, sinusoids
 from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.basic import Dense, stored
-from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
+from trax_hourglass.layers.checks import (
+  check_dropout,
+  check_heads,
+  check_implementation,
+  check_mode,
+)
 
 
 def RotaryAttention(
@@ -23,6 +28,7 @@ def RotaryAttention(
   location_bias_layer=None,
   total_pooling=1,
   max_inference_length=2048,
+  implementation='blockwise',
 ):
   """Returns a layer that maps `(batch, length, d_model)` to the same shape.
 
@@ -36,12 +42,16 @@ def RotaryAttention(
   del context_bias_layer, location_bias_layer
   check_mode(mode)
   check_dropout(dropout)
+  check_implementation(implementation)
   if mode == 'predict':
     rotate_layer = functools.partial(RotateNext, total_pooling)
     attention = CachedAttention(total_pooling, max_inference_length)
   else:
     rotate_layer = Rotate
-    attention = DotProductAttention(blockwise.attention, dropout, mode)
+    attention_fn = functools.partial(
+      fused.attention, implementation=implementation
+    )
+    attention = DotProductAttention(attention_fn, dropout, mode)
   return RotarySelfAttention(
     rotate_layer, attention, d_model, n_heads, name='RotaryAttention'
   )

@@ -31,6 +31,7 @@ def AttentionResampling(
   total_pooling=1,
   resampling_fn=None,
   max_inference_length=2048,
+  implementation='blockwise',
 ):
   """Returns `AttentionUpsampling` or `AttentionShortening`.
 
@@ -59,6 +60,7 @@ def AttentionResampling(
         location_bias_layer=location_bias_layer,
         total_pooling=total_pooling,
         max_inference_length=max_inference_length,
+        implementation=implementation,
         **steps,
       ),
       Dropout(rate=dropout, shared_axes=dropout_shared_axes, mode=mode),

@@ -1,0 +1,189 @@
+"""Attention by `jax.nn.dot_product_attention`, for cuDNN's kernel on a GPU.
+
+That kernel keeps logits on the chip, and adds a bias to them. So attention
+without a location is one call. With a location, each block of rows is a call,
+whose bias are the block's logits by distance; the gradient of the bias comes
+back from the kernel. A block is larger than in `blockwise`, because its bias is
+all that it holds. The backward pass computes everything again.
+
+Source: `blockwise`, whose names and shapes these are.
+"""
+
+import functools
+
+import jax
+from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from trax_hourglass.errors import UserError
+from trax_hourglass.kernels import blockwise, derivatives, row_blocks
+
+IMPLEMENTATIONS = 'blockwise', 'auto', 'cudnn', 'xla'
+BLOCK = 1024  # Rows of a block.
+
+
+def attention(
+  queries,
+  keys,
+  values,
+  location=None,
+  dropout=0.0,
+  rng=None,
+  implementation='blockwise',
+):
+  """Returns `blockwise.attention`, computed in one of several ways.
+
+  Args:
+    queries: `(batch, heads, q, d_head)`.
+    keys: `(batch, heads, k, d_head)`; without a location, `k` is `q`.
+    values: Like `keys`.
+    location: As for `blockwise.attention`, like the two that follow.
+    dropout: Only `'blockwise'` has it.
+    rng: Random key, needed where `dropout` is above 0.
+    implementation: `'blockwise'`; `'cudnn'`; `'auto'`, cuDNN's where it can be
+      had, and blockwise elsewhere; `'xla'`, the code for cuDNN's kernel with
+      XLA in its place, on any device, for comparisons.
+
+  Raises:
+    UserError: If `'cudnn'` or `'xla'` cannot compute this.
+  """
+  inputs = queries, keys, values, location
+  refusal = implementation != 'blockwise' and _refusal(
+    inputs, dropout, implementation
+  )
+  if implementation == 'blockwise' or (implementation == 'auto' and refusal):
+    return blockwise.attention(*inputs, dropout=dropout, rng=rng)
+  if refusal:
+    raise UserError(
+      f'attention implementation {implementation!r}: {refusal}; expected '
+      "'auto', which takes 'blockwise' instead, or another model"
+    )
+  return _attention(inputs, implementation)
+
+
+def _refusal(inputs, dropout, implementation):
+  """Returns why attention cannot be computed like that, if so."""
+  if dropout:
+    return f'got dropout {dropout:g}, but it drops no attention weights'
+  if derivatives.is_forward():
+    return 'it cannot be differentiated in forward mode'
+  if implementation == 'xla':
+    return None
+  dtype = inputs[0].dtype
+  if dtype not in (jnp.bfloat16, jnp.float16):
+    return f'got {dtype} activations, but it takes bfloat16 and float16'
+  if implementation == 'cudnn' and jax.default_backend() != 'gpu':
+    return f'got {jax.default_backend()!r}, but it needs a GPU of NVIDIA'
+  try:  # JAX knows the conditions of its version, and of this GPU.
+    jax.eval_shape(functools.partial(_gradients, 'cudnn'), inputs, inputs[0])
+  except RuntimeError as e:
+    return ' '.join(str(e).rstrip('.').split())
+  return None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _attention(inputs, implementation):
+  y = _on_platform(_outputs, implementation, inputs)
+  return checkpoint_name(y, blockwise.OUTPUTS)
+
+
+def _forward(inputs, implementation):
+  return _attention(inputs, implementation), inputs
+
+
+def _backward(implementation, inputs, dy):
+  return (_on_platform(_gradients, implementation, inputs, dy),)
+
+
+_attention.defvjp(_forward, _backward)
+
+
+def _on_platform(function, implementation, *args):
+  if implementation != 'auto':
+    return function(implementation, *args)
+  return jax.lax.platform_dependent(
+    *args,
+    cuda=functools.partial(function, 'cudnn'),
+    default=functools.partial(function, 'blockwise'),
+  )
+
+
+def _gradients(implementation, inputs, dy):
+  _, pull_back = jax.vjp(functools.partial(_outputs, implementation), inputs)
+  return pull_back(dy)[0]
+
+
+def _outputs(implementation, inputs):
+  if implementation == 'blockwise':
+    return blockwise.attention(*inputs)
+  *arrays, location = inputs
+  if location is None:
+    return _causal(implementation, *arrays)
+  return _in_blocks(implementation, inputs)
+
+
+def _causal(implementation, *arrays):
+  n, d_head = arrays[0].shape[2:]
+  flat = (row_blocks.pad(x.reshape(-1, n, d_head), 0, n % 2) for x in arrays)
+  y = _each_head_alone(*flat, is_causal=True, implementation=implementation)
+  return y[:, :n].reshape(arrays[0].shape)
+
+
+def _in_blocks(implementation, inputs):
+  n_queries, dtype = inputs[0].shape[2], inputs[2].dtype
+  operands = _even(row_blocks.operands(inputs))
+  heads, batch, n_phases, _, d_head = operands.queries.shape
+  operands = row_blocks.with_later_distances(operands, BLOCK)
+  # The gradients of blocks are summed in float32.
+  operands = jax.tree.map(lambda x: x.astype(jnp.float32), operands)
+
+  def run_block(carry, block):
+    @jax.checkpoint
+    def attend(operands):
+      located = block.rows(operands.located).astype(dtype)
+      window = block.window(operands.distances).astype(dtype)
+      bias = jnp.einsum('hbpid,hpnd->hbpin', located, window)
+      bias = row_blocks.distance_to_key(bias, block.step)
+      shape = n_phases * block.size, block.n_keys
+      visible = jnp.broadcast_to(block.visible(), (n_phases, *bias.shape[-2:]))
+      y = _each_head_alone(
+        block.rows(operands.queries)
+        .astype(dtype)
+        .reshape(-1, shape[0], d_head),
+        block.keys(operands.keys).astype(dtype).reshape(-1, shape[1], d_head),
+        block.keys(operands.values).astype(dtype).reshape(-1, shape[1], d_head),
+        bias=bias.reshape(-1, 1, *shape),
+        mask=visible.reshape(1, 1, *shape),
+        scale=1.0,  # Queries are scaled.
+        implementation=implementation,
+      )
+      return y.reshape(heads, batch, n_phases, block.size, d_head)
+
+    return carry, attend(operands)
+
+  _, y = row_blocks.each_block(run_block, None, operands, BLOCK)
+  return row_blocks.merge(y)[:, :, :n_queries]
+
+
+def _each_head_alone(*arrays, **options):
+  """Returns JAX's attention, each head a sequence: `(n, length, d_head)`.
+
+  So the arrays need not be transposed, and a sharded batch stays sharded.
+  """
+  arrays = (x[:, :, None] for x in arrays)
+  return jax.nn.dot_product_attention(*arrays, **options)[:, :, 0]
+
+
+def _even(operands):
+  """Returns operands padded to even lengths, which cuDNN's gradient needs."""
+  n_rows = operands.queries.shape[-2]
+  n = n_rows % 2
+  step = n * (operands.keys.shape[-2] // n_rows)
+  return row_blocks.Operands(
+    queries=row_blocks.pad(operands.queries, 0, n),
+    keys=row_blocks.pad(operands.keys, 0, step),
+    values=row_blocks.pad(operands.values, 0, step),
+    located=row_blocks.pad(operands.located, 0, n),
+    # The farthest past, which comes first.
+    distances=row_blocks.pad(operands.distances, step, 0),
+  )
