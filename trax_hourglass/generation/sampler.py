@@ -60,9 +60,10 @@ class Sampler:
   """Generates tokens with a model, whose weights and state it leaves alone.
 
   The loop over tokens is compiled once for each number of rows, whatever the
-  length of a sample and however it is streamed. A prompt of more than
-  `ONE_PASS` tokens goes through the model in one pass, compiled for each
-  length; a shorter one goes through the loop.
+  length of a sample and however it is streamed, and once more for prompts of
+  different lengths. Prompts of at least `ONE_PASS` tokens go through the model
+  in one pass, compiled for each length, or where lengths differ for each
+  multiple of `ONE_PASS`; shorter ones go through the loop.
 
   Args:
     model: Initialised Trax layer in mode `'predict'`, such as an `HourglassLM`,
