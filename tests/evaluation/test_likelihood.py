@@ -60,7 +60,10 @@ def jitted(model):
   return jax.jit(lambda w, x: model.pure_fn(x, w, model.state, None)[0])
 
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize(
+  'name',
+  ['relative', pytest.param('three levels', marks=pytest.mark.slow), 'lsh'],
+)
 def test_log_probs_of_any_model(name):
   model = build(**MODELS[name])
   found = th.log_probs(model, TOKENS)
