@@ -49,6 +49,8 @@ setup(
     'backports.zstd',
     # Locks that a forked child does not keep, on files that may be removed.
     'filelock>=4.3',
+    # Reads texts, gin files and checkpoints from addresses such as gs://.
+    'fsspec>=2024.2',
     'tabulate>=0.9',
     # Private names of 0.5 are used: see configuration/gin_internals.py.
     'gin-config>=0.5,<0.6',

@@ -279,11 +279,11 @@ ARGUMENTS = [
   Case(
     'plot_schedule',
     '--output=$none/rate.png',
-    "--output: cannot write to '$none/rate.png'",
+    '$none/rate.png: cannot be written',
     'give another file',
   ),
   Case(
-    'plot_schedule', '--output=$folder', 'Is a directory', 'give another fi'
+    'plot_schedule', '--output=$folder', 'got a folder', 'the name of a file'
   ),
   Case('reproduce', '--study=table99', "got 'table99'", 'expected some of'),
   Case('reproduce', '--safe', '--safe has no effect here', _LEAVE),
@@ -735,7 +735,36 @@ DEVICES = [
 ]
 
 ENVIRONMENT = [
-  Case('train', '--output_dir=gs://a/b', 'gs://a/b', 'a folder of a file sys'),
+  Case('train', '--output_dir=gs://a/b', 'gs://a/b', 'use a local folder'),
+  Case('benchmark', '--output_dir=gs://a', 'got gs://a', 'use a local folder'),
+  Case('reproduce', '--output_dir=gs://a', 'got gs://a', 'use a local folder'),
+  Case(
+    'generate',
+    ('--checkpoint=$image_run', '--output_dir=gs://a'),
+    '--output_dir: got gs://a',
+    'use a local folder',
+  ),
+  Case('export', '--file=gs://a', 'got gs://a', 'use a local folder'),
+  Case('plot_schedule', '--output=gs://a', 'got gs://a', 'use a local folder'),
+  Case('evaluate', '--html=gs://a', 'got gs://a', 'use a local folder'),
+  Case(
+    'evaluate',
+    '--checkpoint=moon://a/run',
+    'moon://a/run: cannot be',
+    'check the address',
+  ),
+  Case(
+    'generate',
+    '--prompt_file=memory://none',
+    'memory://none: there is no such file',
+    'check the address',
+  ),
+  Case(
+    'train',
+    "trax_hourglass.text_file.path = 'memory://none'",
+    'memory://none: there is no such file',
+    'check the address',
+  ),
   Case('train', '--output_dir=$text', 'cannot write to $text', 'give another'),
   Case(
     'train', '--output_dir=$text/run', 'cannot write to $text/run', 'give an'

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import fsspec
 import pytest
 
 # Compiled programs are kept between runs, and compiled fast, not to be fast.
@@ -32,6 +33,7 @@ os.environ.update(
 )
 
 import trax_hourglass  # noqa: E402, F401 (before anything of Trax)
+from trax_hourglass import addresses  # noqa: E402
 
 _SEVERAL_DEVICES = (
   'import sys, trax_hourglass; from tests.training import data_parallel_child;'
@@ -43,6 +45,17 @@ def pytest_collection_finish():
   """Lets the garbage collector pass over the modules that stay anyway."""
   gc.collect()
   gc.freeze()
+
+
+@pytest.fixture
+def bucket(tmp_path_factory, monkeypatch):
+  """The file system memory://, empty; copies of it go to a new folder."""
+  copies = tmp_path_factory.mktemp('copies')
+  monkeypatch.setattr(addresses, 'CACHE', str(copies))
+  system = fsspec.filesystem('memory')
+  system.store.clear()
+  system.pseudo_dirs[:] = ['']
+  return system
 
 
 @pytest.fixture

@@ -104,6 +104,22 @@ def test_takes_checkpoint_settings_and_prompt_of_a_file(
   assert drawn != likeliest
 
 
+def test_continues_a_prompt_at_an_address(run, capsysbinary, bucket):
+  bucket.put(f'{run}/', '/b/run/', recursive=True)
+  (there, err), (here, _) = (
+    generated(
+      capsysbinary,
+      '--length=9',
+      f'--checkpoint={place}',
+      f'--prompt_file={place}/config.gin',
+      f'--config={LIMIT} = 9000',
+    )
+    for place in ('memory://b/run', run)
+  )
+  assert there == here
+  assert b'/memory/b/run/checkpoints/step_00000001/' in err
+
+
 def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
   reading, writing = os.pipe()
   os.close(reading)
@@ -113,6 +129,14 @@ def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
   assert info.value.code == 141
   _, configuration = capsys.readouterr().err.splitlines()
   assert configuration.startswith('configuration ')
+
+
+def test_completed_images_need_a_place(image_run, capsys, bucket):
+  bucket.put(f'{image_run}/', '/b/run/', recursive=True)
+  line = fails(
+    capsys, ['generate', '--checkpoint=memory://b/run'], main=generate.main
+  )
+  assert '--output_dir: not given, expected where to write' in line
 
 
 def test_completes_images(image_run, images, capsysbinary, tmp_path):

@@ -20,6 +20,7 @@ DOORS = (
 # on its own line and on earlier ones.
 ROOMS = (
   ('errors', 'hierarchy'),
+  ('addresses',),
   ('runtime',),
   ('kernels',),
   ('layers',),
@@ -34,6 +35,7 @@ ROOMS = (
 PLACED = [room for line in ROOMS for room in line]
 # Packages that a room must not import.
 FORBIDDEN = {
+  'addresses': {'jax', 'trax', 'tensorflow', 'numpy'},
   'errors': {'jax', 'trax', 'tensorflow'},
   'hierarchy': {'jax', 'trax', 'tensorflow', 'numpy'},
   'kernels': {'trax', 'tensorflow'},

@@ -111,6 +111,24 @@ def test_init_checkpoint_is_where_training_starts(text, run, tmp_path, capsys):
   assert f'{tmp_path}/nothing does not exist' in line
 
 
+def test_a_run_starts_from_addresses(text, run, tmp_path, bucket):
+  bucket.put(f'{run}/', '/b/run/', recursive=True)
+  bucket.put(str(text), '/b/text')
+  for name, source, start in (
+    ('here', text, run),
+    ('there', 'memory://b/text', 'memory://b/run'),
+  ):
+    argv = arguments(source, tmp_path / name, 'train.steps = 1')
+    train.main([*argv, f'--init_checkpoint={start}'])
+  for x, y in zip(
+    weights(tmp_path / 'here'), weights(tmp_path / 'there'), strict=True
+  ):
+    np.testing.assert_array_equal(x, y)
+  saved = (tmp_path / 'there' / 'config.gin').read_text()
+  assert "train.init_checkpoint = 'memory://b/run'" in saved
+  assert "text_file.path = 'memory://b/text'" in saved
+
+
 def test_config_gin_repeats_the_run(run, tmp_path):
   train.main(
     ['train', f'--config_file={run}/config.gin', f'--output_dir={tmp_path}']

@@ -27,7 +27,7 @@ from absl import flags
 import numpy as np
 from trax import trainer_flags
 
-from trax_hourglass import commands
+from trax_hourglass import addresses, commands
 from trax_hourglass.configuration import (
   checkpoint_flag,
   command_line,
@@ -214,6 +214,12 @@ def _writer():
 
 
 def _complete_images(model):
+  given = checkpoint_flag.checkpoint()
+  if not FLAGS.output_dir and addresses.is_address(given):
+    raise UserError(
+      '--output_dir: not given, expected where to write, because the '
+      'checkpoint is at an address'
+    )
   directory = os.path.expanduser(
     FLAGS.output_dir or find.find_run(model.checkpoint)
   )

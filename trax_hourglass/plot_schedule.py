@@ -17,13 +17,14 @@ from trax import fastmath, trainer_flags
 from trax_hourglass.configuration import (
   bindings,
   command_line,
+  directories,
   exits,
   explain,
   output_flag,
   reading,
   values,
 )
-from trax_hourglass.errors import UserError, check_positive, reason
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.training import schedules
 
 flags.adopt_module_key_flags(trainer_flags)
@@ -101,12 +102,8 @@ def _plot(curve, zeros, title, path):
   axes.set_xlim(left=0)
   axes.set_ylim(bottom=0)
   axes.grid(alpha=0.3)
-  try:
-    picture.savefig(path, format='png', dpi=150)
-  except OSError as error:
-    raise UserError(
-      f'--output: cannot write to {path!r} ({reason(error)}); give another file'
-    ) from error
+  with directories.replacement(path) as file:
+    picture.savefig(file, format='png', dpi=150)
 
 
 if __name__ == '__main__':

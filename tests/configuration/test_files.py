@@ -49,6 +49,42 @@ def test_include_is_looked_for_here_and_then_among_ours(places):
   assert _read(toy) == 8
 
 
+def test_a_file_at_an_address_includes_what_is_beside_it(places, bucket):
+  del places
+  bucket.pipe(
+    {
+      '/exp/top.gin': b"include 'inner/middle.gin'\n",
+      '/exp/inner/middle.gin': b"include '../quickstart.gin'\n",
+      '/exp/quickstart.gin': b"include 'quickstart.gin'\ntrain.steps = 7\n",
+    }
+  )
+  assert _read('memory://exp/top.gin') == 7
+  assert values.selector('train.model') == 'trax_hourglass.HourglassLM'
+
+
+def test_a_file_may_include_an_address(places, bucket):
+  toy = _write(places / 'toy.gin', "include 'memory://steps.gin'\n")
+  bucket.pipe('/steps.gin', f'{_MODEL}train.steps = 9\n'.encode())
+  assert _read(toy) == 9
+
+
+@pytest.mark.parametrize(
+  ('content', 'mistake'),
+  [
+    (None, 'memory://exp/top.gin: there is no such file; check the address'),
+    (b"include 'a.gin'", "includes 'a.gin', but .* for memory://exp/a.gin, "),
+    (b"include 'top.gin'", 'gin: memory://exp/top.gin includes itself'),
+    (b"include 'memory://b'", 'memory://b: there is no such file'),
+  ],
+)
+def test_mistakes_at_an_address(places, bucket, content, mistake):
+  del places
+  if content is not None:
+    bucket.pipe('/exp/top.gin', content)
+  with pytest.raises(UserError, match=mistake):
+    _read('memory://exp/top.gin')
+
+
 def test_each_include_is_beside_its_own_file(places):
   top = _write(places / 'top.gin', "include 'inner/middle.gin'\n")
   _write(places / 'inner/middle.gin', f"{_MODEL}include '../base.gin'\n")

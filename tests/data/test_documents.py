@@ -47,6 +47,17 @@ def test_text_files_are_read_once(corpus, monkeypatch):
   assert b'changed' in _contents(_read(corpus))
 
 
+def test_text_files_at_an_address(corpus, bucket):
+  bucket.put(f'{corpus}/', '/b/corpus/', recursive=True)
+  pattern, cache = 'memory://b/corpus/**/*.txt', corpus.parent / 'cache'
+  read = documents.text_files(pattern, cache)
+  assert sorted(_contents(read)) == sorted(TEXTS)
+  bucket.pipe('/b/corpus/0.txt', b'two')  # As many bytes as before.
+  assert b'two' in _contents(documents.text_files(pattern, cache))
+  with pytest.raises(UserError, match='^memory://b/.*: got no file'):
+    documents.text_files('memory://b/*.jsonl', cache)
+
+
 @pytest.mark.parametrize('name', ['a.jsonl', 'a.jsonl.gz'])
 def test_jsonl_documents(tmp_path, name):
   lines = [json.dumps({'id': 3, 'body': x.decode()}) for x in TEXTS]

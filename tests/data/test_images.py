@@ -322,6 +322,11 @@ def test_links_to_folders_are_followed_once(tmp_path):
   np.testing.assert_array_equal(found, arrays[:3])
 
 
+def test_a_folder_of_images_is_on_disk():
+  with pytest.raises(UserError, match='path: got gs://a/b, expected a path on'):
+    images.image_folder('gs://a/b')
+
+
 def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
   _save(tmp_path / 'a.png', _array(1)[0])
   (tmp_path / 'b').mkdir()

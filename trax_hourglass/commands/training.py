@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from trax import shapes
 
-from trax_hourglass import evaluation
+from trax_hourglass import addresses, evaluation
 from trax_hourglass.commands import run_config
 from trax_hourglass.configuration import (
   bindings,
@@ -70,7 +70,8 @@ def train(
     Interrupted: If it was stopped, when all is saved.
   """
   overrides = reading.configure(**configuration)
-  output_dir = _checked(output_dir or _default_output_dir())
+  addresses.check_on_disk('--output_dir', output_dir)
+  output_dir = os.path.expanduser(output_dir or _default_output_dir())
   with contextlib.ExitStack() as stack:
     with _new_directory(output_dir), explain.config_errors():
       if hosts.is_first():
@@ -123,7 +124,9 @@ def _check_bindings(init_checkpoint):
   """Raises `UserError` at what Trax's `train` would stumble over later."""
   bindings.check_train()
   if init_checkpoint:
-    path = find.find_checkpoint(init_checkpoint)
+    path = init_checkpoint
+    if not addresses.is_address(path):  # Which a saved configuration keeps.
+      path = find.find_checkpoint(path)
     with gin.unlock_config():
       gin.bind_parameter('train.init_checkpoint', path)
   path = copy.deepcopy(values.bound('train.init_checkpoint'))
@@ -152,17 +155,6 @@ def _default_output_dir():
   path = f'~/trax/{model}_{data}_{datetime.datetime.now():%Y%m%d_%H%M}'
   print(f'--output_dir: not given, using {path}')
   return path
-
-
-def _checked(output_dir):
-  """Returns the path; raises `UserError` if it is not of a file system."""
-  if '://' in output_dir:
-    raise UserError(
-      f'--output_dir: got {output_dir}, expected a folder of a file system, '
-      'where files can be locked and renamed; mount it, or copy it there '
-      'afterwards'
-    )
-  return os.path.expanduser(output_dir)
 
 
 def _new_directory(path):

@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import BinaryIO
 
+from trax_hourglass import addresses
 from trax_hourglass.errors import UserError, reason, warn
 from trax_hourglass.training.checkpoints import locking
 
@@ -20,6 +21,7 @@ def writable(path: str) -> Iterator[None]:
   Raises:
     UserError: If the directory cannot be made or written to.
   """
+  addresses.check_on_disk('--output_dir', path)
   made, parent = None, path
   while parent and not os.path.exists(parent):
     made, parent = parent, os.path.dirname(parent)
@@ -69,6 +71,7 @@ def replacement(path: str | os.PathLike) -> Iterator[BinaryIO]:
   Raises:
     UserError: If the file cannot be written.
   """
+  addresses.check_on_disk('output', path)
   path = os.path.expanduser(path)
   part = f'{path}.part'
   if not os.path.basename(path) or os.path.isdir(path):

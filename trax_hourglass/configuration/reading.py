@@ -16,7 +16,7 @@ from typing import TypedDict
 
 import gin
 
-from trax_hourglass import runtime
+from trax_hourglass import addresses, runtime
 from trax_hourglass.configuration import (
   explain,
   gin_internals,
@@ -40,7 +40,7 @@ class Configuration(TypedDict, total=False):
 
   Attributes:
     config_file: A gin file or several, looked for as given, then among those of
-      this project.
+      this project; or addresses.
     config: Bindings that override those of the files.
     model: A model of Trax, or ours to replace it.
     dataset: A data set of Trax, or one of ours to replace it.
@@ -194,6 +194,8 @@ class _Reader:
     self.sources[scope, selector, name] = source
 
   def _find(self, name):
+    if addresses.is_address(name):
+      return name
     path = os.path.expanduser(name)
     places = [] if os.path.isabs(path) else gin_internals.search_path()
     candidates = [os.path.join(place, path) for place in places] or [path]
@@ -213,13 +215,13 @@ class _Reader:
     ]
     candidates = [
       *(os.path.join(place, path) for place in roots),
-      os.path.join(os.path.dirname(including), path),
+      _beside(including, path),
       *candidates,
     ]
-    candidates = dict.fromkeys(map(os.path.abspath, candidates))
-    files = [one for one in candidates if os.path.isfile(one)]
+    candidates = dict.fromkeys(map(_absolute, candidates))
+    files = list(filter(_is_file, candidates))
     # A file may have the same name as the file that it builds on.
-    if others := [one for one in files if not os.path.samefile(one, including)]:
+    if others := [one for one in files if not _is_same(one, including)]:
       return others[0]
     if files:
       raise _includes_itself(including)
@@ -229,13 +231,35 @@ class _Reader:
     )
 
 
+def _beside(including, path):
+  if addresses.is_address(including) and not os.path.isabs(path):
+    return addresses.join(addresses.split(including)[0], path)
+  return os.path.join(os.path.dirname(including), path)
+
+
+def _absolute(path):
+  return path if addresses.is_address(path) else os.path.abspath(path)
+
+
+def _is_file(path):
+  if addresses.is_address(path):
+    return addresses.exists(path)
+  return os.path.isfile(path)
+
+
+def _is_same(path, other):
+  if addresses.is_address(path) or addresses.is_address(other):
+    return path == other
+  return os.path.samefile(path, other)
+
+
 def _includes_itself(path):
   return UserError(f'gin: {path} includes itself; remove that `include`')
 
 
 def _read(path):
   try:
-    with open(path, encoding='utf-8') as file:
+    with open(addresses.local(path), encoding='utf-8') as file:
       return file.read()
   except UnicodeDecodeError as error:
     raise UserError(

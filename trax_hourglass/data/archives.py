@@ -19,6 +19,7 @@ import tarfile
 from typing import BinaryIO
 import zipfile
 
+from trax_hourglass import addresses
 from trax_hourglass.data import files
 from trax_hourglass.errors import UserError
 
@@ -70,7 +71,7 @@ def read_bytes(path: str | os.PathLike, member: str | None = None) -> bytes:
   """Returns the content of a file, unpacked if it is compressed or an archive.
 
   Args:
-    path: The file; `~` is expanded.
+    path: The file, or its address; `~` is expanded.
     member: The file to take from a zip, by default the only one.
 
   Raises:
@@ -90,7 +91,7 @@ def opened(
     raise UserError(f'path: got {path!r}, expected the name of a file')
   with (
     files.reading(path),
-    open(os.path.expanduser(path), 'rb', buffering=0) as file,
+    open(addresses.local(path), 'rb', buffering=0) as file,
     _unpacked(file, path, member) as unpacked,
   ):
     yield unpacked

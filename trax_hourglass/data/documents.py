@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import tqdm
 
+from trax_hourglass import addresses
 from trax_hourglass.data import archives, files, streams
 from trax_hourglass.errors import UserError
 
@@ -67,7 +68,7 @@ def text_files(
 
   Args:
     pattern: For example `'corpus/**/*.txt'`, where `**` stands for any folders.
-      Compressed files are unpacked, as by `text_file`.
+      Compressed files are unpacked, and addresses read, as by `text_file`.
     cache_dir: A writable folder.
 
   Raises:
@@ -100,8 +101,11 @@ def jsonl_documents(
 
 def _documents(pattern, cache_dir, kind, read) -> Documents:
   """Returns documents, read from files that match unless they were before."""
-  pattern = os.path.expanduser(pattern)
-  paths = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
+  if addresses.is_address(pattern):
+    paths = list(map(addresses.local, addresses.matching(pattern)))
+  else:
+    pattern = os.path.expanduser(pattern)
+    paths = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
   if not paths:
     raise UserError(
       f'{pattern}: got no file, expected at least one that matches'
@@ -109,7 +113,7 @@ def _documents(pattern, cache_dir, kind, read) -> Documents:
   state = [(p, os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in paths]
   key = hashlib.sha256(repr((kind, state)).encode()).hexdigest()[:16]
   prepared = os.path.join(
-    os.path.abspath(os.path.expanduser(cache_dir)), f'documents-{key}.bin'
+    files.folder('cache_dir', cache_dir), f'documents-{key}.bin'
   )
   files.make_once(prepared, lambda part: _write(part, pattern, paths, read))
   with files.reading(prepared), open(prepared, 'rb') as file:

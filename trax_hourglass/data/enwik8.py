@@ -46,7 +46,7 @@ def enwik8(
     UserError: If there is no file, or it is not enwik8.
   """
   if path is None:
-    directory = os.path.abspath(os.path.expanduser(data_dir))
+    directory = files.folder('data_dir', data_dir)
     path = _find(directory, download)
   content = archives.read_bytes(path, member=ARCHIVE.member)
   _check(content, path)

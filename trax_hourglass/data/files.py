@@ -18,6 +18,7 @@ import zlib
 import filelock
 import tqdm
 
+from trax_hourglass import addresses
 from trax_hourglass.errors import UserError
 
 _BROKEN = (
@@ -83,6 +84,20 @@ def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, bytes]]:
           'fetch it again'
         )
       yield member.name, archive.extractfile(member).read()
+
+
+def folder(name: str, path: str | os.PathLike) -> str:
+  """Returns the absolute path of a folder on disk.
+
+  Args:
+    name: The argument that gives it, for errors.
+    path: The folder; `~` is expanded.
+
+  Raises:
+    UserError: If it is an address.
+  """
+  addresses.check_on_disk(name, path)
+  return os.path.abspath(os.path.expanduser(path))
 
 
 @contextlib.contextmanager

@@ -164,7 +164,7 @@ def _imagenet(size, data_dir, version, download):
       'download: got True, expected False for the old set, whose address is '
       'gone; get its tar files elsewhere, they are checked'
     )
-  data_dir = os.path.abspath(os.path.expanduser(data_dir))
+  data_dir = files.folder('data_dir', data_dir)
   unpacked = functools.partial(_unpacked, data_dir, size, version, download)
   return images.Images(
     name(size, version),

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from trax.data import inputs as trax_inputs
 
-from trax_hourglass.data import image_files, streams, windows
+from trax_hourglass.data import files, image_files, streams, windows
 from trax_hourglass.errors import UserError, check_positive
 
 
@@ -115,7 +115,7 @@ def image_folder(path: str | os.PathLike) -> Images:
     UserError: If there is no image, one cannot be read or is not in RGB, or two
       in a split differ in size.
   """
-  path = os.path.abspath(os.path.expanduser(path))
+  path = files.folder('path', path)
   name = os.path.basename(path)
   folders = {split: os.path.join(path, split) for split in streams.SPLITS}
   loaders = {

@@ -72,7 +72,7 @@ def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
   import tensorflow_datasets as tfds
 
   if data_dir is not None:
-    data_dir = os.path.abspath(os.path.expanduser(data_dir))
+    data_dir = files.folder('data_dir', data_dir)
   builder = tfds.builder(tfds_name, data_dir=data_dir)
   if not builder.is_prepared():
     raise UserError(
@@ -85,7 +85,7 @@ def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
   version = builder.info.version
   file_name = f'{tfds_name}-{version}-{split}.npy'.replace('/', '-')
   return image_files.memory_mapped(
-    os.path.join(os.path.expanduser(cache_dir), file_name),
+    os.path.join(files.folder('cache_dir', cache_dir), file_name),
     (builder.info.splits[split].num_examples, size, size, 3),
     (example['image'] for example in tfds.as_numpy(dataset)),
   )

@@ -57,7 +57,8 @@ def text_file(path: str | os.PathLike) -> Text:
   """Returns the text in a file, unpacked if it is compressed.
 
   Its first bytes tell the format: gzip, bzip2, xz, lzma, zstd, a zip or tar of
-  one file, or any of these inside another.
+  one file, or any of these inside another. It may be at an address, such as
+  `gs://bucket/book.txt.xz`; see `trax_hourglass.addresses`.
 
   Raises:
     UserError: If the file is missing, broken or empty, or an archive of another

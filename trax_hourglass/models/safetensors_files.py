@@ -14,6 +14,7 @@ import safetensors
 from safetensors import numpy as safetensors_numpy
 from trax.layers import base
 
+from trax_hourglass import addresses
 from trax_hourglass.errors import UserError, reason
 from trax_hourglass.models import arguments as arguments_lib
 from trax_hourglass.models.hourglass_lm import HourglassLM, LanguageModel
@@ -48,6 +49,7 @@ def save_safetensors(model: LanguageModel, path: str | os.PathLike) -> None:
     for name, array in named_weights(model).items()
   }
   content = {'arguments': arguments, 'sha256': _digest(arguments, weights)}
+  addresses.check_on_disk('path', path)
   path = os.path.expanduser(path)
   try:
     safetensors_numpy.save_file(
@@ -68,7 +70,7 @@ def load_safetensors(
   The file is read as data; nothing in it is run.
 
   Args:
-    path: The file.
+    path: The file, or its address.
     mode: `'train'`, `'eval'` or `'predict'`.
     **changes: Arguments of `HourglassLM` that replace the file's, such as
       `dropout` or `max_inference_length`.
@@ -77,7 +79,7 @@ def load_safetensors(
     UserError: If the file cannot be read, is damaged or not of this kind, or
       its weights do not fit the arguments.
   """
-  path = os.path.expanduser(path)
+  path = addresses.local(path)
   arguments, weights = _read(path)
   for name in changes.keys() - arguments.keys():
     raise UserError(

@@ -2,10 +2,13 @@
 
 import contextlib
 import dataclasses
+from unittest import mock
 
+from trax.layers import base
 from trax.supervised import trainer_lib, training
 
 from trax_hourglass.training import trax_internals
+from trax_hourglass.training.checkpoints import find
 from trax_hourglass.training.loop import Loop
 
 
@@ -52,13 +55,22 @@ def replacing_trax_loop(**options):
 
   `train` has no argument for the class of its loop and runs the loop at once.
   So in the body `Loop` of Trax's module is a function that makes a `Built`.
+  `train` reads `init_checkpoint` wherever ours are found, addresses included.
 
   Args:
     **options: Arguments of `options.options`.
   """
-  trax_loop = training.Loop
-  training.Loop = lambda *args, **given: Built(Loop(*args, **given, **options))
-  try:
+
+  def init_from_file(layer, file_name, *args, **given):
+    return from_file(layer, find.find_checkpoint(file_name), *args, **given)
+
+  from_file = base.Layer.init_from_file
+  with (
+    mock.patch.object(
+      training,
+      'Loop',
+      lambda *args, **given: Built(Loop(*args, **given, **options)),
+    ),
+    mock.patch.object(base.Layer, 'init_from_file', init_from_file),
+  ):
     yield
-  finally:
-    training.Loop = trax_loop

@@ -3,8 +3,9 @@
 import glob
 import os
 
+from trax_hourglass import addresses
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.training.checkpoints import aside, folders
+from trax_hourglass.training.checkpoints import aside, folders, remote
 from trax_hourglass.training.checkpoints.format import SUFFIX, read_step
 
 
@@ -14,11 +15,14 @@ def find_checkpoint(path: str) -> str:
   Args:
     path: A checkpoint or its folder; or an output directory, for its newest
       undamaged checkpoint. If Trax wrote it, with `model.pkl.gz`,
-      `model_STEP.pkl.gz`, ..., the newest is told by their times.
+      `model_STEP.pkl.gz`, ..., the newest is told by their times. Or the
+      address of any of these, of which a copy is made.
 
   Raises:
     UserError: If there is none, or none that is whole.
   """
+  if addresses.is_address(path):
+    path = remote.local_copy(path)
   path = os.path.expanduser(path)
   if not os.path.exists(path):
     raise UserError(

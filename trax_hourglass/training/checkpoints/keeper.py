@@ -8,6 +8,7 @@ import time
 
 from absl import logging
 
+from trax_hourglass import addresses
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training import progress
@@ -53,6 +54,7 @@ class Keeper:
           f'one of the metrics {metrics}'
         )
     self.keeps_best = best != (None, None)
+    addresses.check_on_disk('output_dir', output_dir)
     self._directory = output_dir and os.path.expanduser(output_dir)
     state.check_counters(self._directory)
     self._lineage = lineage.Lineage(self._directory)

@@ -32,8 +32,7 @@ class Lineage:
     If it is in the output directory, or a copy of one there, the checkpoints of
     earlier steps there belong to the same lineage; otherwise none of them do.
     """
-    if os.path.exists(path):  # It may be in a bucket.
-      path = os.path.realpath(path)
+    path = os.path.realpath(path)
     folder = os.path.dirname(path)
     is_step = os.path.exists(os.path.join(folder, folders.MANIFEST))
     self.newest, self._own = _identity(folder if is_step else path), set()

@@ -62,7 +62,7 @@ def fetch(
     UserError: If there is no such checkpoint, or it cannot be fetched.
   """
   published = _find(name)
-  folder = os.path.join(os.path.expanduser(data_dir), 'authors', name)
+  folder = os.path.join(files.folder('data_dir', data_dir), 'authors', name)
   path = os.path.join(folder, 'model.pkl.gz')
   if not published.in_tar:
     files.download(published.url, path, _check_gzip)
