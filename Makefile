@@ -13,13 +13,14 @@ OUTPUT_DIR ?= runs/quickstart
 MINUTES ?= 9
 begun := $(shell date +%s)
 
-.PHONY: help setup quickstart gpu test test-slow notebooks lint docs docs-serve
-.PHONY: wheel clean
+.PHONY: help setup quickstart gpu gpu-benchmark test test-slow notebooks lint
+.PHONY: docs docs-serve wheel clean
 
 help:
 	@echo 'make setup       install into $(venv), with the tools for tests'
 	@echo 'make quickstart  train a small model, score it, show a sample'
 	@echo 'make gpu         the study for a GPU, for MINUTES=9; repeat to resume'
+	@echo 'make gpu-benchmark  cuDNN, trax.models and PyTorch, for MINUTES=9'
 	@echo 'make test        what continuous integration runs'
 	@echo 'make test-slow   the tests that make test leaves out'
 	@echo 'make notebooks   run those in colabs/, at small sizes'
@@ -43,6 +44,17 @@ gpu: $(venv)/.cuda
 	timeout --signal=KILL $$left \
 	  $(bin)/python -m trax_hourglass.reproduce --study=gpu \
 	  --minutes=$$(awk "BEGIN { print $$left / 60 - 1 }")
+
+# PyTorch takes part if it can be installed beside JAX in two minutes.
+gpu-benchmark: $(venv)/.cuda
+	@timeout 120 $(bin)/python -m pip install --quiet --editable '.[torch]' \
+	  --constraint \
+	  constraints/$$($(bin)/python -c "$$version_code").txt || \
+	echo 'without PyTorch'
+	@left=$$(($(MINUTES) * 60 - $$(date +%s) + $(begun))) && \
+	timeout --signal=KILL $$left \
+	  $(bin)/python -m trax_hourglass.benchmark --accelerator \
+	  --minutes=$$((left / 60 - 1))
 
 test: lint
 	$(bin)/python -m pytest -m 'not slow'

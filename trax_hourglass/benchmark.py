@@ -13,7 +13,10 @@ Prints a table for each, and writes benchmark.json and benchmark.png to
 paper's Table 1 instead, models and lengths from their gin files, and writes
 table1.json and table1.png; `--config` overrides bindings of all of them.
 `--generation` measures generation with caches, the longest of --length tokens,
-8192 by default, and writes generation.json and generation.png.
+8192 by default, and writes generation.json and generation.png. `--accelerator`
+compares cuDNN's attention with ours at --length, 16384 by default, a half and
+an eighth of it, beside other models, and writes accelerator.json and
+accelerator.png.
 """
 
 from collections.abc import Sequence
@@ -31,7 +34,12 @@ from trax_hourglass.configuration import (
   length_flag,
 )
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.lab.benchmarks import generation, side_by_side, table1
+from trax_hourglass.lab.benchmarks import (
+  accelerator,
+  generation,
+  side_by_side,
+  table1,
+)
 from trax_hourglass.lab.benchmarks.contenders import Settings
 from trax_hourglass.lab.benchmarks.steps import WORKS
 from trax_hourglass.layers.checks import check_dropout
@@ -63,8 +71,12 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
 flags.DEFINE_bool('generation', False, 'Generation with caches.')
+flags.DEFINE_bool('accelerator', False, 'A GPU, and its own attention.')
+flags.DEFINE_integer(
+  'minutes', 6, 'With --accelerator: start nothing more after them.'
+)
 
-_LONGEST_CACHE = 8192
+_LONGEST = {'generation': 8192, 'accelerator': 16384}
 _QUICK = {
   'length': 512,
   'd_model': 128,
@@ -74,6 +86,14 @@ _QUICK = {
 # The flags of all commands that have an effect here.
 _USED_FLAGS = ('log_level', 'output_dir')
 _UNUSED = {
+  'accelerator': (
+    'dropout',
+    'what',
+    'models',
+    'rematerialize',
+    'generation',
+    'table1',
+  ),
   'generation': ('batch_size', 'dropout', 'what', 'models', 'rematerialize'),
   # The gin files of Table 1 have these.
   'table1': (
@@ -93,6 +113,8 @@ _UNUSED = {
 def main(argv: Sequence[str]) -> None:
   command_line.start(argv)
   _check_unused()
+  if FLAGS.accelerator:
+    accelerator.prepare()
   settings = _settings()
   settings.check()
   output_dir = os.path.expanduser(FLAGS.output_dir or 'runs/benchmark')
@@ -115,6 +137,11 @@ def _measured(settings):
         batch_size=FLAGS.batch_size, repeats=FLAGS.repeats, config=FLAGS.config
       ),
     )
+  if FLAGS.accelerator:
+    results = accelerator.benchmark(
+      settings, repeats=FLAGS.repeats, minutes=FLAGS.minutes
+    )
+    return 'accelerator', accelerator, results
   if FLAGS.generation:
     results = generation.benchmark(settings, repeats=FLAGS.repeats)
     return 'generation', generation, results
@@ -137,10 +164,13 @@ def _check_unused():
   for subject, advice in {
     'table1': '--config changes what its gin files say',
     'generation': 'leave it out',
+    'accelerator': 'leave it out',
   }.items():
     for name in _UNUSED[subject] if FLAGS[subject].value else ():
       if FLAGS[name].present:
         raise UserError(f'--{name} has no effect with --{subject}; {advice}')
+  if FLAGS['minutes'].present and not FLAGS.accelerator:
+    raise UserError('--minutes has no effect without --accelerator')
 
 
 def _settings() -> Settings:
@@ -149,17 +179,20 @@ def _settings() -> Settings:
   Raises:
     UserError: If they make no sense, before anything is measured.
   """
-  longest = _LONGEST_CACHE if FLAGS.generation else _DEFAULT.length
+  longest = next(
+    (length for subject, length in _LONGEST.items() if FLAGS[subject].value),
+    _DEFAULT.length,
+  )
   sizes = {name: FLAGS[name].value for name in Settings._fields}
   sizes['length'] = length_flag.length(longest)
   if FLAGS.quick:
     sizes |= {k: v for k, v in _QUICK.items() if not FLAGS[k].present}
   numbers = ('length', 'batch_size', 'n_heads', 'd_model')
   check_positive(**{f'--{name}': sizes[name] for name in numbers})
-  check_positive(**{'--repeats': FLAGS.repeats})
+  check_positive(**{'--repeats': FLAGS.repeats, '--minutes': FLAGS.minutes})
   _check_lists()
   settings = Settings(**sizes)
-  if FLAGS.generation:
+  if FLAGS.generation or FLAGS.accelerator:
     generation.Places.within(settings.length, FLAGS.repeats)
   if FLAGS.table1:
     table1.configure(table1.ROWS[0].hierarchy, FLAGS.config).warn()

@@ -61,14 +61,14 @@ class Contender(NamedTuple):
 
 
 def contenders(
-  settings: Settings, *, dropout: float, rematerialize: bool = False
+  settings: Settings, *, dropout: float, **options
 ) -> list[Contender]:
   """Returns the models; the authors' only if it has such levels and length.
 
   Args:
     settings: Their sizes.
     dropout: Share of activations dropped in training.
-    rematerialize: Whether ours, and the baseline, trade time for memory.
+    **options: Further arguments of ours and of the baseline.
   """
   arguments = {
     'vocab_size': VOCAB_SIZE,
@@ -80,7 +80,7 @@ def contenders(
 
   def ours(levels):
     return lambda mode: HourglassLM(
-      hierarchy=levels, mode=mode, rematerialize=rematerialize, **arguments
+      hierarchy=levels, mode=mode, **arguments, **options
     )
 
   found = [

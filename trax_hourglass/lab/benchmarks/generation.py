@@ -125,25 +125,25 @@ def measure(
   """
   hierarchy, baseline = settings.hierarchy, settings.baseline
   sizes = {'d_model': settings.d_model, 'n_heads': settings.n_heads}
-  long = _predicting(hierarchy, places.cache, **sizes)
+  long = predicting_model(hierarchy, places.cache, **sizes)
   small, middle = (
-    _predicting(hierarchy, room, long.weights, **sizes)
+    predicting_model(hierarchy, room, long.weights, **sizes)
     for room in (places.small_cache, places.cache // 2)
   )
-  transformer = _predicting(baseline, places.cache // 2, **sizes)
+  transformer = predicting_model(baseline, places.cache // 2, **sizes)
   timed = {
-    'ours': _tokens(middle, places.middle, places, repeats),
-    'baseline': _tokens(transformer, places.middle, places, repeats),
-    'early': _tokens(long, places.early, places, repeats),
-    'late': _tokens(long, places.late, places, repeats),
-    'early, small cache': _tokens(small, places.early, places, repeats),
+    'ours': time_tokens(middle, places.middle, places, repeats),
+    'baseline': time_tokens(transformer, places.middle, places, repeats),
+    'early': time_tokens(long, places.early, places, repeats),
+    'late': time_tokens(long, places.late, places, repeats),
+    'early, small cache': time_tokens(small, places.early, places, repeats),
     'prompt in one pass': _sample(middle, places.prompt, 1),
     'prompt token by token': _sample(middle, 0, places.prompt + 1),
     "Trax's sampling": _tokens_in_trax(middle, places.n),
   }
   for model in contenders(settings._replace(length=places.middle), dropout=0.0):
     if model.model == THEIRS:
-      timed[THEIRS] = _recomputing(model.build('eval'), places.middle)
+      timed[THEIRS] = time_recomputing(model.build('eval'), places.middle)
   for function in timed.values():
     function()  # Compiles.
   return take_turns(timed, repeats)
@@ -238,7 +238,7 @@ def plot(results: dict, path: str) -> None:
   report.save(picture, path)
 
 
-def _predicting(hierarchy, room, weights=None, **sizes):
+def predicting_model(hierarchy, room, weights=None, **sizes):
   """Returns an initialised model, with new weights unless some are given."""
   model = HourglassLM(
     VOCAB_SIZE,
@@ -256,7 +256,7 @@ def _predicting(hierarchy, room, weights=None, **sizes):
   return model
 
 
-def _tokens(model, position, places, repeats) -> Callable[[], float]:
+def time_tokens(model, position, places, repeats) -> Callable[[], float]:
   """Returns a function that takes the seconds of a token from a place on."""
   n = places.n
   stream = generation.Sampler(model).stream(
@@ -296,7 +296,7 @@ def _tokens_in_trax(model, n) -> Callable[[], float]:
   return seconds_per_token
 
 
-def _recomputing(model, length) -> Callable[[], float]:
+def time_recomputing(model, length) -> Callable[[], float]:
   """Returns a function that takes the seconds of a model without a cache."""
   tokens = _random_tokens(length)[None]
   rng = model.rng

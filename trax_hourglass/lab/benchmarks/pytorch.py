@@ -21,8 +21,10 @@ from trax_hourglass.lab.benchmarks.contenders import VOCAB_SIZE
 NAME = 'hourglass-transformer-pytorch'
 NOTE = (
   'learned absolute positions, pools by the mean, repeats; memory is how much '
-  "its process grew, resident, not XLA's"
+  "its process grew, resident, or what PyTorch allocated on a GPU, not XLA's"
 )
+# PyTorch's names of JAX's platforms.
+_DEVICES = {'cpu': 'cpu', 'gpu': 'cuda'}
 CHILD = pathlib.Path(__file__).with_name('pytorch_child.py')
 
 
@@ -37,8 +39,8 @@ def why_not(
   """Returns why the package cannot take part, in one line; else `None`."""
   if not installed():
     return "not installed; the extra 'torch' of this package brings it"
-  if jax.default_backend() != 'cpu':
-    return f'runs beside JAX on a CPU only, got {jax.default_backend()!r}'
+  if jax.default_backend() not in _DEVICES:
+    return f'runs on a CPU and a GPU, got {jax.default_backend()!r}'
   if dropout:
     return 'has no dropout'
   if _draws(level):
@@ -73,7 +75,8 @@ class Child:
     Args:
       what: A name of `steps.WORKS`.
       level: The levels.
-      **sizes: `length`, `batch_size`, `d_model` and `n_heads`.
+      **sizes: `length`, `batch_size`, `d_model`, `n_heads`, and `dtype` if it
+        is not `'float32'`.
     """
     settings = _settings(what, level, **sizes)
     # A pipe would fill up.
@@ -121,12 +124,16 @@ class Child:
     raise UserError(f'{NAME}: its process ended with {code}: {last.strip()}')
 
 
-def _settings(what, level, *, length, batch_size, d_model, n_heads):
+def _settings(
+  what, level, *, length, batch_size, d_model, n_heads, dtype='float32'
+):
   """Returns the child's settings, ready for JSON."""
   depth, factors = depth_and_factors(level)
   return {
     'what': what,
     'threads': _n_threads(),
+    'device': _DEVICES[jax.default_backend()],
+    'dtype': dtype,
     'batch_size': batch_size,
     'depth': depth,
     'model': {

@@ -22,18 +22,31 @@ from torch.nn import functional
 def main(settings: dict) -> None:
   torch.set_num_threads(settings['threads'])
   torch.manual_seed(0)
+  torch.set_float32_matmul_precision('high')  # TF32 on a GPU, as in JAX.
+  on_gpu = settings['device'] == 'cuda'
   before = resident_memory('VmRSS')
 
   def answer(**facts):
-    if before is not None:
+    if on_gpu:
+      facts['device_memory'] = torch.cuda.max_memory_allocated()
+    elif before is not None:
       facts['resident_memory'] = resident_memory('VmHWM') - before
     print(json.dumps(facts), flush=True)
 
   start = time.perf_counter()
   model = HourglassTransformerLM(
     depth=nested_tuple(settings['depth']), **settings['model']
-  )
-  work = WORKS[settings['what']](model, *batch(settings))
+  ).to(settings['device'])
+  compute = WORKS[settings['what']](model, *batch(settings))
+
+  def work():
+    with torch.autocast(
+      settings['device'], torch.bfloat16, settings['dtype'] == 'bfloat16'
+    ):
+      compute()
+    if on_gpu:
+      torch.cuda.synchronize()
+
   work()
   answer(
     weights=sum(weights.numel() for weights in model.parameters()),
@@ -86,7 +99,9 @@ def batch(settings):
   """Returns tokens, and those that follow each: the package shifts nothing."""
   model = settings['model']
   tokens = torch.randint(
-    model['num_tokens'], (settings['batch_size'], model['max_seq_len'] + 1)
+    model['num_tokens'],
+    (settings['batch_size'], model['max_seq_len'] + 1),
+    device=settings['device'],
   )
   return tokens[:, :-1], tokens[:, 1:]
 
