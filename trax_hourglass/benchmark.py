@@ -54,7 +54,11 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'baseline', _DEFAULT.baseline, 'The levels of the Transformer-XL.'
 )
-flags.DEFINE_integer('batch_size', _DEFAULT.batch_size, 'Sequences in a batch.')
+flags.DEFINE_integer(
+  'batch_size',
+  _DEFAULT.batch_size,
+  'Sequences in a batch; with --accelerator, in one of the greatest length.',
+)
 flags.DEFINE_integer(
   'd_model', _DEFAULT.d_model, 'Width of the activations; d_ff is 4 x.'
 )

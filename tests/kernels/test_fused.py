@@ -141,7 +141,7 @@ def test_what_cannot_be_computed_is_refused(monkeypatch, request):
   refused(by_xla, "'xla': got dropout 0.1", dropout=0.1)
   refused(by_cudnn, 'got float32 activations')
   halves = _bfloat16(exact)
-  refused(by_cudnn, "got 'cpu', but it needs a GPU", halves)
+  refused(by_cudnn, "got 'cpu', but it needs an NVIDIA GPU", halves)
   with derivatives.forward_mode():
     refused(by_xla, 'forward mode')
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')

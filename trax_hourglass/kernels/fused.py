@@ -1,12 +1,12 @@
 """Attention by `jax.nn.dot_product_attention`, for cuDNN's kernel on a GPU.
 
-That kernel keeps logits on the chip, and adds a bias to them. So attention
-without a location is one call. With a location, each block of rows is a call,
-whose bias are the block's logits by distance; the gradient of the bias comes
-back from the kernel. A block is larger than in `blockwise`, because its bias is
-all that it holds. The backward pass computes everything again.
+The kernel keeps logits on the chip and can add a bias to them. Attention
+without a location is a single call. With a location there is a call for each
+block of rows: its bias holds the block's logits by distance, and the kernel
+returns the gradient of this bias. Blocks are larger than those of `blockwise`,
+as the bias is the only array of rows x keys. The backward pass recomputes both.
 
-Source: `blockwise`, whose names and shapes these are.
+Names and shapes are those of `blockwise`.
 """
 
 import functools
@@ -31,18 +31,18 @@ def attention(
   rng=None,
   implementation='blockwise',
 ):
-  """Returns `blockwise.attention`, computed in one of several ways.
+  """Returns the outputs of `blockwise.attention`, computed as chosen.
 
   Args:
     queries: `(batch, heads, q, d_head)`.
     keys: `(batch, heads, k, d_head)`; without a location, `k` is `q`.
     values: Like `keys`.
-    location: As for `blockwise.attention`, like the two that follow.
-    dropout: Only `'blockwise'` has it.
+    location: A `blockwise.Location`, or `None`.
+    dropout: As for `blockwise.attention`, the only one to have any.
     rng: Random key, needed where `dropout` is above 0.
-    implementation: `'blockwise'`; `'cudnn'`; `'auto'`, cuDNN's where it can be
-      had, and blockwise elsewhere; `'xla'`, the code for cuDNN's kernel with
-      XLA in its place, on any device, for comparisons.
+    implementation: `'blockwise'`; `'cudnn'`; `'auto'`, which is cuDNN's kernel
+      where it can run and blockwise elsewhere; or `'xla'`, the code for cuDNN's
+      kernel with XLA in its place, on any device, for comparisons.
 
   Raises:
     UserError: If `'cudnn'` or `'xla'` cannot compute this.
@@ -56,7 +56,7 @@ def attention(
   if refusal:
     raise UserError(
       f'attention implementation {implementation!r}: {refusal}; expected '
-      "'auto', which takes 'blockwise' instead, or another model"
+      "'auto', which falls back to 'blockwise'"
     )
   return _attention(inputs, implementation)
 
@@ -73,7 +73,7 @@ def _refusal(inputs, dropout, implementation):
   if dtype not in (jnp.bfloat16, jnp.float16):
     return f'got {dtype} activations, but it takes bfloat16 and float16'
   if implementation == 'cudnn' and jax.default_backend() != 'gpu':
-    return f'got {jax.default_backend()!r}, but it needs a GPU of NVIDIA'
+    return f'got {jax.default_backend()!r}, but it needs an NVIDIA GPU'
   try:  # JAX knows the conditions of its version, and of this GPU.
     jax.eval_shape(functools.partial(_gradients, 'cudnn'), inputs, inputs[0])
   except RuntimeError as e:

@@ -56,7 +56,7 @@ def test_measures_what_runs_and_says_why_the_rest_does_not(
   for (length, dtype, name), row in rows.items():
     assert length == 8
     if 'cudnn' in name:
-      assert "got 'cpu', but it needs a GPU" in row['remark']
+      assert "got 'cpu', but it needs an NVIDIA GPU" in row['remark']
     elif name == pytorch.NAME:
       assert 'not installed' in row['remark']
     elif dtype == 'float32':  # The tests' flags of XLA are not for bfloat16.
