@@ -65,7 +65,11 @@ setup(
     'tensorflow>=2.21',
     'tensorflow-datasets>=4.9',
     'tqdm>=4.66',
+    'wrapt',
   ],
+  entry_points={
+    'console_scripts': ['trax-hourglass = trax_hourglass.__main__:main'],
+  },
   extras_require={
     'cuda': ['jax[cuda]'],
     'tpu': ['jax[tpu]'],

@@ -1,45 +1,47 @@
 """Hourglass: hierarchical Transformer language models as Trax layers."""
 
-# ruff: noqa: E402 (Trax must not be imported before it is repaired.)
-from trax_hourglass import runtime
+from trax_hourglass import starting
 
-runtime.apply()
+if not starting.is_starting():
+  from trax_hourglass import runtime
 
-from trax_hourglass.configuration import registration as _configurables
-from trax_hourglass.errors import UserError
-from trax_hourglass.evaluation import (
-  Likelihood,
-  Score,
-  log_likelihood,
-  log_probs,
-  score,
-  score_images,
-)
-from trax_hourglass.generation import Sample, Sampler
-from trax_hourglass.kernels.derivatives import forward_mode
-from trax_hourglass.layers import (
-  AttentionResampling,
-  AveragePooling,
-  LinearPooling,
-  LinearUpsampling,
-  LocalAttention,
-  LSHAttention,
-  NaiveUpsampling,
-  NoUpsampling,
-  RelativeAttention,
-  RotaryAttention,
-)
-from trax_hourglass.layers.checks import check_tokens
-from trax_hourglass.models import (
-  Hourglass,
-  HourglassLM,
-  load_safetensors,
-  named_weights,
-  save_safetensors,
-  set_named_weights,
-)
-from trax_hourglass.training.checkpoints import load_checkpoint, published
-from trax_hourglass.training.optimizers import Optax, weights_named
+  runtime.apply()
+
+  from trax_hourglass.configuration import registration as _configurables
+  from trax_hourglass.errors import UserError
+  from trax_hourglass.evaluation import (
+    Likelihood,
+    Score,
+    log_likelihood,
+    log_probs,
+    score,
+    score_images,
+  )
+  from trax_hourglass.generation import Sample, Sampler
+  from trax_hourglass.kernels.derivatives import forward_mode
+  from trax_hourglass.layers import (
+    AttentionResampling,
+    AveragePooling,
+    LinearPooling,
+    LinearUpsampling,
+    LocalAttention,
+    LSHAttention,
+    NaiveUpsampling,
+    NoUpsampling,
+    RelativeAttention,
+    RotaryAttention,
+  )
+  from trax_hourglass.layers.checks import check_tokens
+  from trax_hourglass.models import (
+    Hourglass,
+    HourglassLM,
+    load_safetensors,
+    named_weights,
+    save_safetensors,
+    set_named_weights,
+  )
+  from trax_hourglass.training.checkpoints import load_checkpoint, published
+  from trax_hourglass.training.optimizers import Optax, weights_named
 
 __version__ = '0.2.0'
 

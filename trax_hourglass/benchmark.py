@@ -25,27 +25,22 @@ import os
 import sys
 
 from absl import flags
-from trax import trainer_flags
 
-from trax_hourglass.configuration import (
-  command_line,
-  directories,
-  exits,
-  length_flag,
-)
+from trax_hourglass import starting
+from trax_hourglass.configuration import command_line, exits, length_flag
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.lab.benchmarks import (
-  accelerator,
-  generation,
-  side_by_side,
-  table1,
-)
-from trax_hourglass.lab.benchmarks.contenders import Settings
-from trax_hourglass.lab.benchmarks.steps import WORKS
-from trax_hourglass.layers.checks import check_dropout
+from trax_hourglass.lab.benchmarks.settings import MODELS, WORKS, Settings
+
+directories = starting.lazy('trax_hourglass.configuration.directories')
+accelerator = starting.lazy('trax_hourglass.lab.benchmarks.accelerator')
+generation = starting.lazy('trax_hourglass.lab.benchmarks.generation')
+side_by_side = starting.lazy('trax_hourglass.lab.benchmarks.side_by_side')
+table1 = starting.lazy('trax_hourglass.lab.benchmarks.table1')
+layers = starting.lazy('trax_hourglass.layers')
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(trainer_flags)
+for _name in ('output_dir', 'config'):
+  flags.declare_key_flag(_name)
 flags.adopt_module_key_flags(length_flag)
 _DEFAULT = Settings(length=2048)
 flags.DEFINE_string(
@@ -65,9 +60,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer('n_heads', _DEFAULT.n_heads, 'Number of attention heads.')
 flags.DEFINE_list('dropout', ['0', '0.1'], 'Rates, each measured by itself.')
 flags.DEFINE_list('what', ['step'], f'Some of {", ".join(WORKS)}.')
-flags.DEFINE_list(
-  'models', list(side_by_side.MODELS), 'The models that take turns.'
-)
+flags.DEFINE_list('models', list(MODELS), 'The models that take turns.')
 flags.DEFINE_bool('rematerialize', False, 'Let ours trade time for memory.')
 flags.DEFINE_integer('repeats', 5, 'How often each is timed.')
 flags.DEFINE_bool(
@@ -115,8 +108,7 @@ _UNUSED = {
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv)
-  _check_unused()
+  command_line.start(argv, check=_check_unused)
   if FLAGS.accelerator:
     accelerator.prepare()
   settings = _settings()
@@ -204,14 +196,14 @@ def _settings() -> Settings:
 
 
 def _check_lists():
-  for flag, known in (('what', WORKS), ('models', side_by_side.MODELS)):
+  for flag, known in (('what', WORKS), ('models', MODELS)):
     for name in FLAGS[flag].value or ['']:
       if name not in known:
         names = ', '.join(known)
         raise UserError(f'--{flag}: got {name!r}, expected some of {names}')
   for text in FLAGS.dropout or ['']:
     try:
-      check_dropout(float(text))
+      layers.checks.check_dropout(float(text))
     except ValueError:
       raise UserError(
         f'--dropout: got {text!r}, expected rates, at least 0 and below 1, as '

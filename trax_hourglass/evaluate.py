@@ -16,13 +16,15 @@ from collections.abc import Sequence
 import sys
 
 from absl import flags
-from trax import trainer_flags
 
-from trax_hourglass import commands
+from trax_hourglass import starting
 from trax_hourglass.configuration import checkpoint_flag, command_line, exits
-from trax_hourglass.distribution import hosts
 
-flags.adopt_module_key_flags(trainer_flags)
+commands = starting.lazy('trax_hourglass.commands')
+hosts = starting.lazy('trax_hourglass.distribution.hosts')
+
+for _name in (*command_line.MODEL_FLAGS, *command_line.HOST_FLAGS):
+  flags.declare_key_flag(_name)
 flags.adopt_module_key_flags(checkpoint_flag)
 FLAGS = flags.FLAGS
 flags.DEFINE_string('text', None, 'A file to score, compressed or not.')
@@ -36,7 +38,7 @@ flags.DEFINE_string(
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv, on_hosts=True)
+  command_line.start(argv, on_hosts=True, check=checkpoint_flag.checkpoint)
   outputs = {name: FLAGS[name].value for name in ('per_byte', 'html')}
   score = commands.evaluate(
     checkpoint_flag.checkpoint(),

@@ -15,21 +15,23 @@ import os
 import sys
 
 from absl import flags
-from trax import trainer_flags
 
-from trax_hourglass import commands
+from trax_hourglass import starting
 from trax_hourglass.configuration import checkpoint_flag, command_line, exits
 from trax_hourglass.errors import UserError
 
+commands = starting.lazy('trax_hourglass.commands')
+
 FLAGS = flags.FLAGS
-for _module in (trainer_flags, checkpoint_flag):
-  flags.adopt_module_key_flags(_module)
+for _name in (*command_line.CONFIGURATION_FLAGS, 'output_dir'):
+  flags.declare_key_flag(_name)
+flags.adopt_module_key_flags(checkpoint_flag)
 flags.DEFINE_string('file', None, 'The safetensors file to write.')
 
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv)
+  command_line.start(argv, check=checkpoint_flag.checkpoint)
   command_line.check_used(
     *command_line.CONFIGURATION_FLAGS,
     'init_checkpoint',

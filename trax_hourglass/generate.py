@@ -25,31 +25,29 @@ import time
 
 from absl import flags
 import numpy as np
-from trax import trainer_flags
 
-from trax_hourglass import addresses, commands
+from trax_hourglass import addresses, starting
 from trax_hourglass.configuration import (
   checkpoint_flag,
   command_line,
-  directories,
   exits,
   length_flag,
   output_flag,
-  trained,
 )
-from trax_hourglass.data import archives
 from trax_hourglass.errors import UserError
-from trax_hourglass.generation import (
-  check_draw,
-  completion,
-  prompt_files,
-  stop_strings,
-)
-from trax_hourglass.layers.metrics import nats_to_bits
-from trax_hourglass.training.checkpoints import find
+
+commands = starting.lazy('trax_hourglass.commands')
+directories = starting.lazy('trax_hourglass.configuration.directories')
+trained = starting.lazy('trax_hourglass.configuration.trained')
+archives = starting.lazy('trax_hourglass.data.archives')
+generation = starting.lazy('trax_hourglass.generation')
+layers = starting.lazy('trax_hourglass.layers')
+checkpoints = starting.lazy('trax_hourglass.training.checkpoints')
 
 FLAGS = flags.FLAGS
-for _module in (trainer_flags, checkpoint_flag, length_flag, output_flag):
+for _name in command_line.MODEL_FLAGS:
+  flags.declare_key_flag(_name)
+for _module in (checkpoint_flag, length_flag, output_flag):
   flags.adopt_module_key_flags(_module)
 flags.DEFINE_string('prompt', None, 'Text to continue; none by default.')
 flags.DEFINE_string('prompt_file', None, 'A file to continue; - for stdin.')
@@ -85,8 +83,8 @@ _BATCH_FLAGS = ('prompts_file', 'output', 'prompts_at_once')
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv)
-  check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
+  command_line.start(argv, check=checkpoint_flag.checkpoint)
+  generation.check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
   model = trained.configure(
     checkpoint_flag.checkpoint(), **command_line.configuration()
   )
@@ -111,7 +109,7 @@ def _check_unused(where, *names):
       raise UserError(f'--{name} has no effect {where}; leave it out')
 
 
-def _draw() -> commands.Draw:
+def _draw():
   names = ('temperature', 'top_k', 'top_p', 'seed')
   return {name: FLAGS[name].value for name in names}
 
@@ -139,7 +137,9 @@ def _continue_text(model):
 
 def _continue_prompts(model):
   stop = _stop()
-  entries = prompt_files.entries(_content('prompts_file'), FLAGS.prompts_file)
+  entries = generation.prompt_files.entries(
+    _content('prompts_file'), FLAGS.prompts_file
+  )
   with contextlib.ExitStack() as stack:
     write = _writer()
     if FLAGS.output is not None:
@@ -158,7 +158,7 @@ def _continue_prompts(model):
     firsts = range(0, len(entries), FLAGS.prompts_at_once)
     for first, sample in zip(firsts, samples, strict=True):
       batch = entries[first : first + len(sample.tokens)]
-      write(prompt_files.results(batch, sample, stop).encode())
+      write(generation.prompt_files.results(batch, sample, stop).encode())
       n_bytes += sample.lengths.sum()
       nats -= sample.log_probs.sum(dtype=np.float64)
   _report(n_bytes, nats, start)
@@ -166,8 +166,9 @@ def _continue_prompts(model):
 
 def _report(n_bytes, nats, start):
   rate = n_bytes / (time.time() - start)
+  bits = layers.metrics.nats_to_bits(nats) / n_bytes
   print(
-    f'{n_bytes:,} bytes, {nats_to_bits(nats) / n_bytes:.3f} bits per byte, '
+    f'{n_bytes:,} bytes, {bits:.3f} bits per byte, '
     f'{rate:.3g} bytes/s, compilation included',
     file=sys.stderr,
   )
@@ -192,7 +193,7 @@ def _content(name) -> bytes:
 
 
 def _stop() -> tuple[bytes, ...]:
-  return stop_strings([os.fsencode(text) for text in FLAGS.stop])
+  return generation.stop_strings([os.fsencode(text) for text in FLAGS.stop])
 
 
 def _writer():
@@ -221,7 +222,7 @@ def _complete_images(model):
       'checkpoint is at an address'
     )
   directory = os.path.expanduser(
-    FLAGS.output_dir or find.find_run(model.checkpoint)
+    FLAGS.output_dir or checkpoints.find.find_run(model.checkpoint)
   )
   with directories.writable(directory):
     found = commands.complete_images(
@@ -246,7 +247,9 @@ def _complete_images(model):
       file,
       indent=1,
     )
-  completion.plot_completions(found.completions, found.source, stem + '.png')
+  generation.completion.plot_completions(
+    found.completions, found.source, stem + '.png'
+  )
   for number, bits in zip(found.numbers, bits_per_dim, strict=True):
     figures = ' '.join(f'{x:.4f}' for x in bits)
     print(f'image {number}: {figures} bits per dim [{found.source}]')

@@ -1,4 +1,4 @@
-"""Memory of each device in training: python -m trax_hourglass.memory.
+"""States what memory training takes: python -m trax_hourglass.memory.
 
 Takes the gin files of trax_hourglass.train, and compiles their update for as
 many simulated devices of a CPU as --devices says; nothing is allocated, and
@@ -11,22 +11,21 @@ from collections.abc import Sequence
 import sys
 
 from absl import flags
-from trax import trainer_flags
 
-from trax_hourglass.configuration import (
-  bindings,
-  command_line,
-  exits,
-  explain,
-  reading,
-  trax_inputs,
-  values,
-)
+from trax_hourglass import starting
+from trax_hourglass.configuration import command_line, exits
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.lab.benchmarks import device_memory
+
+bindings = starting.lazy('trax_hourglass.configuration.bindings')
+explain = starting.lazy('trax_hourglass.configuration.explain')
+reading = starting.lazy('trax_hourglass.configuration.reading')
+trax_inputs = starting.lazy('trax_hourglass.configuration.trax_inputs')
+values = starting.lazy('trax_hourglass.configuration.values')
+device_memory = starting.lazy('trax_hourglass.lab.benchmarks.device_memory')
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(trainer_flags)
+for _name in command_line.CONFIGURATION_FLAGS:
+  flags.declare_key_flag(_name)
 flags.DEFINE_integer('devices', 1, 'Number of devices, on all hosts.')
 flags.DEFINE_integer('tokens', None, 'Tokens in a sequence, if it is not text.')
 
@@ -57,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
   print(device_memory.table(memory, FLAGS.devices))
 
 
-def _sizes() -> trax_inputs.Sizes:
+def _sizes():
   if (
     values.bound('train.inputs') is None
     and values.bound('trax.data.batcher.data_streams') is None

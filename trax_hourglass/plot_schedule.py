@@ -11,23 +11,20 @@ import copy
 import sys
 
 from absl import flags
-from matplotlib import figure, ticker
-from trax import fastmath, trainer_flags
 
-from trax_hourglass.configuration import (
-  bindings,
-  command_line,
-  directories,
-  exits,
-  explain,
-  output_flag,
-  reading,
-  values,
-)
+from trax_hourglass import starting
+from trax_hourglass.configuration import command_line, exits, output_flag
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.training import schedules
 
-flags.adopt_module_key_flags(trainer_flags)
+bindings = starting.lazy('trax_hourglass.configuration.bindings')
+directories = starting.lazy('trax_hourglass.configuration.directories')
+explain = starting.lazy('trax_hourglass.configuration.explain')
+reading = starting.lazy('trax_hourglass.configuration.reading')
+schedules = starting.lazy('trax_hourglass.training.schedules')
+values = starting.lazy('trax_hourglass.configuration.values')
+
+for _name in command_line.CONFIGURATION_FLAGS:
+  flags.declare_key_flag(_name)
 flags.adopt_module_key_flags(output_flag)
 
 # A picture shows no more.
@@ -71,6 +68,8 @@ def learning_rates(schedule, steps: int) -> list[tuple[int, float]]:
   stride = 1
   while steps > stride * _MAX_POINTS:
     stride *= 10
+  from trax import fastmath
+
   with fastmath.use_backend(fastmath.Backend.NUMPY):  # As in Trax's loop.
     return [
       (step, float(schedule(step)))
@@ -89,6 +88,8 @@ def _steps():
 
 
 def _plot(curve, zeros, title, path):
+  from matplotlib import figure, ticker
+
   picture = figure.Figure(figsize=(6, 4), layout='constrained')
   axes = picture.add_subplot(
     xlabel='training steps', ylabel='learning rate', title=title

@@ -1,4 +1,4 @@
-"""The paper in small: python -m trax_hourglass.reproduce --study=table5.
+"""Reproduces the paper in small: python -m trax_hourglass.reproduce.
 
 Trains the variants that a study compares, each with several seeds, and writes
 the results to --output_dir: JSON and pictures. It skips what is there already
@@ -12,16 +12,18 @@ import os
 import sys
 
 from absl import flags
-from trax import trainer_flags
 
+from trax_hourglass import starting
 from trax_hourglass.configuration import command_line, exits
 from trax_hourglass.errors import UserError
 from trax_hourglass.lab.reproduction.long_studies import GPU
-from trax_hourglass.lab.reproduction.runner import Reproduction
 from trax_hourglass.lab.reproduction.studies import STUDIES
 
+runner = starting.lazy('trax_hourglass.lab.reproduction.runner')
+
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(trainer_flags)
+for _name in ('output_dir', 'config'):
+  flags.declare_key_flag(_name)
 flags.DEFINE_list(
   'study',
   [name for name in STUDIES if name != GPU],
@@ -44,13 +46,12 @@ _RESULTS, _PAGE = 'results', 'REPRODUCTION.md'
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv)
-  _check_flags()
+  command_line.start(argv, check=_check_flags)
   directory, page = _RESULTS, _PAGE
   if FLAGS['output_dir'].present:
     directory = FLAGS.output_dir
     page = os.path.join(directory, _PAGE)
-  reproduction = Reproduction(directory, FLAGS.config or ())
+  reproduction = runner.Reproduction(directory, FLAGS.config or ())
   if not FLAGS.page:
     reproduction.reproduce(
       FLAGS.study, minutes=FLAGS.minutes, time_steps=FLAGS.costs

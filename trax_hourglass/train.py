@@ -12,16 +12,17 @@ import shlex
 import sys
 
 from absl import flags
-import jax
-from trax import trainer_flags
 
-from trax_hourglass import commands
+from trax_hourglass import starting
 from trax_hourglass.configuration import command_line, exits
-from trax_hourglass.distribution import hosts
-from trax_hourglass.training import learning_curves
+
+commands = starting.lazy('trax_hourglass.commands')
+hosts = starting.lazy('trax_hourglass.distribution.hosts')
+learning_curves = starting.lazy('trax_hourglass.training.learning_curves')
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(trainer_flags)
+for _name in (*command_line.MODEL_FLAGS, *command_line.HOST_FLAGS):
+  flags.declare_key_flag(_name)
 
 
 @exits.exit_codes()
@@ -38,8 +39,10 @@ def main(argv: Sequence[str]) -> None:
   hosts.wait_for_all()
 
 
-def _summary(run: commands.Run) -> str:
+def _summary(run) -> str:
   """Returns the lines at the end of a run."""
+  import jax
+
   loop, n_steps, seconds = run.loop, run.n_steps, run.seconds
   n_weights = sum(w.size for w in jax.tree.leaves(loop.model.weights))
   trained = f'{n_weights:,} weights, {loop.step:,} steps'

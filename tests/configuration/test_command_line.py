@@ -1,17 +1,15 @@
-"""Tests of the process that a command line sets up."""
+"""The process that a command line sets up."""
 
 import jax
 import pytest
 
-from trax_hourglass.configuration import (
-  command_line,
-)
+from trax_hourglass.configuration import command_line, process
 
 
 def test_a_command_leaves_the_gpu_to_jax(monkeypatch):
   calls = []
   monkeypatch.setattr(
-    command_line.runtime, 'leave_gpu_to_jax', lambda: calls.append(True)
+    process.runtime, 'leave_gpu_to_jax', lambda: calls.append(True)
   )
   command_line.start(['train'])
   assert calls
@@ -32,7 +30,7 @@ def no_cache():
 
 def test_keeps_compiled_programs(no_cache, monkeypatch, tmp_path):
   monkeypatch.setenv('HOME', str(tmp_path))
-  command_line._keep_compiled_programs()
+  process._keep_compiled_programs()
   directory = tmp_path / '.cache' / 'trax_hourglass' / 'jax'
   assert directory.is_dir()
   assert jax.config.jax_compilation_cache_dir == str(directory)
@@ -41,12 +39,12 @@ def test_keeps_compiled_programs(no_cache, monkeypatch, tmp_path):
 
 def test_keeps_the_users_cache(no_cache):
   jax.config.update('jax_compilation_cache_dir', '/users')
-  command_line._keep_compiled_programs()
+  process._keep_compiled_programs()
   assert jax.config.jax_compilation_cache_dir == '/users'
 
 
 def test_does_without_a_home(no_cache, monkeypatch, tmp_path):
   (tmp_path / 'file').touch()
   monkeypatch.setenv('HOME', str(tmp_path / 'file'))
-  command_line._keep_compiled_programs()
+  process._keep_compiled_programs()
   assert jax.config.jax_compilation_cache_dir is None

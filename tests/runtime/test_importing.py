@@ -1,6 +1,5 @@
 """Trax and TensorFlow imported quickly and quietly."""
 
-import importlib
 import inspect
 import os
 import subprocess
@@ -52,8 +51,9 @@ assert gym_notices.notices.notices
 from jax._src import xla_bridge
 assert not xla_bridge._backends, 'the import started a JAX backend'
 
-import trax.trainer
-assert callable(trax.trainer.main)
+assert callable(trax_hourglass.runtime.import_trainer().main)
+import sys
+assert 'tensorflow' not in sys.modules
 """)
   assert (result.stdout, result.stderr, result.returncode) == ('', '', 0)
 
@@ -173,14 +173,3 @@ def test_a_user_may_ask_for_the_notices(monkeypatch, capfd):
     os.write(2, NOTICE)
   assert capfd.readouterr().err == NOTICE.decode()
   assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '0'
-
-
-def test_tensorflow_leaves_the_gpu_to_jax(monkeypatch, capfd):
-  tf = importlib.import_module('tensorflow')
-  calls = []
-  monkeypatch.setattr(
-    tf.config, 'set_visible_devices', lambda *arguments: calls.append(arguments)
-  )
-  importing.leave_gpu_to_jax()
-  assert calls == [([], 'GPU')]
-  assert capfd.readouterr().err == ''

@@ -1,18 +1,14 @@
-"""Flags of all commands, and the process that they set up."""
+"""Flags of all commands, read before JAX and Trax are imported."""
 
-from collections.abc import Sequence
-import contextlib
-import os
+from collections.abc import Callable, Sequence
 
-from absl import app, flags, logging
-import jax
-from trax import fastmath, trainer, trainer_flags
+from absl import app, flags
 
-from trax_hourglass import runtime
-from trax_hourglass.configuration import reading
-from trax_hourglass.distribution import hosts
+from trax_hourglass import starting
+from trax_hourglass.configuration import gin_files
 from trax_hourglass.errors import UserError
 
+_TRAINER_FLAGS = starting.trainer_flags()
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'init_checkpoint',
@@ -36,7 +32,7 @@ flags.DEFINE_bool(
 
 # Those of `reading.Configuration` that need no data.
 CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
-_HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
+HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
 # Flags of trax.trainer that do nothing there, or need the JAX of 2021.
 _DEAD_FLAGS = (
@@ -56,14 +52,28 @@ _DEAD_FLAGS = (
   'use_tpu',
   'xm',
 )
+# Those of all commands that read a configuration and run a model.
+MODEL_FLAGS = (
+  'output_dir',
+  *CONFIGURATION_FLAGS,
+  'data_dir',
+  'init_checkpoint',
+  'disable_jit',
+  'log_level',
+)
 
 
-def start(argv: Sequence[str], on_hosts: bool = False) -> None:
+def start(
+  argv: Sequence[str],
+  on_hosts: bool = False,
+  check: Callable[[], object] = lambda: None,
+) -> None:
   """Reads flags and sets up the process accordingly.
 
   Args:
     argv: The command line.
     on_hosts: Whether the command may run on several hosts at once.
+    check: Raises `UserError` if flags are wrong; called before JAX is loaded.
 
   Raises:
     UserError: If a flag is unknown, malformed or without effect.
@@ -82,23 +92,23 @@ def start(argv: Sequence[str], on_hosts: bool = False) -> None:
   for name in _DEAD_FLAGS:
     if FLAGS[name].present:
       raise UserError(f'--{name} has no effect any more; leave it out')
-  if on_hosts:
-    hosts.join(*(FLAGS[name].value for name in _HOST_FLAGS))
-  for name in _HOST_FLAGS:
+  for name in HOST_FLAGS:
     if FLAGS[name].present and not on_hosts:
       raise UserError(f'--{name} has no effect here; leave it out')
-  # The flag's default would mix Trax's log with the progress bar.
-  if FLAGS['log_level'].present:
-    logging.use_absl_handler()
-    logging.set_verbosity(FLAGS.log_level)
-  runtime.leave_gpu_to_jax()
-  _keep_compiled_programs()
-  trainer._tf_setup_from_flags()
-  if FLAGS.disable_jit:
-    fastmath.disable_jit()
+  check()
+  for name in FLAGS.config_file or ():
+    gin_files.check_exists(name)
+  starting.load()
+  from trax_hourglass.configuration import process
+
+  process.set_up(
+    log_level=FLAGS.log_level if FLAGS['log_level'].present else None,
+    disable_jit=FLAGS.disable_jit,
+    hosts=[FLAGS[name].value for name in HOST_FLAGS] if on_hosts else None,
+  )
 
 
-def configuration() -> reading.Configuration:
+def configuration() -> dict:
   """Returns the arguments of `reading.configure` that the flags give."""
   names = (*CONFIGURATION_FLAGS, 'data_dir')
   return {name: FLAGS[name].value for name in names}
@@ -107,19 +117,6 @@ def configuration() -> reading.Configuration:
 def check_used(*names: str) -> None:
   """Raises `UserError` for a shared flag that is given and not in `names`."""
   modules = FLAGS.flags_by_module_dict()
-  for flag in (*modules[trainer_flags.__name__], *modules[__name__]):
+  for flag in (*modules[_TRAINER_FLAGS.__name__], *modules[__name__]):
     if flag.present and flag.name not in names:
       raise UserError(f'--{flag.name} has no effect here; leave it out')
-
-
-def _keep_compiled_programs():
-  """Caches compiled programs on disk, unless the user has set a cache.
-
-  Small programs too: initialising a model takes dozens of them.
-  """
-  directory = os.path.expanduser('~/.cache/trax_hourglass/jax')
-  if jax.config.jax_compilation_cache_dir is None:
-    with contextlib.suppress(OSError):  # An unwritable home: compile again.
-      os.makedirs(directory, exist_ok=True)
-      jax.config.update('jax_compilation_cache_dir', directory)
-      jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)

@@ -4,12 +4,11 @@ Trax registers some of these names too: see `selectors` for short ones. gin does
 not configure calls from Python.
 """
 
-import pathlib
-
 import gin
 
 from trax_hourglass import evaluation, layers, models
 from trax_hourglass.configuration import optax_names, selectors
+from trax_hourglass.configuration.gin_files import GIN_DIRECTORY
 from trax_hourglass.data import (
   chunks,
   documents,
@@ -81,9 +80,4 @@ ON_DEMAND = {
 }
 selectors.install(ON_DEMAND)
 
-# An installed package contains the gin files, a clone has them beside it.
-_PACKAGE = pathlib.Path(__file__).parents[1]
-GIN_DIRECTORY = next(
-  filter(pathlib.Path.is_dir, (_PACKAGE / 'gin', _PACKAGE.parent / 'gin'))
-)
 gin.add_config_file_search_path(str(GIN_DIRECTORY))

@@ -5,8 +5,17 @@ that names its cause, changes nothing where the cause is absent, and may run
 again.
 """
 
-from trax_hourglass.runtime import importing, initialising, replacing
-from trax_hourglass.runtime.importing import leave_gpu_to_jax
+from trax_hourglass.runtime import (
+  importing,
+  initialising,
+  lazy_tensorflow,
+  replacing,
+)
+from trax_hourglass.runtime.lazy_tensorflow import (
+  import_trainer,
+  leave_gpu_to_jax,
+  when_tensorflow_loads,
+)
 
 
 def apply():
@@ -14,6 +23,7 @@ def apply():
   # Before anything is compiled.
   importing.no_library_fusions()
   with (
+    lazy_tensorflow.deferred(),
     importing.no_tensorflow_notices(),
     importing.no_gym_notice(),
     importing.cheap_stack(),

@@ -115,14 +115,3 @@ def cheap_stack():
     yield
   finally:
     inspect.stack, inspect.getframeinfo = originals
-
-
-def leave_gpu_to_jax():
-  """Hides every GPU from TensorFlow, which would reserve nearly all memory.
-
-  Not part of `apply`: a command decides this for its process, an import does
-  not. Once TensorFlow uses a GPU, this raises RuntimeError.
-  """
-  with no_tensorflow_notices():
-    tf = importlib.import_module('tensorflow')
-    tf.config.set_visible_devices([], 'GPU')

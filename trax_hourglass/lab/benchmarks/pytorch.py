@@ -17,8 +17,8 @@ import jax
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.errors import UserError
 from trax_hourglass.lab.benchmarks.contenders import VOCAB_SIZE
+from trax_hourglass.lab.benchmarks.settings import PYTORCH as NAME
 
-NAME = 'hourglass-transformer-pytorch'
 NOTE = (
   'learned absolute positions, pools by the mean, repeats; memory is how much '
   "its process grew, resident, or what PyTorch allocated on a GPU, not XLA's"

@@ -12,20 +12,17 @@ import tqdm
 from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass.lab.benchmarks import operations, pytorch, report
 from trax_hourglass.lab.benchmarks.contenders import (
-  BASELINE,
-  OURS,
   THEIRS,
   Settings,
   contenders,
 )
+from trax_hourglass.lab.benchmarks.settings import MODELS
 from trax_hourglass.lab.benchmarks.steps import (
   WORKS,
   Program,
   compiled_anew,
   take_turns,
 )
-
-MODELS = (OURS, BASELINE, THEIRS, pytorch.NAME)
 
 
 def benchmark(

@@ -1,0 +1,99 @@
+"""TensorFlow, loaded when something of it is used."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from trax_hourglass.runtime import lazy_tensorflow
+
+
+def run(code):
+  """Runs code in a fresh process; returns what it printed."""
+  result = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False
+  )
+  assert result.returncode == 0, result.stderr
+  return result.stdout
+
+
+def test_import_and_a_model_need_no_tensorflow():
+  run("""
+import sys
+import numpy as np
+import trax_hourglass
+from trax import shapes
+
+tokens = np.ones((1, 5), np.int32)
+model = trax_hourglass.HourglassLM(
+  7, d_model=4, d_ff=4, n_heads=1, hierarchy='1@1', mode='eval'
+)
+model.init(shapes.signature(tokens))
+assert model(tokens).shape == (1, 5, 7)
+loaded = [name for name in sys.modules if name.startswith('tensorflow')]
+assert not loaded, loaded
+""")
+
+
+def test_every_use_gets_the_true_tensorflow():
+  run("""
+import trax_hourglass
+import trax
+from trax import fastmath, jaxboard, shapes
+from trax.data import tf_inputs
+
+seen = []
+trax_hourglass.runtime.when_tensorflow_loads(seen.append)
+assert not seen
+with fastmath.use_backend('tensorflow-numpy'):
+  ones = fastmath.numpy.ones(3)
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+assert seen == [tf]
+assert isinstance(ones, tf.Tensor)
+assert isinstance(trax.AsKeras, type)
+assert issubclass(trax.AsKeras, tf.keras.layers.Layer)
+assert fastmath.tf.tf_abstract_eval
+assert tf_inputs.tfds.builder is tfds.builder
+signature = shapes.ShapeDtype(tf.TensorShape([2, 3]), tf.float32)
+assert signature.shape == (2, 3)
+assert signature.dtype.__name__ == 'float32'
+assert jaxboard.event_pb2.Event is tf.compat.v1.Event
+try:
+  trax.no_such_name
+except AttributeError:
+  pass
+else:
+  raise AssertionError
+""")
+
+
+def test_leaves_a_loaded_tensorflow_alone():
+  run("""
+import tensorflow as tf
+import trax_hourglass
+from trax.layers import base
+
+assert base.tf is tf
+""")
+
+
+def test_tensorflow_leaves_the_gpu_to_jax(monkeypatch, capfd):
+  tf = importlib.import_module('tensorflow')
+  capfd.readouterr()  # Its own notices.
+  calls = []
+  monkeypatch.setattr(
+    tf.config, 'set_visible_devices', lambda *arguments: calls.append(arguments)
+  )
+  lazy_tensorflow.leave_gpu_to_jax()
+  assert calls == [([], 'GPU')]
+  assert capfd.readouterr().err == ''
+
+
+def test_a_stand_in_names_what_is_not_deferred(monkeypatch):
+  module = lazy_tensorflow._LazyModule('tensorflow')
+  monkeypatch.setitem(sys.modules, 'tensorflow', module)
+  with pytest.raises(AttributeError, match='tensorflow.constant: not deferred'):
+    getattr(module, 'constant')  # noqa: B009

@@ -1,0 +1,83 @@
+"""Commands that answer before they import JAX, Trax and TensorFlow."""
+
+import subprocess
+import sys
+
+import pytest
+
+from trax_hourglass import starting
+
+
+def run(*arguments):
+  """Runs Python; returns exit code, output and the names it imported."""
+  result = subprocess.run(
+    [sys.executable, '-X', 'importtime', '-m', *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  lines = result.stderr.splitlines()
+  imported = {
+    line.rpartition('|')[2].strip()
+    for line in lines
+    if line.startswith('import time:')
+  }
+  errors = [line for line in lines if not line.startswith('import time:')]
+  return result.returncode, result.stdout, errors, imported
+
+
+def check_light(imported):
+  assert 'absl.flags' in imported
+  assert not imported & {'jax', 'trax', 'tensorflow', 'gin', 'matplotlib'}
+
+
+@pytest.mark.parametrize('command', starting.COMMANDS)
+def test_help_is_light_and_lists_what_works(command):
+  _, out, errors, imported = run(f'trax_hourglass.{command}', '--help')
+  check_light(imported)
+  assert not errors
+  assert '--config:' in out
+  assert '--use_tpu' not in out
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ('--nonsense=1', "Unknown command line flag 'nonsense'"),
+    ('quickstart.gin', "argument 'quickstart.gin': expected flags only"),
+    ('--use_tpu=True', '--use_tpu has no effect any more'),
+    (
+      '--checkpoint=. --config_file=nothing.gin',
+      'gin: Unable to open file: nothing.gin',
+    ),
+    ('--checkpoint=/no/such', 'checkpoint: /no/such does not exist'),
+  ],
+)
+def test_mistakes_in_flags_are_answered_at_once(arguments, message):
+  code, out, errors, imported = run(
+    'trax_hourglass.evaluate', *arguments.split()
+  )
+  check_light(imported)
+  assert (code, out) == (2, '')
+  (line,) = errors
+  assert message in line
+
+
+def test_the_package_lists_and_runs_its_commands():
+  code, out, _, imported = run('trax_hourglass')
+  assert code == 0
+  assert 'jax' not in imported
+  for command in starting.COMMANDS:
+    assert f'\n  {command} ' in out
+  code, out, errors, _ = run('trax_hourglass', 'train', '--nonsense=1')
+  assert (code, out) == (2, '')
+  assert 'nonsense' in errors[0]
+  code, _, errors, _ = run('trax_hourglass', 'trian')
+  assert code == 2
+  assert "'trian' is not a command; give one of train, " in errors[0]
+
+
+def test_any_other_import_is_whole():
+  code, _, _, imported = run('trax_hourglass.hierarchy')
+  assert code == 0
+  assert {'jax', 'trax'} <= imported
