@@ -96,9 +96,10 @@ def test_lists_and_matches(bucket):
   for name in ('a.txt', 'b/c.txt', 'b/d.bin'):
     bucket.pipe(f'/corpus/{name}', b'x')
   names = ['a.txt', 'b/c.txt', 'b/d.bin']
-  assert sorted(addresses.files('memory://corpus')) == names
-  assert addresses.files('memory://corpus/a.txt') == ['']
-  assert addresses.files('memory://nothing') == []
+  assert sorted(addresses.files('memory://corpus', 2)) == names
+  assert addresses.files('memory://corpus', 1) == ['a.txt']
+  assert addresses.files('memory://corpus/a.txt', 1) == ['']
+  assert addresses.files('memory://nothing', 1) == []
   found = addresses.matching('memory://corpus/**/*.txt')
   assert [read(addresses.local(one)) for one in found] == [b'x', b'x']
 

@@ -79,17 +79,22 @@ def exists(address: str) -> bool:
     return system.exists(path)
 
 
-def files(address: str) -> list[str]:
-  """Returns the paths of all files in a folder, relative to it.
+def files(address: str, depth: int) -> list[str]:
+  """Returns the paths of files in a folder, relative to it.
 
   That of a file itself is `''`.
+
+  Args:
+    address: The folder, or a file.
+    depth: 1 for the files that are directly in the folder.
 
   Raises:
     UserError: If the folder cannot be read.
   """
   with _one_line(address):
     system, root = _opened(address)
-    return [path[len(root) :].lstrip('/') for path in system.find(root)]
+    found = system.find(root, maxdepth=depth)
+    return [path[len(root) :].lstrip('/') for path in found]
 
 
 def matching(pattern: str) -> list[str]:

@@ -11,7 +11,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'checkpoint',
   None,
-  'A *.pkl.gz file, or a directory: its newest. By default --output_dir.',
+  'A *.pkl.gz file, or a directory: its newest; or the address of one. By '
+  'default --output_dir.',
 )
 
 

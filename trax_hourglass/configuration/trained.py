@@ -39,7 +39,7 @@ def configure(
   """Finds a checkpoint and binds its configuration.
 
   Args:
-    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    checkpoint: A *.pkl.gz file, or a directory: its newest; or an address.
     **configuration: As in `reading.Configuration`. Without `config_file`, the
       checkpoint's own is used.
 

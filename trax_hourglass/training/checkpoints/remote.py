@@ -9,6 +9,7 @@ from trax_hourglass.training.checkpoints import folders
 from trax_hourglass.training.checkpoints.format import SUFFIX
 
 _STEP = re.compile(rf'({folders.FOLDER}/step_(\d{{8,}})/){folders.MANIFEST}')
+_DEPTH = 3  # Of a checkpoint's files in an output directory.
 _CONFIG = re.compile(r'config(_\d+)?\.gin')
 
 
@@ -25,7 +26,7 @@ def local_copy(address: str) -> str:
     UserError: If there is no checkpoint, or it cannot be copied.
   """
   address = address.rstrip('/')
-  names = addresses.files(address)
+  names = addresses.files(address, _DEPTH)
   if not names:
     raise UserError(
       f'checkpoint: {address} does not exist; give a *{SUFFIX} file or the '
@@ -41,7 +42,7 @@ def local_copy(address: str) -> str:
     step, is_given = f'{folders.FOLDER}/{name}/', True
     run, _ = addresses.split(above)
   if run != address:
-    names = addresses.files(run)
+    names = addresses.files(run, _DEPTH if step else 1)
   if not is_given:
     steps = filter(None, map(_STEP.fullmatch, names))
     newest = max(steps, key=lambda match: int(match[2]), default=None)
