@@ -27,7 +27,12 @@ import sys
 from absl import flags
 
 from trax_hourglass import starting
-from trax_hourglass.configuration import command_line, exits, length_flag
+from trax_hourglass.configuration import (
+  command_line,
+  exits,
+  length_flag,
+  minutes_flag,
+)
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.lab.benchmarks.settings import MODELS, WORKS, Settings
 
@@ -42,6 +47,7 @@ FLAGS = flags.FLAGS
 for _name in ('output_dir', 'config'):
   flags.declare_key_flag(_name)
 flags.adopt_module_key_flags(length_flag)
+flags.adopt_module_key_flags(minutes_flag)
 _DEFAULT = Settings(length=2048)
 flags.DEFINE_string(
   'hierarchy', _DEFAULT.hierarchy, 'The levels of both Hourglass models.'
@@ -69,10 +75,8 @@ flags.DEFINE_bool(
 flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
 flags.DEFINE_bool('generation', False, 'Generation with caches.')
 flags.DEFINE_bool('accelerator', False, 'A GPU, and its own attention.')
-flags.DEFINE_integer(
-  'minutes', 6, 'With --accelerator: start nothing more after them.'
-)
 
+_MINUTES = 6
 _LONGEST = {'generation': 8192, 'accelerator': 16384}
 _QUICK = {
   'length': 512,
@@ -135,7 +139,7 @@ def _measured(settings):
     )
   if FLAGS.accelerator:
     results = accelerator.benchmark(
-      settings, repeats=FLAGS.repeats, minutes=FLAGS.minutes
+      settings, repeats=FLAGS.repeats, minutes=minutes_flag.minutes(_MINUTES)
     )
     return 'accelerator', accelerator, results
   if FLAGS.generation:
@@ -185,7 +189,8 @@ def _settings() -> Settings:
     sizes |= {k: v for k, v in _QUICK.items() if not FLAGS[k].present}
   numbers = ('length', 'batch_size', 'n_heads', 'd_model')
   check_positive(**{f'--{name}': sizes[name] for name in numbers})
-  check_positive(**{'--repeats': FLAGS.repeats, '--minutes': FLAGS.minutes})
+  check_positive(**{'--repeats': FLAGS.repeats})
+  minutes_flag.minutes(_MINUTES)
   _check_lists()
   settings = Settings(**sizes)
   if FLAGS.generation or FLAGS.accelerator:

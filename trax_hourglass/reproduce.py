@@ -7,14 +7,13 @@ share the work. At the end it writes REPRODUCTION.md from all results there.
 """
 
 from collections.abc import Sequence
-import math
 import os
 import sys
 
 from absl import flags
 
 from trax_hourglass import starting
-from trax_hourglass.configuration import command_line, exits
+from trax_hourglass.configuration import command_line, exits, minutes_flag
 from trax_hourglass.errors import UserError
 from trax_hourglass.lab.reproduction.long_studies import GPU
 from trax_hourglass.lab.reproduction.studies import STUDIES
@@ -24,16 +23,11 @@ runner = starting.lazy('trax_hourglass.lab.reproduction.runner')
 FLAGS = flags.FLAGS
 for _name in ('output_dir', 'config'):
   flags.declare_key_flag(_name)
+flags.adopt_module_key_flags(minutes_flag)
 flags.DEFINE_list(
   'study',
   [name for name in STUDIES if name != GPU],
   f'Studies to do: some of {", ".join(STUDIES)}. By default all but {GPU}.',
-)
-flags.DEFINE_float(
-  'minutes',
-  None,
-  'Save and stop after that many minutes; the same command resumes. A '
-  'compilation in progress ends first.',
 )
 flags.DEFINE_bool(
   'costs', True, 'Time steps, which needs a machine that does nothing else.'
@@ -72,8 +66,7 @@ def _check_flags():
       raise UserError(
         f'--{name} has no effect with --page; leave one of them out'
       )
-  if FLAGS.minutes is not None and not 0 < FLAGS.minutes < math.inf:
-    raise UserError(f'--minutes: got {FLAGS.minutes:g}, expected more than 0')
+  minutes_flag.minutes(None)
   if FLAGS.config and not FLAGS['output_dir'].present:
     raise UserError(
       f'--config: got {FLAGS.config[0]!r} for results in {_RESULTS}, which are '

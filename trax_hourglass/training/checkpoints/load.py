@@ -42,9 +42,8 @@ def load_weights(model, path: str, input_signature) -> None:
   Raises:
     UserError: If the checkpoint cannot be read, or is of another architecture.
   """
-  weights = _read_fitting_weights(model, path, input_signature)
+  weights, signature = _read_fitting_weights(model, path, input_signature)
   model.init(input_signature)
-  signature = model.weights_and_state_signature(input_signature)
   model.weights, _ = tl.unflatten_weights_and_state(
     weights, (), signature, weights_only=True
   )
@@ -56,8 +55,7 @@ def set_weights(model, path: str, input_signature) -> None:
   It is not initialised, which takes seconds. Arguments and errors are those of
   `load_weights`.
   """
-  weights = _read_fitting_weights(model, path, input_signature)
-  signature = model.weights_and_state_signature(input_signature)
+  weights, signature = _read_fitting_weights(model, path, input_signature)
   model.weights, _ = tl.unflatten_weights_and_state(
     jax.device_put(weights), None, signature, weights_only=True
   )
@@ -72,8 +70,9 @@ def check_weights(model, path: str, input_signature) -> None:
 
 
 def _read_fitting_weights(model, path, input_signature):
+  """Returns a checkpoint's weights, and the signature of the layer's."""
   signature = model.weights_and_state_signature(input_signature)
   expected, _ = tl.flatten_weights_and_state(*signature)
   weights = format.read_weights(path)
   format.check_arrays(path, 'weight', weights, expected)
-  return weights
+  return weights, signature
