@@ -191,6 +191,10 @@ def test_skipped_windows_are_those_that_are_drawn():
     skipped.skip(n)
     for x, y in zip(next(drawn), next(skipped), strict=True):
       np.testing.assert_array_equal(x, y)
+  skipped.skip_examples(4)  # Of batches of 3.
+  next(drawn)
+  for x, y in zip(next(drawn), next(skipped), strict=True):
+    np.testing.assert_array_equal(x[1:], y[:2])
 
 
 def test_cost_of_padding_is_printed(capsys):

@@ -37,8 +37,9 @@ def document_inputs(
     total_shorten_factor: That of the model; the cost of padding is printed.
     seed: Seed of the order.
     segments: Whether batches are (inputs, segments, targets, loss weights), for
-      models of two inputs that keep documents apart. Segments are int32: in
-      each window documents are numbered from 1 on, and padding is 0.
+      `HourglassLM` with `documents=True`, which keeps documents apart. Segments
+      are int32: in each window documents are numbered from 1 on, and padding is
+      0.
 
   Raises:
     UserError: If an argument is out of range, a split is empty, or a batch
@@ -107,14 +108,15 @@ class _Consecutive:
   """Endless arrays of `size` consecutive numbers."""
 
   def __init__(self, size: int):
-    self._size, self._first = size, 0
+    self.size, self._first = size, 0
 
   def __next__(self) -> np.ndarray:
-    self._first += self._size
-    return np.arange(self._first - self._size, self._first)
+    self._first += self.size
+    return np.arange(self._first - self.size, self._first)
 
   def skip(self, n: int) -> None:
-    self._first += n * self._size
+    """Skips `n` numbers."""
+    self._first += n
 
 
 class _Windows:
