@@ -84,6 +84,37 @@ def _assert_equal(f, g, arguments):
     assert np.linalg.norm(x - y) < 1e-5 * norm
 
 
+@pytest.mark.parametrize(
+  ('n_q', 'n_k'),
+  [
+    (27, 9),
+    pytest.param(29, 29, marks=pytest.mark.slow),
+    pytest.param(9, 27, marks=pytest.mark.slow),
+  ],
+)
+def test_documents_are_attended_to_alone(attention, n_q, n_k):
+  starts, n_rows = [0, 1, 5, 7], min(n_q, n_k)
+  first = np.repeat(starts, np.diff([*starts, n_rows])).astype(np.int32)
+  first = np.broadcast_to(first, (2, 3, n_rows))
+
+  def alone(q, k, v, location):
+    outputs = []
+    for start, end in zip(starts, [*starts[1:], n_rows], strict=True):
+      parts = [
+        x[:, :, start * x.shape[2] // n_rows : end * x.shape[2] // n_rows]
+        for x in (q, k, v)
+      ]
+      n = max(x.shape[2] for x in parts)
+      distances, *biases = location
+      outputs.append(relative_attention(*parts, distances[:, -n:], *biases))
+    return jnp.concatenate(outputs, axis=2)
+
+  def together(*arguments):
+    return attention(*arguments, first=first)
+
+  _assert_equal(together, alone, _arguments(n_q, n_k))
+
+
 @pytest.mark.parametrize(('n_q', 'n_k'), LENGTHS)
 def test_equals_the_formula(attention, n_q, n_k):
   _assert_equal(

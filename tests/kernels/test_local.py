@@ -17,6 +17,17 @@ def test_equals_full_attention_under_a_band(window, length):
   np.testing.assert_allclose(limited, full, atol=1e-6)
 
 
+@pytest.mark.parametrize('window', [3, 16])
+def test_documents_are_attended_to_alone(window):
+  q, k, v = np.random.default_rng(0).normal(size=(3, 2, 11, 5)).astype('f')
+  starts = [[0] * 4 + [4] * 6 + [10], [0] * 11]
+  j, i = np.indices((11, 11))[::-1]
+  band = (j <= i) & (j > i - window) & (j >= np.array(starts)[..., None])
+  limited = local.local_attention(q, k, v, window, first=np.array(starts))
+  full = local.attend(q, k, v, band)
+  np.testing.assert_allclose(limited, full, atol=1e-6)
+
+
 def test_memory_grows_with_length_times_window():
   length, window, d = 512, 8, 4
   x = np.zeros((1, length, d), np.float32)

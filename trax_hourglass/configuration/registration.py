@@ -55,6 +55,7 @@ for _configurable in (
   prepared.cifar10,
   optimizers.Optax,
   optimizers.weights_named,
+  packing.document_inputs,
   prepared.downsampled_imagenet,
   schedules.warmup_cosine,
   schedules.warmup_rsqrt,
@@ -65,8 +66,6 @@ for _configurable in (
 ):
   gin.register(module=MODULE)(_configurable)
 
-# Our models take no segments.
-gin.register(module=MODULE, denylist=['segments'])(packing.document_inputs)
 gin.register('evaluate', module=MODULE)(evaluation.evaluator)
 gin.register('evaluate_images', module=MODULE)(evaluation.image_evaluator)
 gin.register('Loop', module=MODULE)(options.options)

@@ -55,6 +55,11 @@ class Alignment(typing.NamedTuple):
     """The number of tokens of the model's input that a key stands for."""
     return self.total_pooling * self.key_step
 
+  @property
+  def tokens_per_row(self):
+    """The number of tokens of a group of queries: that of the coarser."""
+    return self.total_pooling * self.query_step * self.key_step
+
   def distance(self, query, key):
     """Returns the distance of a key from a query, negative in the past."""
     return self.unit * (self.key_step * key - self.query_step * query)
@@ -91,8 +96,7 @@ class Alignment(typing.NamedTuple):
       max_inference_length=max_inference_length,
       total_pooling=self.total_pooling,
     )
-    group = self.total_pooling * self.query_step * self.key_step
-    return -(-max_inference_length // group) * self.query_step
+    return -(-max_inference_length // self.tokens_per_row) * self.query_step
 
 
 def align(n_queries, n_keys, total_pooling=1):

@@ -38,7 +38,9 @@ class Location(typing.NamedTuple):
 
 
 @functools.partial(derivatives.jit, static_argnames='dropout')
-def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
+def attention(
+  queries, keys, values, location=None, dropout=0.0, rng=None, first=None
+):
   """Returns softmax(logits / sqrt(d_head)) V over visible keys, like `queries`.
 
   Logits are Q K^T, or with a location (Q + u) K^T + (Q + v) R^T.
@@ -50,6 +52,8 @@ def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
     location: A `Location`, or `None`.
     dropout: Share of the attention weights dropped, exact to 1/65,536.
     rng: Random key, needed where `dropout` is above 0.
+    first: The first row of each row's document, whose keys are the first that
+      the row sees, `(batch, heads, rows)`; `None` if there is one document.
 
   Raises:
     UserError: If neither `q` nor `k` is a multiple of the other.
@@ -57,26 +61,28 @@ def attention(queries, keys, values, location=None, dropout=0.0, rng=None):
   inputs = queries, keys, values, location
   rng = rng if dropout else None
   if derivatives.is_forward():
-    return _forward(inputs, rng, dropout)[0]
-  return _attention(inputs, rng, dropout)
+    return _forward(inputs, rng, first, dropout)[0]
+  return _attention(inputs, rng, first, dropout)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _attention(inputs, rng, dropout):
-  return _forward(inputs, rng, dropout)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _attention(inputs, rng, first, dropout):
+  return _forward(inputs, rng, first, dropout)[0]
 
 
-def _forward(inputs, rng, dropout):
+def _forward(inputs, rng, first, dropout):
   values = inputs[2]
   operands = row_blocks.operands(inputs)
-  y, log_sums = _each_head(_head_forward, dropout, operands, rng)
+  if first is not None:
+    first = first.swapaxes(0, 1)
+  y, log_sums = _each_head(_head_forward, dropout, operands, rng, first)
   y = row_blocks.merge(y).astype(values.dtype)
   y, log_sums = checkpoint_name((y, log_sums), OUTPUTS)
-  return y, (inputs, rng, y, log_sums)
+  return y, (inputs, rng, first, y, log_sums)
 
 
 def _backward(dropout, residuals, dy):
-  inputs, rng, y, log_sums = residuals
+  inputs, rng, first, y, log_sums = residuals
   operands, pull_back = jax.vjp(row_blocks.operands, inputs)
   n_phases = operands.queries.shape[2]
   # The term that softmax subtracts from the gradients of a row's logits.
@@ -86,6 +92,7 @@ def _backward(dropout, residuals, dy):
     dropout,
     operands,
     rng,
+    first,
     row_blocks.split(dy, n_phases),
     log_sums,
     row_blocks.split(mean, n_phases),
@@ -94,7 +101,7 @@ def _backward(dropout, residuals, dy):
     summed = jnp.sum(gradients.distances, axis=1)
     gradients = gradients._replace(distances=summed)
   gradients = jax.tree.map(lambda g, x: g.astype(x.dtype), gradients, operands)
-  return *pull_back(gradients), None
+  return *pull_back(gradients), None, None
 
 
 _attention.defvjp(_forward, _backward)
@@ -112,7 +119,7 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
     dropout: As for `attention`.
     operands: `Operands` of all heads.
     rng: Random key, or `None`.
-    *arrays: Further arrays, `(heads, batch, ...)`.
+    *arrays: Further arrays, `(heads, batch, ...)`, or `None`.
   """
   heads, batch, n_phases, rows, _ = operands.queries.shape
   keys = None if rng is None else random_masks.words(rng, heads, batch)
@@ -157,13 +164,13 @@ def _at_once(f, args):
 
 
 @functools.partial(jax.jit, static_argnames='dropout')
-def _head_forward(operands, key, dropout):
+def _head_forward(operands, key, first, dropout):
   """Returns outputs, `(phases, rows, d_head)`, and each row's log sum."""
   operands = row_blocks.with_later_distances(operands, row_blocks.BLOCK)
   transposed_operands = operands.transposed()
 
   def run_block(carry, block):
-    logits = block.logits(operands, transposed_operands)
+    logits = block.logits(operands, transposed_operands, first)
     largest = jnp.max(logits, axis=-1, keepdims=True)
     weights = jnp.exp(logits - largest)
     total = jnp.sum(weights, axis=-1, keepdims=True)
@@ -179,12 +186,13 @@ def _head_forward(operands, key, dropout):
 
 
 @functools.partial(jax.jit, static_argnames='dropout')
-def _head_backward(operands, key, dy, log_sums, mean, dropout):
+def _head_backward(operands, key, first, dy, log_sums, mean, dropout):
   """Returns the gradients of a head's `Operands`.
 
   Args:
     operands: `Operands` of a head.
     key: Random key, or `None`.
+    first: As for `attention`, of a head, `(rows,)`, or `None`.
     dy: Gradient of the output, `(phases, rows, d_head)`.
     log_sums: As from `_head_forward`.
     mean: Mean gradient of each row's weights, by these weights, like
@@ -199,7 +207,7 @@ def _head_backward(operands, key, dy, log_sums, mean, dropout):
   dy_t = transposed(dy)
 
   def run_block(sums, block):
-    logits = block.logits(operands, transposed_operands)
+    logits = block.logits(operands, transposed_operands, first)
     weights = jnp.exp(logits - block.rows(log_sums))
     kept = _drop(weights, key, block, dropout)
     d_kept = product('pid,dj->pij', block.rows(dy), block.keys(values_t, -1))

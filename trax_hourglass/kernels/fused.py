@@ -30,6 +30,7 @@ def attention(
   dropout=0.0,
   rng=None,
   implementation='blockwise',
+  first=None,
 ):
   """Returns the outputs of `blockwise.attention`, computed as chosen.
 
@@ -43,16 +44,17 @@ def attention(
     implementation: `'blockwise'`; `'cudnn'`; `'auto'`, which is cuDNN's kernel
       where it can run and blockwise elsewhere; or `'xla'`, the code for cuDNN's
       kernel with XLA in its place, on any device, for comparisons.
+    first: As for `blockwise.attention`; only `'blockwise'` takes it.
 
   Raises:
     UserError: If `'cudnn'` or `'xla'` cannot compute this.
   """
   inputs = queries, keys, values, location
   refusal = implementation != 'blockwise' and _refusal(
-    inputs, dropout, implementation
+    inputs, dropout, first, implementation
   )
   if implementation == 'blockwise' or (implementation == 'auto' and refusal):
-    return blockwise.attention(*inputs, dropout=dropout, rng=rng)
+    return blockwise.attention(*inputs, dropout, rng, first)
   if refusal:
     raise UserError(
       f'attention implementation {implementation!r}: {refusal}; expected '
@@ -61,10 +63,12 @@ def attention(
   return _attention(inputs, implementation)
 
 
-def _refusal(inputs, dropout, implementation):
+def _refusal(inputs, dropout, first, implementation):
   """Returns why attention cannot be computed like that, if so."""
   if dropout:
     return f'got dropout {dropout:g}, but it drops no attention weights'
+  if first is not None:
+    return 'got documents, but it does not keep them apart'
   if derivatives.is_forward():
     return 'it cannot be differentiated in forward mode'
   if implementation == 'xla':

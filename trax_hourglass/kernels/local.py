@@ -11,16 +11,20 @@ from trax_hourglass.kernels import random_masks
 from trax_hourglass.kernels.row_blocks import MASKED
 
 
-def local_attention(queries, keys, values, window, dropout=0.0, rng=None):
+def local_attention(
+  queries, keys, values, window, dropout=0.0, rng=None, first=None
+):
   """Returns attention of each query to its last `window` keys, like `queries`.
 
-  Queries, keys and values are `(..., length, d)`; other arguments are those of
-  `attend`.
+  Queries, keys and values are `(..., length, d)`, and `first` is the first key
+  that each query may see, `(..., length)`, by default 0; other arguments are
+  those of `attend`.
   """
   *batch, length, d = queries.shape
   chunk = min(window, length)
   queries, keys, values = (_chunks(x, chunk) for x in (queries, keys, values))
-  visible = _visible(queries.shape[-3], chunk, window)
+  first = 0 if first is None else _chunks(first[..., None], chunk)
+  visible = _visible(queries.shape[-3], chunk, window, first)
   y = attend(
     queries, _with_previous(keys), _with_previous(values), visible, dropout, rng
   )
@@ -131,7 +135,8 @@ def _visible(n_chunks, chunk, window, first=0):
     n_chunks: Number of chunks.
     chunk: Vectors in a chunk.
     window: Number of keys that a query sees.
-    first: Position of the first key, relative to that of the first query.
+    first: Position of the first key, relative to that of the first query; or
+      of that which each query sees, `(..., n_chunks, chunk, 1)`.
   """
   start = chunk * jnp.arange(n_chunks)[:, None, None]
   query = start + jnp.arange(chunk)[:, None]

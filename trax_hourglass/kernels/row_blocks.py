@@ -80,12 +80,13 @@ class Block(typing.NamedTuple):
       sums, old + x, self.window_start, axis=-1
     )
 
-  def logits(self, operands, transposed):
+  def logits(self, operands, transposed, first=None):
     """Returns masked logits in float32, `(phases, size, n_keys)`.
 
     Args:
       operands: `Operands` of a head.
       transposed: `operands.transposed()`.
+      first: The first row whose keys each row sees, `(rows,)`; by default 0.
     """
     logits = product(
       'pid,dj->pij',
@@ -99,12 +100,19 @@ class Block(typing.NamedTuple):
         self.window(transposed.distances, axis=-1),
       )
       logits += distance_to_key(by_distance, self.step)
-    return jnp.where(self.visible(), logits, MASKED)
+    return jnp.where(self.visible(first), logits, MASKED)
 
-  def visible(self):
-    """Returns which keys these rows see, `(size, n_keys)`."""
+  def visible(self, first=None):
+    """Returns which keys these rows see, `(size, n_keys)`.
+
+    `first` is as for `logits`.
+    """
     row = self.start + jnp.arange(self.size)[:, None]
-    return jnp.arange(self.n_keys) < Alignment(self.step).n_seen(row)
+    key = jnp.arange(self.n_keys)
+    visible = key < Alignment(self.step).n_seen(row)
+    if first is not None:
+      visible &= key >= self.step * self.rows(first[:, None])
+    return visible
 
 
 def operands(inputs):

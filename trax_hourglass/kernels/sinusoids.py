@@ -54,7 +54,8 @@ def rotate(x, start=0):
   """Returns `x`, `(..., length, d)`, with each vector rotated by its position.
 
   Components i and i + d/2, as a pair, rotate by position / 10,000^(2i/d);
-  `start` is the position of the first vector, or of each sequence's, `(.., 1)`.
+  `start` is the position of the first vector, or of each sequence's, `(.., 1)`,
+  or is added to the position of each vector, `(.., length)`.
   """
   length, d = x.shape[-2:]
   sin, cos = _sines_and_cosines(start + jnp.arange(length), d)

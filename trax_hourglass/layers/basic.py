@@ -9,8 +9,9 @@ from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
 from trax import shapes
+from trax.layers.assert_shape import assert_shape
 
-from trax_hourglass.kernels import derivatives, random_masks
+from trax_hourglass.kernels import derivatives, documents, random_masks
 
 
 class Dense(tl.Dense):
@@ -64,6 +65,18 @@ class Dropout(tl.Dropout):
       shape[axis] = 1
     keep = random_masks.keep(self.rng, rate, tuple(shape))
     return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
+
+
+@assert_shape('...d->...d')
+def ShiftRight(n=1, total_pooling=1):
+  """Returns `tl.ShiftRight(n)` of each document of a sequence.
+
+  `total_pooling` is the total shorten factor of the vectors.
+  """
+  return tl.Fn(
+    f'ShiftRight({n})',
+    lambda x: documents.shift_right(x, n, total_pooling),
+  )
 
 
 STORED = 'stored'

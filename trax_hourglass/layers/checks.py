@@ -8,7 +8,7 @@ import numpy as np
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.kernels import fused
+from trax_hourglass.kernels import documents, fused
 
 MODES = ('train', 'eval', 'predict')
 DTYPES = ('float32', 'bfloat16')
@@ -92,6 +92,35 @@ def check_tokens(tokens, vocab_size, name='tokens'):
       f'{name}: got a token {outside}, expected tokens from 0 to '
       f'{vocab_size - 1}, because the model has a vocab_size of {vocab_size}; '
       'give the model a larger one or change the data'
+    )
+
+
+def check_segments(tokens, segments, multiple):
+  """Raises `UserError` unless segments fit tokens and start on multiples.
+
+  As by `check_tokens`, numbers are not checked within a compiled function.
+
+  Args:
+    tokens: Array of integers, `(batch, length)`.
+    segments: For each token the number of its document, or 0.
+    multiple: The total shorten factor.
+  """
+  advice = 'give those of document_inputs with segments=True'
+  got = f'{segments.dtype} {segments.shape}'
+  if segments.shape != tokens.shape or not np.issubdtype(
+    segments.dtype, np.integer
+  ):
+    raise UserError(
+      f'segments: got {got}, expected whole numbers, {tokens.shape}; {advice}'
+    )
+  if isinstance(segments, jax.core.Tracer):
+    return
+  _, places = np.nonzero(documents.starts(np.asarray(segments)))
+  if len(wrong := places[(places + 1) % multiple != 0]):
+    raise UserError(
+      f'segments: got a document that starts at token {wrong[0] + 1} of a row, '
+      f'expected a multiple of the total shorten factor, {multiple}; set '
+      'document_inputs.total_shorten_factor to it'
     )
 
 

@@ -16,7 +16,7 @@ from trax_hourglass.layers.attention.relative import (
   RelativeBiases,
 )
 from trax_hourglass.layers.attention.types import attention_layer
-from trax_hourglass.layers.basic import LayerNorm
+from trax_hourglass.layers.basic import LayerNorm, ShiftRight
 from trax_hourglass.layers.blocks import DecoderBlock
 from trax_hourglass.layers.checks import (
   check_dropout,
@@ -181,12 +181,10 @@ def _pad(x, multiple):
 def Valley(shorten_factor, shorten, inner, upsample, norm, total_pooling):
   """Returns the layers between the vanilla layers of Algorithm 1.
 
-  Arguments and shapes are those of `CachedValley`, which also uses
-  `total_pooling`.
+  Arguments and shapes are those of `CachedValley`.
   """
-  del total_pooling
   return tl.Serial(
-    tl.ShiftRight(shorten_factor - 1),
+    ShiftRight(shorten_factor - 1, total_pooling),
     shorten,
     inner,  # x', x
     upsample,

@@ -10,7 +10,8 @@ import numpy as np
 
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError, warn
-from trax_hourglass.layers.checks import check_tokens
+from trax_hourglass.layers.checks import check_segments, check_tokens
+from trax_hourglass.models.hourglass_lm import DocumentModel, LanguageModel
 from trax_hourglass.training import trax_internals, user_code
 from trax_hourglass.training.checkpoints import pickles
 
@@ -160,10 +161,16 @@ class Streams:
   """The streams of all tasks of a loop.
 
   Each task's is replaced by a `Batches`, unless an earlier loop has done so.
+
+  Raises:
+    UserError: If the model takes segments that batches don't have, or the other
+      way round.
   """
 
-  def __init__(self, tasks: Sequence, eval_tasks: Sequence):
+  def __init__(self, model, tasks: Sequence, eval_tasks: Sequence):
     self._tasks, self._eval_tasks = tasks, eval_tasks
+    for task in tasks:
+      _check_arrays(model, task)
     _count(tasks, 'training stream')
     _count(eval_tasks, 'evaluation stream')
 
@@ -219,6 +226,20 @@ class Streams:
         task.labeled_data.seek(**position)
 
 
+def _check_arrays(model, task):
+  """Raises `UserError` if batches and a language model differ over segments."""
+  if not isinstance(model, LanguageModel):
+    return
+  got = len(task.sample_batch)
+  most = model.n_in + 2  # Targets and loss weights.
+  least = model.n_in + task.loss_layer.n_in - model.n_out
+  if got < least or got > most:
+    raise UserError(
+      f'a batch: got {got} arrays, expected {most} for HourglassLM.documents = '
+      f'{isinstance(model, DocumentModel)}; set document_inputs.segments alike'
+    )
+
+
 def _count(tasks, name):
   for i, task in enumerate(tasks):
     batches = task.labeled_data
@@ -245,7 +266,13 @@ def _target_check(loop):
   if not is_integer or logits.shape[:-1] != targets.shape:
     return _no_check
   vocab_size = logits.shape[-1]
-  return lambda batch: check_tokens(batch[n_in], vocab_size, 'a batch')
+
+  def check(batch):
+    check_tokens(batch[n_in], vocab_size, 'a batch')
+    if isinstance(model, DocumentModel):
+      check_segments(*batch[:n_in], model.multiple)
+
+  return check
 
 
 def _no_check(batch):

@@ -63,7 +63,9 @@ class Loop(training.Loop):
     self.configuration = None
     self.measure = Measure()
     self._trax = trax_internals.Internals(self)
-    self._streams = batches.Streams(options.listed(given['tasks']), eval_tasks)
+    self._streams = batches.Streams(
+      given['model'], options.listed(given['tasks']), eval_tasks
+    )
     self._watch = interruption.Watch(is_shared=jax.process_count() > 1)
     self._reports = reports.Reports(self._watch, is_silent=not hosts.is_first())
     self._keeper = keeper.Keeper(

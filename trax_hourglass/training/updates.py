@@ -21,6 +21,7 @@ from trax_hourglass.data import streams
 from trax_hourglass.distribution import devices
 from trax_hourglass.errors import UserError
 from trax_hourglass.layers.checks import unwrapped
+from trax_hourglass.models.hourglass_lm import DocumentModel
 from trax_hourglass.training import (
   accumulation,
   evaluating,
@@ -85,6 +86,11 @@ class Builder:
           f'{name}: got {value} with {jax.device_count()} devices, expected a '
           'single one; leave it out'
         )
+    if is_memory_efficient and isinstance(model, DocumentModel):
+      raise UserError(
+        'use_memory_efficient_trainer: got True, expected False beside '
+        'HourglassLM.documents, as it runs each layer by itself'
+      )
     if skip_nonfinite and is_memory_efficient:
       raise UserError(
         'skip_nonfinite: got True beside use_memory_efficient_trainer, which '

@@ -30,7 +30,8 @@ def measure(
   """Returns the bytes on each device, by their use.
 
   Args:
-    model: Trax layer in mode 'train', from tokens to logits.
+    model: Trax layer in mode 'train', from tokens, or tokens and segments, to
+      logits.
     optimizer: A `trax.optimizers.Optimizer`.
     batch_size: Sequences in a batch, over all devices.
     length: Tokens in a sequence.
@@ -43,7 +44,8 @@ def measure(
     batch_size, jax.device_count(), device_batch_size
   )
   tokens = np.zeros((batch_size, length), np.int32)
-  batch = tokens, tokens, tokens.astype(np.float32)
+  inputs = [tokens] * model.n_in
+  batch = *inputs, tokens, tokens.astype(np.float32)
   model, lm = tl.Serial(model, tl.WeightedCategoryCrossEntropy()), model
   _ = model.rng  # Made when first read: not within a trace.
   weights, state = model.weights_and_state_signature(shapes.signature(batch))
@@ -58,7 +60,7 @@ def measure(
   )
   if n_parts > 1:
     forward_and_backward = accumulation.accumulate(
-      forward_and_backward, n_parts, 2, devices.AXIS
+      forward_and_backward, n_parts, len(inputs) + 1, devices.AXIS
     )
   update = updates.compiled_update(forward_and_backward, optimizer)
   whole = (weights, slots), np.int32(0), opt_params, np.zeros(2, np.uint32)

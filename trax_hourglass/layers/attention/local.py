@@ -45,9 +45,9 @@ def LocalAttention(
     rotate_layer = functools.partial(RotateNext, total_pooling)
     attention = CachedLocalAttention(window, total_pooling)
   else:
-    rotate_layer = Rotate
+    rotate_layer = functools.partial(Rotate, total_pooling)
     attention_fn = functools.partial(local.local_attention, window=window)
-    attention = DotProductAttention(attention_fn, dropout, mode)
+    attention = DotProductAttention(attention_fn, dropout, mode, total_pooling)
   return RotarySelfAttention(
     rotate_layer, attention, d_model, n_heads, name='LocalAttention'
   )

@@ -17,7 +17,7 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.kernels import blockwise, fused, heads, sinusoids
+from trax_hourglass.kernels import blockwise, documents, fused, heads, sinusoids
 from trax_hourglass.kernels.alignment import Alignment, align
 from trax_hourglass.layers.attention.cached import CachedRelativeAttention
 from trax_hourglass.layers.basic import Dense, stored
@@ -166,7 +166,9 @@ def RelativeCrossAttention(
     # distances, queries, keys, values
     context_bias_layer,
     location_bias_layer,  # v, u, distances, queries, keys, values
-    DotProductRelativeAttention(n_heads, dropout, mode, implementation),
+    DotProductRelativeAttention(
+      n_heads, dropout, mode, implementation, total_pooling
+    ),
     Dense(d_model),
     name='RelativeCrossAttention',
   )
@@ -211,16 +213,28 @@ class DotProductRelativeAttention(base.Layer):
   """Maps (v, u, distances, queries, keys, values) to activations."""
 
   def __init__(
-    self, n_heads, dropout=0.0, mode='train', implementation='blockwise'
+    self,
+    n_heads,
+    dropout=0.0,
+    mode='train',
+    implementation='blockwise',
+    total_pooling=1,
   ):
     super().__init__(n_in=6, n_out=1)
     self._implementation = implementation
     self._n_heads = n_heads
+    self._total_pooling = total_pooling
     self._dropout = dropout if mode == 'train' else 0.0
 
   def forward(self, inputs):
     location_bias, context_bias, distances, *projected = inputs
     queries, keys, values = stored(projected)
+    batch, n_queries, _ = queries.shape
+    lengths = n_queries, keys.shape[1]
+    alignment = align(*lengths, self._total_pooling)
+    first = documents.first_vectors(
+      alignment.tokens_per_row, (batch, self._n_heads, min(lengths))
+    )
     y = fused.attention(
       self._split(queries),
       self._split(keys),
@@ -231,6 +245,7 @@ class DotProductRelativeAttention(base.Layer):
       dropout=self._dropout,
       rng=self.rng if self._dropout else None,
       implementation=self._implementation,
+      first=first,
     )
     return heads.merge(y)
 

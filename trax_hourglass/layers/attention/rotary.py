@@ -7,7 +7,7 @@ from trax import layers as tl
 from trax.layers import base
 
 from trax_hourglass.errors import UserError
-from trax_hourglass.kernels import fused, sinusoids
+from trax_hourglass.kernels import documents, fused, sinusoids
 from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.basic import Dense, stored
@@ -47,11 +47,11 @@ def RotaryAttention(
     rotate_layer = functools.partial(RotateNext, total_pooling)
     attention = CachedAttention(total_pooling, max_inference_length)
   else:
-    rotate_layer = Rotate
+    rotate_layer = functools.partial(Rotate, total_pooling)
     attention_fn = functools.partial(
       fused.attention, implementation=implementation
     )
-    attention = DotProductAttention(attention_fn, dropout, mode)
+    attention = DotProductAttention(attention_fn, dropout, mode, total_pooling)
   return RotarySelfAttention(
     rotate_layer, attention, d_model, n_heads, name='RotaryAttention'
   )
@@ -94,9 +94,17 @@ def RotarySelfAttention(rotate_layer, attention, d_model, n_heads, name):
   )
 
 
-def Rotate():
-  """Returns a layer that rotates each vector by its position."""
-  return tl.Fn('Rotate', lambda x: sinusoids.rotate(x))
+def Rotate(total_pooling=1):
+  """Returns a layer that rotates each vector by its position in its document.
+
+  `total_pooling` is the total shorten factor of the vectors.
+  """
+
+  def rotate(x):
+    first = documents.first_vectors(total_pooling, x.shape[:-1])
+    return sinusoids.rotate(x, 0 if first is None else -first)
+
+  return tl.Fn('Rotate', rotate)
 
 
 class RotateNext(base.Layer):
@@ -129,18 +137,25 @@ class DotProductAttention(base.Layer):
 
   Args:
     attention_fn: Function from queries, keys and values, each
-      `(1, n, length, d)`, and keywords `dropout` and `rng` to that shape.
+      `(1, n, length, d)`, and keywords `dropout`, `rng` and `first` to that
+      shape.
     dropout: Share of the attention weights dropped in training.
     mode: `'train'` or `'eval'`.
+    total_pooling: Total shorten factor of the vectors.
   """
 
-  def __init__(self, attention_fn, dropout=0.0, mode='train'):
+  def __init__(self, attention_fn, dropout=0.0, mode='train', total_pooling=1):
     super().__init__(n_in=3, n_out=1)
     self._attention_fn = attention_fn
+    self._total_pooling = total_pooling
     self._dropout = dropout if mode == 'train' else 0.0
 
   def forward(self, inputs):
     rng = self.rng if self._dropout else None
+    shape = 1, *inputs[0].shape[:-1]
+    first = documents.first_vectors(self._total_pooling, shape)
     inputs = (x[None] for x in stored(inputs))
-    y = self._attention_fn(*inputs, dropout=self._dropout, rng=rng)[0]
+    y = self._attention_fn(
+      *inputs, dropout=self._dropout, rng=rng, first=first
+    )[0]
     return stored(y)
