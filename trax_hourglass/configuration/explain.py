@@ -22,9 +22,8 @@ from trax.layers import base
 
 from trax_hourglass.configuration import (
   gin_internals,
+  memory_advice,
   trax_bindings,
-  trax_inputs,
-  values,
 )
 from trax_hourglass.errors import UserError, file_errors
 
@@ -181,23 +180,9 @@ def _memory_error(error):
     and 'RESOURCE_EXHAUSTED' in str(cause)
   ):
     return None
-  share = (trax_inputs.sizes().batch_size or 1) // jax.device_count()
-  n = values.value('trax_hourglass.Loop.device_batch_size', share)
-  smaller = [m for m in range(1, n // 2 + 1) if share % m == 0]
-  remedies = [
-    f'trax_hourglass.Loop.device_batch_size = {m}' for m in smaller[-1:]
-  ]
-  ours = 'trax_hourglass.HourglassLM'
-  if values.selector('train.model') == ours:
-    for name, value in {
-      'activation_dtype': 'bfloat16',
-      'rematerialize': True,
-    }.items():
-      if values.argument('train.model', name) != value:
-        remedies.append(f'{ours}.{name} = {value!r}')
   return (
     f'out of memory ({_text(cause).partition(". ")[0]}); bind '
-    f'{" or ".join(remedies) or "a smaller model"}; '
+    f'{memory_advice.advice() or "a smaller model"}; '
     'python -m trax_hourglass.memory prints the memory that each needs'
   )
 
