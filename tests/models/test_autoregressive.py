@@ -6,11 +6,11 @@ token changed: outputs must move exactly where they may.
 
 import numpy as np
 import pytest
-from trax import layers as tl
 
 from tests.layers import influence
 from tests.models import cases
 import trax_hourglass as th
+from trax_hourglass.models import hourglass
 
 PARAMETER_FREE = {
   'downsampling_fn': th.AveragePooling,
@@ -63,13 +63,10 @@ def test_without_vanilla_layers_the_current_group_is_missing(name):
 )
 def test_a_shorter_shift_leaks(monkeypatch, arguments):
   """Shifting by k-2 before shortening by k shows a token to its own output."""
-  shift_right = tl.ShiftRight
-
-  def shorter(n_positions=1, mode='train'):
-    inner = n_positions > 1
-    return shift_right(n_positions - 1 if inner else n_positions, mode=mode)
-
-  monkeypatch.setattr(tl, 'ShiftRight', shorter)
+  shift_right = hourglass.ShiftRight
+  monkeypatch.setattr(
+    hourglass, 'ShiftRight', lambda n, total: shift_right(n - 1, total)
+  )
   length = 12
   model = cases.build(
     th.HourglassLM, length, hierarchy='1@1 1@3 1@1', **arguments

@@ -109,7 +109,7 @@ def test_angles_are_computed_in_32_bits():
     x = np.ones((1, len(BIG), 8), np.float32)
     return (
       jax.device_get(th.kernels.sinusoids.at(BIG, 8)),
-      jax.device_get(th.layers.attention.rotary.rotate(x, 12_000)),
+      jax.device_get(th.kernels.sinusoids.rotate(x, 12_000)),
     )
 
   expected = angles()

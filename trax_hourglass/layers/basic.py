@@ -12,6 +12,7 @@ from trax import shapes
 from trax.layers.assert_shape import assert_shape
 
 from trax_hourglass.kernels import derivatives, documents, random_masks
+from trax_hourglass.runtime import importing
 
 
 class Dense(tl.Dense):
@@ -67,7 +68,12 @@ class Dropout(tl.Dropout):
     return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
 
 
-@assert_shape('...d->...d')
+with importing.cheap_stack():
+  # As around Trax's layer: weights and state have the same nesting with it.
+  _asserted = assert_shape('...d->...d')
+
+
+@_asserted
 def ShiftRight(n=1, total_pooling=1):
   """Returns `tl.ShiftRight(n)` of each document of a sequence.
 

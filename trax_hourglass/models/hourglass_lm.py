@@ -24,6 +24,7 @@ from trax_hourglass.layers.resampling import (
   NoUpsampling,
 )
 from trax_hourglass.models.hourglass import Hourglass
+from trax_hourglass.runtime import importing
 
 # Functions that keep documents apart, by the endings of arguments.
 _KEEP_APART = {
@@ -124,7 +125,12 @@ def HourglassLM(
   )
 
 
-@assert_shape('bl,bl->bl')
+with importing.cheap_stack():
+  # As around Trax's layer: weights and state have the same nesting with it.
+  _asserted = assert_shape('bl,bl->bl')
+
+
+@_asserted
 def ShiftDocumentsRight():
   """Returns a layer that maps (tokens, segments) to each document's inputs."""
   return tl.Fn(
