@@ -18,6 +18,14 @@ def run(code):
   return result.stdout
 
 
+def run_quietly(code):
+  """Returns output and errors of code in a fresh process."""
+  result = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  )
+  return result.stdout, result.stderr
+
+
 def test_import_and_a_model_need_no_tensorflow():
   run("""
 import sys
@@ -68,6 +76,18 @@ except AttributeError:
 else:
   raise AssertionError
 """)
+
+
+def test_any_import_of_tensorflow_is_quiet():
+  result = run_quietly("""
+import trax_hourglass
+import tensorflow as tf
+
+assert type(tf.__loader__).__name__ == 'SourceFileLoader'
+assert tf.__spec__.loader is tf.__loader__
+import trax.trainer
+""")
+  assert result == ('', '')
 
 
 def test_leaves_a_loaded_tensorflow_alone():

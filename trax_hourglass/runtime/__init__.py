@@ -29,6 +29,7 @@ def apply():
     importing.cheap_stack(),
   ):
     import trax.layers
+  lazy_tensorflow.quiet()
   replacing.provide_xla_extension()
   replacing.repair_tree_unflatten()
   replacing.rename_host_count()

@@ -77,6 +77,44 @@ def _no_attribute(name):
   raise AttributeError(f'no attribute {name!r}')
 
 
+def quiet():
+  """Keeps TensorFlow's notices off standard error, whoever imports it.
+
+  Cause: see `importing.no_tensorflow_notices`.
+  """
+  is_there = any(isinstance(finder, _QuietFinder) for finder in sys.meta_path)
+  if not is_there and 'tensorflow' not in sys.modules:
+    sys.meta_path.insert(0, _QuietFinder())
+
+
+class _QuietFinder:
+  """Finds TensorFlow, once, with a loader that keeps its notices back."""
+
+  def find_spec(self, name, path=None, target=None):
+    if name != 'tensorflow':
+      return None
+    sys.meta_path.remove(self)
+    spec = machinery.PathFinder.find_spec(name, path, target)
+    if spec is not None:
+      spec.loader = _QuietLoader(spec.loader)
+    return spec
+
+
+class _QuietLoader:
+  """Loads a module by another loader, whose place it gives back."""
+
+  def __init__(self, loader):
+    self._loader = loader
+
+  def create_module(self, spec):
+    return self._loader.create_module(spec)
+
+  def exec_module(self, module):
+    module.__spec__.loader = module.__loader__ = self._loader
+    with importing.no_tensorflow_notices():
+      self._loader.exec_module(module)
+
+
 def when_tensorflow_loads(action):
   """Calls `action(tensorflow)` once it is loaded: now, if it already is."""
   wrapt.register_post_import_hook(action, 'tensorflow')
