@@ -153,7 +153,7 @@ def test_equals_the_authors_model(name, their_random_numbers):
 
 @pytest.mark.slow
 def test_a_later_token_moves_outputs_before_it(their_random_numbers):
-  """By changing chunks: in the authors' model by as much as the documents say."""
+  """By changing chunks: in the authors' model by as much as documented."""
   case, config = _load('lsh_imagenet64')
   hash_keys = _their_hash_keys(config)
   config['vanilla_attn_type'] = LSH
