@@ -62,6 +62,7 @@ def test_no_later_token_reaches_an_output(
 def _load(name):
   """Parses a case's gin, and returns its arrays and model arguments."""
   case = np.load(test_equality.REFERENCE / f'{name}.npz')
+  gin.clear_config()  # That of an earlier test may be locked.
   for binding in json.loads(str(case['gin'])):
     gin.parse_config('trax.layers.' + binding.replace('@', '@trax.layers.'))
   config = json.loads(str(case['config'])) | {'mode': 'eval'}
