@@ -77,6 +77,18 @@ def test_the_package_lists_and_runs_its_commands():
   assert "'trian' is not a command; give one of train, " in errors[0]
 
 
+def test_options_of_python_may_stand_in_one_word():
+  result = subprocess.run(
+    [sys.executable, '-um', 'trax_hourglass.train', '--nonsense=1'],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  (line,) = result.stderr.splitlines()
+  assert result.returncode == 2
+  assert 'nonsense' in line
+
+
 def test_any_other_import_is_whole():
   code, _, _, imported = run('trax_hourglass.hierarchy')
   assert code == 0

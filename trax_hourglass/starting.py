@@ -30,11 +30,11 @@ def is_starting() -> bool:
   program = os.path.basename(sys.argv[0]) if sys.argv else ''
   if program == 'trax-hourglass':
     return True
+  names = {f'trax_hourglass.{name}' for name in ('__main__', *COMMANDS)}
+  names.add('trax_hourglass')
   # While Python looks for the module of `-m`, that is the program's name.
-  if program != '-m':
-    return False
-  package, _, name = sys.orig_argv[sys.orig_argv.index('-m') + 1].partition('.')
-  return package == 'trax_hourglass' and name in ('', '__main__', *COMMANDS)
+  # Options may stand in one word, as in `python -um MODULE`.
+  return program == '-m' and not names.isdisjoint(sys.orig_argv)
 
 
 def load() -> None:
