@@ -6,7 +6,7 @@ not configure calls from Python.
 
 import gin
 
-from trax_hourglass import evaluation, layers, models
+from trax_hourglass import evaluation, models
 from trax_hourglass.configuration import optax_names, selectors
 from trax_hourglass.configuration.gin_files import GIN_DIRECTORY
 from trax_hourglass.data import (
@@ -21,21 +21,13 @@ from trax_hourglass.data import (
   text,
 )
 from trax_hourglass.layers import metrics
+from trax_hourglass.models import arguments
 from trax_hourglass.training import optimizers, options, schedules
 
 MODULE = 'trax_hourglass'
 
 for _configurable in (
-  layers.AttentionResampling,
-  layers.AveragePooling,
-  layers.LSHAttention,
-  layers.LinearPooling,
-  layers.LinearUpsampling,
-  layers.LocalAttention,
-  layers.NaiveUpsampling,
-  layers.NoUpsampling,
-  layers.RelativeAttention,
-  layers.RotaryAttention,
+  *arguments.OURS,
   metrics.BitsPerByte,
   metrics.BitsPerDim,
   models.Hourglass,

@@ -14,7 +14,7 @@ from trax_hourglass.layers.attention.types import TRAX_TYPES
 from trax_hourglass.layers.checks import unwrapped
 
 _ACTIVATIONS = activation_fns.__name__
-_OURS = (
+OURS = (
   layers.AttentionResampling,
   layers.AveragePooling,
   layers.LSHAttention,
@@ -30,7 +30,7 @@ _TRAX = (
   *TRAX_TYPES,
   *(
     getattr(trax_resampling, function.__name__)
-    for function in _OURS
+    for function in OURS
     if hasattr(trax_resampling, function.__name__)
   ),
   *(
@@ -42,7 +42,7 @@ _TRAX = (
 # All that a file may name. Those of Trax are unwrapped, so that what gin binds
 # for a training run has no effect on a model that is loaded beside it.
 FUNCTIONS = {
-  **{f'trax_hourglass.{f.__name__}': f for f in _OURS},
+  **{f'trax_hourglass.{f.__name__}': f for f in OURS},
   **{f'trax.layers.{f.__name__}': f for f in map(unwrapped, _TRAX)},
 }
 
@@ -61,7 +61,9 @@ def to_json(tree) -> str:
 
 
 def from_json(text: str):
-  """Returns what `to_json` was given, tuples as lists; calls no function.
+  """Returns the tree that `to_json` was given, with lists for tuples.
+
+  It calls no function.
 
   Raises:
     UserError: If it names a function that is not in `FUNCTIONS`.
