@@ -1,4 +1,4 @@
-"""What the gin files must say, as literal tables.
+"""Expected content of the gin files, as literal tables.
 
 The numbers are those of arXiv:2110.13711; where it states none, they are what
 the header of the file chooses. A key is a file, a row of a table for both data

@@ -50,7 +50,7 @@ def bound(name, default=None):
 
 
 def keys(name):
-  """Returns what a table may have for a file, the most specific key first."""
+  """Returns the keys of a file in a table, the most specific first."""
   row = re.sub('(cifar10|enwik8)_|[.]gin', '', name)
   data_set = 'cifar10' if 'cifar10' in name else 'enwik8'
   return name, row, row.partition('/')[0], data_set

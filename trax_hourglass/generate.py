@@ -184,7 +184,7 @@ def _prompt() -> bytes:
 
 
 def _content(name) -> bytes:
-  """Returns what is in the file that a flag names."""
+  """Returns the content of the file that a flag names."""
   path = FLAGS[name].value
   if path == '-':
     stdin = io.BytesIO(sys.stdin.buffer.read())

@@ -1,4 +1,4 @@
-"""What to bind where memory runs out."""
+"""Bindings to suggest when training runs out of memory."""
 
 import gin
 import jax

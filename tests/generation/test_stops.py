@@ -28,7 +28,7 @@ def run(texts, stop, chunk):
     ((b'z', b'efefef'), [6, 6]),
   ],
 )
-def test_ends_of_rows(stop, ends, chunk):
+def test_finds_where_each_row_ends(stop, ends, chunk):
   tokens, log_probs = run([b'abcdef', b'fcabcd'], stop, chunk)
   assert (tokens != -1).sum(axis=1).tolist() == ends
   assert (log_probs != 0).sum(axis=1).tolist() == ends

@@ -167,7 +167,7 @@ def test_what_mixes_documents_is_refused(arguments, message, mode):
 
 
 def test_tokens_alone_are_one_document():
-  """What scores a text gives no segments, and generation has none."""
+  """As in scoring a text and in generation, which have no segments."""
   arguments = {'hierarchy': '0@1 0@3 0@1', 'downsampling_fn': th.AveragePooling}
   arguments['upsampling_fn'] = th.NaiveUpsampling
   apart = th.HourglassLM(**WIDTHS, **arguments, documents=True, mode='eval')

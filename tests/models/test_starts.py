@@ -42,7 +42,9 @@ AVERAGE = {
   ],
   ids=['rotary', 'relative', 'lsh'],
 )
-def test_logits_of_rows_with_starts(arguments, monkeypatch):
+def test_rows_that_start_later_have_the_logits_they_have_alone(
+  arguments, monkeypatch
+):
   # Several blocks in few positions.
   monkeypatch.setattr(many_queries, 'QUERIES', 6)
   monkeypatch.setattr(many_queries, 'KEYS', 6)

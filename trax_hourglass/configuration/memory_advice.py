@@ -1,4 +1,4 @@
-"""What to bind where memory runs out in training."""
+"""Bindings to suggest when training runs out of memory."""
 
 import contextlib
 

@@ -153,7 +153,7 @@ def _check_keeps_apart(arguments):
 
 
 class LanguageModel(tl.Serial):
-  """What `HourglassLM` returns: layers that know what they were made with."""
+  """A language model that knows the arguments it was made with."""
 
   def __init__(self, *layers, arguments):
     super().__init__(*layers, name='HourglassLM')
@@ -185,7 +185,7 @@ class LanguageModel(tl.Serial):
 
 
 class DocumentModel(LanguageModel):
-  """What `HourglassLM` returns for (tokens, segments), or tokens alone."""
+  """A language model of (tokens, segments), or of tokens alone."""
 
   def init_weights_and_state(self, input_signature):
     if not isinstance(input_signature, list | tuple):

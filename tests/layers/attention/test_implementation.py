@@ -1,4 +1,4 @@
-"""What computes attention is chosen for each of the layers."""
+"""Each attention layer takes the implementation that it is given."""
 
 import functools
 from pathlib import Path

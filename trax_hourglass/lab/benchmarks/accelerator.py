@@ -41,7 +41,7 @@ _HEADER = 'length', 'type', 'model', 'ms: median (range)', 'tokens/s', 'MiB'
 
 
 class Row(NamedTuple):
-  """What is measured, and how it is started.
+  """A measurement, and how it is started.
 
   Attributes:
     length: Tokens in a sequence.
