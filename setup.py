@@ -39,6 +39,11 @@ setup(
   package_data={
     'trax_hourglass.gin': ['*.gin', '*/*.gin'],
     'trax_hourglass.data': ['samples/*'],
+    'trax_hourglass.pretrained_models': [
+      '*/*.gin',
+      '*/*.md',
+      '*/*.safetensors',
+    ],
   },
   install_requires=[
     'trax==1.4.1',

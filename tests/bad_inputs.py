@@ -667,6 +667,15 @@ CHECKPOINTS = [
     'train', '--init_checkpoint=$none', '$none does not exist', 'give a *.p'
   ),
   Case('train', 'train.init_checkpoint = 3', 'got 3', 'the name of a check'),
+  Case('train', '--pretrained=$none', "got '$none', expec", 'one of these:'),
+  Case('train', '--pretrained=$folder', 'a folder without mod', 'one of these'),
+  Case('memory', '--pretrained=x', '--pretrained has no effect', _LEAVE),
+  Case(
+    'train',
+    "train.init_checkpoint = 'pretrained://x'",
+    "pretrained: got 'x'",
+    'the name of one of these:',
+  ),
   Case(
     'train',
     ('--init_checkpoint=$run', f'{_MODEL}.d_model = 16'),

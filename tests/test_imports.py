@@ -22,6 +22,7 @@ DOORS = (
 ROOMS = (
   ('errors', 'hierarchy', 'starting'),
   ('addresses',),
+  ('pretrained_models',),
   ('runtime',),
   ('kernels',),
   ('layers',),
@@ -38,6 +39,7 @@ PLACED = [room for line in ROOMS for room in line]
 FORBIDDEN = {
   'addresses': {'jax', 'trax', 'tensorflow', 'numpy'},
   'errors': {'jax', 'trax', 'tensorflow'},
+  'pretrained_models': {'jax', 'trax', 'tensorflow', 'numpy'},
   'starting': {'jax', 'trax', 'tensorflow', 'numpy'},
   'hierarchy': {'jax', 'trax', 'tensorflow', 'numpy'},
   'kernels': {'trax', 'tensorflow'},

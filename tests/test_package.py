@@ -42,7 +42,10 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
   package = {
     f'trax_hourglass/{path.relative_to(ROOT / "trax_hourglass")}'
     for path in (ROOT / 'trax_hourglass').rglob('*')
-    if path.suffix == '.py' or path.parent.name == 'samples'
+    if path.suffix == '.py'
+    or path.parent.name == 'samples'
+    or path.suffix == '.safetensors'
+    or (path.parent / 'model.safetensors').exists()
   }
   configs = {
     f'trax_hourglass/{path.relative_to(ROOT)}'

@@ -51,6 +51,7 @@ def test_help_is_light_and_lists_what_works(command):
       'gin: Unable to open file: nothing.gin',
     ),
     ('--checkpoint=/no/such', 'checkpoint: /no/such does not exist'),
+    ('--pretrained=list', "pretrained: got 'list', expected a folder that"),
   ],
 )
 def test_mistakes_in_flags_are_answered_at_once(arguments, message):

@@ -37,6 +37,7 @@ if not starting.is_starting():
     HourglassLM,
     load_safetensors,
     named_weights,
+    pretrained,
     save_safetensors,
     set_named_weights,
   )
@@ -71,6 +72,7 @@ __all__ = [
   'log_likelihood',
   'log_probs',
   'named_weights',
+  'pretrained',
   'published',
   'save_safetensors',
   'score',

@@ -38,10 +38,11 @@ flags.DEFINE_string(
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv, on_hosts=True, check=checkpoint_flag.checkpoint)
+  command_line.start(argv, on_hosts=True, check=_check)
   outputs = {name: FLAGS[name].value for name in ('per_byte', 'html')}
   score = commands.evaluate(
     checkpoint_flag.checkpoint(),
+    pretrained=FLAGS.pretrained,
     text=FLAGS.text,
     **outputs,
     **command_line.configuration(),
@@ -52,6 +53,11 @@ def main(argv: Sequence[str]) -> None:
       if path is not None:
         print(f'{name:15}{path}')
   hosts.wait_for_all()
+
+
+def _check():
+  checkpoint_flag.checkpoint()
+  command_line.check_pretrained('output_dir')
 
 
 if __name__ == '__main__':

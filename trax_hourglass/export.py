@@ -2,9 +2,12 @@
 
 Writes the weights by name, and the model's arguments, to a safetensors file,
 which `trax_hourglass.load_safetensors` makes a model of, and which other
-programs read. A file that is there is replaced.
+programs read. Files that are there are replaced.
 
   python -m trax_hourglass.export --output_dir=DIR --file=model.safetensors
+
+--folder writes the file to a folder, with the model's configuration beside it,
+which the other commands and other people take as --pretrained=FOLDER.
 
 If no --config_file is given, the configuration with which the checkpoint was
 trained is used, and named on standard error.
@@ -27,6 +30,12 @@ for _name in (*command_line.CONFIGURATION_FLAGS, 'output_dir'):
   flags.declare_key_flag(_name)
 flags.adopt_module_key_flags(checkpoint_flag)
 flags.DEFINE_string('file', None, 'The safetensors file to write.')
+flags.DEFINE_string(
+  'folder', None, 'A folder for it and its gin file, in place of --file.'
+)
+flags.DEFINE_enum(
+  'dtype', 'float32', ['float32', 'bfloat16'], 'How weights are rounded.'
+)
 
 
 @exits.exit_codes()
@@ -38,15 +47,19 @@ def main(argv: Sequence[str]) -> None:
     'log_level',
     'output_dir',
   )
-  if not FLAGS.file:
+  command_line.check_one('file', 'folder')
+  if not FLAGS.file and not FLAGS.folder:
     raise UserError(
       '--file: not given, expected where to write, as --file=model.safetensors'
     )
-  commands.export(
-    checkpoint_flag.checkpoint(), FLAGS.file, **command_line.configuration()
+  path = commands.export(
+    checkpoint_flag.checkpoint(),
+    FLAGS.file,
+    folder=FLAGS.folder,
+    dtype=FLAGS.dtype,
+    **command_line.configuration(),
   )
-  size = os.path.getsize(os.path.expanduser(FLAGS.file))
-  print(f'{"file":15}{FLAGS.file}, {size:,} bytes')
+  print(f'{"file":15}{path}, {os.path.getsize(path):,} bytes')
 
 
 if __name__ == '__main__':

@@ -86,7 +86,9 @@ def main(argv: Sequence[str]) -> None:
   command_line.start(argv, check=checkpoint_flag.checkpoint)
   generation.check_draw(FLAGS.temperature, FLAGS.top_k, FLAGS.top_p)
   model = trained.configure(
-    checkpoint_flag.checkpoint(), **command_line.configuration()
+    checkpoint_flag.checkpoint(),
+    pretrained=FLAGS.pretrained,
+    **command_line.configuration(),
   )
   if model.takes_images:
     _check_unused(
@@ -95,6 +97,8 @@ def main(argv: Sequence[str]) -> None:
     _complete_images(model)
     return
   _check_unused('on a model of text', 'images', 'completions')
+  if FLAGS.pretrained is not None:
+    _check_unused('on a pretrained model of text', 'output_dir')
   if FLAGS.prompts_file is None:
     _check_unused('without --prompts_file', *_BATCH_FLAGS[1:])
     _continue_text(model)
@@ -216,10 +220,10 @@ def _writer():
 
 def _complete_images(model):
   given = checkpoint_flag.checkpoint()
-  if not FLAGS.output_dir and addresses.is_address(given):
+  if not FLAGS.output_dir and (given is None or addresses.is_address(given)):
     raise UserError(
       '--output_dir: not given, expected where to write, because the '
-      'checkpoint is at an address'
+      'checkpoint is in no run of yours'
     )
   directory = os.path.expanduser(
     FLAGS.output_dir or checkpoints.find.find_run(model.checkpoint)

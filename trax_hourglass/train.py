@@ -27,10 +27,15 @@ for _name in (*command_line.MODEL_FLAGS, *command_line.HOST_FLAGS):
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
-  command_line.start(argv, on_hosts=True)
+  command_line.start(
+    argv,
+    on_hosts=True,
+    check=lambda: command_line.check_pretrained('init_checkpoint'),
+  )
   run = commands.train(
     FLAGS.output_dir,
     init_checkpoint=FLAGS.init_checkpoint,
+    pretrained=FLAGS.pretrained,
     command=f'python -m trax_hourglass.train {shlex.join(argv[1:])}',
     **command_line.configuration(),
   )

@@ -11,7 +11,6 @@ from trax_hourglass.configuration import (
   bindings,
   directories,
   explain,
-  reading,
   trained,
 )
 from trax_hourglass.data import text as text_lib
@@ -22,12 +21,12 @@ from trax_hourglass.training.checkpoints import load
 
 
 def evaluate(
-  checkpoint: str,
+  checkpoint: str | None = None,
   *,
   text: str | os.PathLike | None = None,
   per_byte: str | os.PathLike | None = None,
   html: str | os.PathLike | None = None,
-  **configuration: Unpack[reading.Configuration],
+  **configuration: Unpack[trained.Configuration],
 ) -> Score:
   """Returns a trained model's score on the text or images that are bound.
 
@@ -36,7 +35,7 @@ def evaluate(
   standard error.
 
   Args:
-    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     text: A file to score, as a whole, in place of what is bound; as for
       `data.text.text_file`.
     per_byte: A .npy file to write: float32 bits of each byte scored, in order.

@@ -11,7 +11,6 @@ from trax import shapes
 from trax_hourglass.configuration import (
   bindings,
   explain,
-  reading,
   trained,
   values,
 )
@@ -48,20 +47,20 @@ class CompletedImages:
 
 
 def generate_text(
-  checkpoint: str,
+  checkpoint: str | None = None,
   prompt: bytes = b'',
   length: int = 500,
   *,
   stop: Sequence[bytes] = (),
   draw: Draw | None = None,
-  **configuration: Unpack[reading.Configuration],
+  **configuration: Unpack[trained.Configuration],
 ) -> Iterator[Sample]:
   """Returns an iterator over the bytes that a model writes after a prompt.
 
   Names checkpoint and configuration on standard error.
 
   Args:
-    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     prompt: The bytes to continue.
     length: How many bytes to generate, at most.
     stop: Strings that end it.
@@ -78,14 +77,14 @@ def generate_text(
 
 
 def continue_prompts(
-  checkpoint: str,
-  prompts: Sequence[bytes],
+  checkpoint: str | None = None,
+  prompts: Sequence[bytes] = (b'',),
   length: int = 500,
   *,
   prompts_at_once: int = 16,
   stop: Sequence[bytes] = (),
   draw: Draw | None = None,
-  **configuration: Unpack[reading.Configuration],
+  **configuration: Unpack[trained.Configuration],
 ) -> Iterator[Sample]:
   """Returns an iterator over continuations of prompts, in batches of rows.
 
@@ -93,7 +92,7 @@ def continue_prompts(
   checkpoint and configuration on standard error.
 
   Args:
-    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     prompts: The bytes to continue, of any lengths.
     length: How many bytes to generate after each, at most.
     prompts_at_once: How many go through the model together.
@@ -122,12 +121,12 @@ def continue_prompts(
 
 
 def complete_images(
-  checkpoint: str,
+  checkpoint: str | None = None,
   numbers: Sequence[int] = (0, 1, 2, 3),
   n_completions: int = 3,
   *,
   draw: Draw | None = None,
-  **configuration: Unpack[reading.Configuration],
+  **configuration: Unpack[trained.Configuration],
 ) -> CompletedImages:
   """Returns images with lower halves that a model generates after the upper.
 
@@ -135,7 +134,7 @@ def complete_images(
   checkpoint and configuration on standard error.
 
   Args:
-    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     numbers: Which images of the split.
     n_completions: How many lower halves for each.
     draw: How tokens are drawn.

@@ -1,6 +1,7 @@
 """The `config.gin` of a run, which is all that repeating it takes."""
 
 import copy
+import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -10,9 +11,10 @@ import re
 import gin
 import jax
 
+from trax_hourglass import pretrained_models
 from trax_hourglass.configuration import directories, operative, values
 from trax_hourglass.distribution import hosts
-from trax_hourglass.training.checkpoints import configs, folders
+from trax_hourglass.training.checkpoints import configs, find, folders
 
 _PACKAGES = (
   'trax-hourglass',
@@ -67,6 +69,7 @@ def text(command: str, random_seed: int) -> str:
     f'seed: {random_seed}',
     f'versions: python {platform.python_version()}, {versions}',
     f'devices: {jax.device_count()} {jax.devices()[0].device_kind}',
+    *_first_weights(),
   )
   lines = ['# ' + ' '.join(line.split()) for line in header]
   return '\n'.join([*lines, '', operative.text()])
@@ -96,6 +99,15 @@ def save(output_dir: str, step: int, configuration: str) -> None:
 
 def _bindings(configuration):
   return configuration.partition('\n\n')[2]
+
+
+def _first_weights():
+  """Yields the line that tells an exported model from a later one there."""
+  path = values.value('train.init_checkpoint', '')
+  local = find.find_checkpoint(path) if path else ''
+  if local.endswith(pretrained_models.SUFFIX):
+    digest = hashlib.sha256(pathlib.Path(local).read_bytes()).hexdigest()
+    yield f'first weights: {path}, SHA-256 {digest}'
 
 
 def _directory():

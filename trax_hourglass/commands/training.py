@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from trax import shapes
 
-from trax_hourglass import addresses, evaluation
+from trax_hourglass import addresses, evaluation, pretrained_models
 from trax_hourglass.commands import run_config
 from trax_hourglass.configuration import (
   bindings,
@@ -27,7 +27,13 @@ from trax_hourglass.data import trax_sets
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import building, learning_curves
-from trax_hourglass.training.checkpoints import find, folders, load, locking
+from trax_hourglass.training.checkpoints import (
+  configs,
+  find,
+  folders,
+  load,
+  locking,
+)
 from trax_hourglass.training.loop import Loop
 
 
@@ -52,6 +58,7 @@ def train(
   output_dir: str | None = None,
   *,
   init_checkpoint: str | None = None,
+  pretrained: str | None = None,
   command: str = 'trax_hourglass.commands.train',
   **configuration: Unpack[reading.Configuration],
 ) -> Run:
@@ -62,6 +69,8 @@ def train(
   Args:
     output_dir: Where the run is kept; by default a new folder in `~/trax`.
     init_checkpoint: A checkpoint whose weights training starts from.
+    pretrained: In its place, a model that ships with this package, or a folder
+      that `export` wrote. Without `config_file`, its configuration is used.
     command: How the run was started, for the header of its `config.gin`.
     **configuration: As in `reading.Configuration`.
 
@@ -69,6 +78,15 @@ def train(
     UserError: At a user's mistake.
     Interrupted: If it was stopped, when all is saved.
   """
+  if pretrained is not None:
+    if init_checkpoint:
+      raise UserError(
+        'init_checkpoint and pretrained are both given, expected one'
+      )
+    init_checkpoint = pretrained_models.find(pretrained)
+    if not configuration.get('config_file'):
+      path = find.find_checkpoint(init_checkpoint)
+      configuration['config_file'] = configs.find(path)
   overrides = reading.configure(**configuration)
   addresses.check_on_disk('--output_dir', output_dir)
   output_dir = os.path.expanduser(output_dir or _default_output_dir())
@@ -136,10 +154,12 @@ def _check_bindings(init_checkpoint):
     raise UserError(
       f'train.init_checkpoint: got {path!r}, expected the name of a checkpoint'
     )
+  path = find.find_checkpoint(path)
+  bindings.check_model(path)
   # Trax takes any weights, in the order they come.
   load.check_weights(
     bindings.model('eval'),
-    find.find_checkpoint(path),
+    path,
     shapes.ShapeDtype((1, trax_bindings.length_multiple()), np.int32),
   )
 

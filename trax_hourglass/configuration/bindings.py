@@ -6,6 +6,7 @@ Trax accepts any value, and fails over it later.
 from collections.abc import Callable
 import copy
 import inspect
+import json
 import math
 import numbers
 
@@ -14,12 +15,23 @@ from trax import fastmath
 from trax.layers import base
 from trax.supervised import trainer_lib
 
+from trax_hourglass import hierarchy, models, pretrained_models
 from trax_hourglass.configuration import values
 from trax_hourglass.data.images import Images
 from trax_hourglass.data.text import Text
 from trax_hourglass.errors import UserError, is_positive
 from trax_hourglass.layers import metrics
+from trax_hourglass.models import arguments, safetensors_files
 
+# Arguments of HourglassLM that leave open what weights mean.
+_NOT_OF_THE_MODEL = {
+  'activation_dtype',
+  'documents',
+  'dropout',
+  'dropout_shared_axes',
+  'max_inference_length',
+  'rematerialize',
+}
 _EXAMPLES = {
   'train.model': '@trax_hourglass.HourglassLM',
   'train.optimizer': '@trax.optimizers.Adam',
@@ -82,6 +94,48 @@ def model_arguments() -> dict:
       "the bindings and the weights of Trax's"
     )
   return values.arguments(values.reference('train.model'))
+
+
+def check_model(path: str) -> None:
+  """Raises `UserError` unless `train.model` is the one that was exported.
+
+  It may be trained and run otherwise: with dropout, other types of activations,
+  as one of documents, ...
+
+  Args:
+    path: A file of `save_safetensors`, or another checkpoint, which does not
+      have a model's arguments.
+  """
+  if not path.endswith(pretrained_models.SUFFIX):
+    return
+  expected, _ = safetensors_files.read(path)
+  parameters = inspect.signature(models.HourglassLM).parameters
+  got = {name: one.default for name, one in parameters.items()}
+  got |= model_arguments()
+  levels = [
+    hierarchy.parse(one['hierarchy'], one['vanilla_layers'])
+    for one in (got, expected)
+  ]
+  for name in [one for one in expected if one not in _NOT_OF_THE_MODEL]:
+    is_same = (
+      levels[0] == levels[1]
+      if name in ('hierarchy', 'vanilla_layers')
+      else _computation(got[name]) == _computation(expected[name])
+    )
+    if not is_same:
+      raise UserError(
+        f'trax_hourglass.HourglassLM.{name}: got {got[name]!r}, expected '
+        f'{expected[name]!r}, which {path} was trained with; leave that '
+        'binding out, or train from the start'
+      )
+
+
+def _computation(value):
+  """Returns an argument as plain values, without how it is computed."""
+  tree = json.loads(arguments.to_json(value))
+  if isinstance(tree, dict):
+    tree['options'].pop('implementation', None)
+  return tree
 
 
 def schedule() -> Callable[[int], float]:

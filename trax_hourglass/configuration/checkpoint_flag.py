@@ -5,30 +5,32 @@ import os
 from absl import flags
 
 from trax_hourglass import addresses
+from trax_hourglass.configuration import command_line
 from trax_hourglass.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'checkpoint',
   None,
-  'A *.pkl.gz file, or a directory: its newest; or the address of one. By '
-  'default --output_dir.',
+  'A *.pkl.gz file, or a directory: its newest; or what export wrote; or the '
+  'address of one. By default --output_dir.',
 )
 
 
-def checkpoint() -> str:
-  """Returns the file or directory that the flags name.
+def checkpoint() -> str | None:
+  """Returns the file or directory that the flags name, `None` for a pretrained.
 
   Raises:
     UserError: If they name none, or two, or it does not exist.
   """
-  if FLAGS.checkpoint and FLAGS.init_checkpoint:
-    raise UserError(
-      '--checkpoint and --init_checkpoint are both given, expected one'
-    )
+  command_line.check_pretrained('checkpoint', 'init_checkpoint')
+  if FLAGS.pretrained is not None:
+    return None
   path = FLAGS.checkpoint or FLAGS.init_checkpoint or FLAGS.output_dir
   if not path:
-    raise UserError('checkpoint: not given; use --checkpoint or --output_dir')
+    raise UserError(
+      'checkpoint: not given; use --checkpoint, --output_dir or --pretrained'
+    )
   is_missing = not os.path.exists(os.path.expanduser(path))
   if is_missing and not addresses.is_address(path):
     raise UserError(

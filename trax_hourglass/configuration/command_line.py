@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
-from trax_hourglass import starting
+from trax_hourglass import pretrained_models, starting
 from trax_hourglass.configuration import gin_files
 from trax_hourglass.errors import UserError
 
@@ -15,6 +15,13 @@ flags.DEFINE_string(
   None,
   'The weights to start with, or to score: a *.pkl.gz file of ours or of '
   "Trax's HourglassLM; or a directory: its newest; or the address of one.",
+)
+flags.DEFINE_string(
+  'pretrained',
+  None,
+  'In place of a checkpoint, the name of a trained model that ships with this '
+  'package, such as wikipedia_sample, or a folder that export wrote. Without '
+  '--config_file, its configuration is used.',
 )
 flags.DEFINE_string(
   'coordinator_address',
@@ -58,6 +65,7 @@ MODEL_FLAGS = (
   *CONFIGURATION_FLAGS,
   'data_dir',
   'init_checkpoint',
+  'pretrained',
   'disable_jit',
   'log_level',
 )
@@ -112,6 +120,20 @@ def configuration() -> dict:
   """Returns the arguments of `reading.configure` that the flags give."""
   names = (*CONFIGURATION_FLAGS, 'data_dir')
   return {name: FLAGS[name].value for name in names}
+
+
+def check_pretrained(*others: str) -> None:
+  """Raises `UserError` if there is no such model, or others are given, too."""
+  check_one(*others, 'pretrained')
+  if FLAGS.pretrained is not None:
+    pretrained_models.find(FLAGS.pretrained)
+
+
+def check_one(*names: str) -> None:
+  """Raises `UserError` if more than one of some flags is given."""
+  given = [f'--{name}' for name in names if FLAGS[name].present]
+  if len(given) > 1:
+    raise UserError(f'{given[0]} and {given[1]} are both given, expected one')
 
 
 def check_used(*names: str) -> None:

@@ -68,7 +68,12 @@ def named_weights(model: base.Layer) -> dict[str, jax.Array]:
       f'{model.name}: got a model without weights, expected an initialised '
       'one; call its init first'
     )
-  return dict(_top(_Node(model, model.weights)))
+  return named(model, model.weights)
+
+
+def named(model: base.Layer, weights) -> dict:
+  """Returns the leaves of a tree of weights by name, in the tree's order."""
+  return dict(_top(_Node(model, weights)))
 
 
 def set_named_weights(
@@ -83,23 +88,29 @@ def set_named_weights(
   Raises:
     UserError: If a name is missing or unknown, or a shape is another.
   """
-  expected = named_weights(model)
+  flat = in_order(named_weights(model), weights)
+  model.weights, _ = tl.unflatten_weights_and_state(
+    flat, (), (model.weights, ()), weights_only=True
+  )
+
+
+def in_order(expected: Mapping, weights: Mapping) -> list:
+  """Returns weights in the order of those of a model, `expected`.
+
+  Raises:
+    UserError: If a name is missing or unknown, or a shape is another.
+  """
   advice = 'give the weights of a model of the same arguments'
   for name in expected.keys() ^ weights.keys():
     which = 'no' if name in expected else 'an unknown'
     raise UserError(f'weights: got {which} {name}; {advice}')
   for name, array in expected.items():
-    got, shape = np.shape(weights[name]), np.shape(array)
+    got, shape = np.shape(weights[name]), array.shape
     if got != shape:
       raise UserError(
         f'weights: {name} has shape {got}, expected {shape}; {advice}'
       )
-  model.weights, _ = tl.unflatten_weights_and_state(
-    [weights[name] for name in expected],
-    (),
-    (model.weights, ()),
-    weights_only=True,
-  )
+  return [weights[name] for name in expected]
 
 
 class _Node(NamedTuple):

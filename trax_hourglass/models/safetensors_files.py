@@ -1,7 +1,8 @@
 """Models in safetensors files: weights by name, and the model's arguments.
 
 The metadata has one entry, so that equal models make equal files: in JSON the
-arguments, and the SHA-256 of those and of all weights.
+arguments, the SHA-256 of those and of all weights, and whether the weights were
+rounded for the file.
 """
 
 import hashlib
@@ -9,13 +10,15 @@ import inspect
 import os
 
 import jax
+from jax import numpy as jnp
 import numpy as np
 import safetensors
 from safetensors import numpy as safetensors_numpy
 from trax.layers import base
 
-from trax_hourglass import addresses
+from trax_hourglass import addresses, pretrained_models
 from trax_hourglass.errors import UserError, reason
+from trax_hourglass.layers.checks import check_dtype
 from trax_hourglass.models import arguments as arguments_lib
 from trax_hourglass.models.hourglass_lm import HourglassLM, LanguageModel
 from trax_hourglass.models.names import named_weights, set_named_weights
@@ -23,7 +26,9 @@ from trax_hourglass.models.names import named_weights, set_named_weights
 _ENTRY = 'trax_hourglass.HourglassLM'
 
 
-def save_safetensors(model: LanguageModel, path: str | os.PathLike) -> None:
+def save_safetensors(
+  model: LanguageModel, path: str | os.PathLike, dtype: str = 'float32'
+) -> None:
   """Writes a model's weights and arguments to a safetensors file.
 
   A file that is there is replaced when the new one is whole.
@@ -31,6 +36,8 @@ def save_safetensors(model: LanguageModel, path: str | os.PathLike) -> None:
   Args:
     model: An initialised `HourglassLM`.
     path: The file, as a rule with the suffix `.safetensors`.
+    dtype: `'bfloat16'` rounds weights, and halves the file; the model that is
+      loaded has them in `'float32'` again.
 
   Raises:
     UserError: If it is another model, has a function of the user's among its
@@ -48,7 +55,13 @@ def save_safetensors(model: LanguageModel, path: str | os.PathLike) -> None:
     name: np.asarray(array, order='C')
     for name, array in named_weights(model).items()
   }
-  content = {'arguments': arguments, 'sha256': _digest(arguments, weights)}
+  check_dtype(dtype)
+  content = {}
+  if dtype != 'float32':
+    weights = {name: x.astype(jnp.bfloat16) for name, x in weights.items()}
+    content['rounded'] = True
+  digest = _digest(arguments, weights)
+  content |= {'arguments': arguments, 'sha256': digest}
   addresses.check_on_disk('path', path)
   path = os.path.expanduser(path)
   try:
@@ -80,7 +93,7 @@ def load_safetensors(
       its weights do not fit the arguments.
   """
   path = addresses.local(path)
-  arguments, weights = _read(path)
+  arguments, weights = read(path)
   for name in changes.keys() - arguments.keys():
     raise UserError(
       f'{name}: got {changes[name]!r}, which HourglassLM does not take; leave '
@@ -98,8 +111,28 @@ def load_safetensors(
   return model
 
 
-def _read(path):
-  """Returns the arguments and the weights in a file."""
+def pretrained(name: str, mode: str = 'eval', **changes) -> LanguageModel:
+  """Returns a trained model, initialised with its weights.
+
+  Args:
+    name: The name of a model that ships with this package, as the commands'
+      `--pretrained` takes it; or a folder that `export --folder` wrote.
+    mode: `'train'`, `'eval'` or `'predict'`.
+    **changes: As for `load_safetensors`.
+
+  Raises:
+    UserError: If there is no such model; the line names those that ship.
+  """
+  path = pretrained_models.local(pretrained_models.find(name))
+  return load_safetensors(path, mode, **changes)
+
+
+def read(path: str) -> tuple[dict, dict[str, np.ndarray]]:
+  """Returns the arguments and the weights by name in a file.
+
+  Raises:
+    UserError: If the file cannot be read, is damaged or not of this kind.
+  """
   try:
     with safetensors.safe_open(path, framework='np') as file:
       text = (file.metadata() or {}).get(_ENTRY)
@@ -135,6 +168,8 @@ def _read(path):
       f'{path}: got an argument {name}, which this version of HourglassLM does '
       'not have; install a newer one'
     )
+  if content.get('rounded'):
+    weights = {name: x.astype(np.float32) for name, x in weights.items()}
   return arguments, weights
 
 

@@ -7,8 +7,9 @@ from unittest import mock
 from trax.layers import base
 from trax.supervised import trainer_lib, training
 
+from trax_hourglass import pretrained_models
 from trax_hourglass.training import trax_internals
-from trax_hourglass.training.checkpoints import find
+from trax_hourglass.training.checkpoints import find, load
 from trax_hourglass.training.loop import Loop
 
 
@@ -55,14 +56,18 @@ def replacing_trax_loop(**options):
 
   `train` has no argument for the class of its loop and runs the loop at once.
   So in the body `Loop` of Trax's module is a function that makes a `Built`.
-  `train` reads `init_checkpoint` wherever ours are found, addresses included.
+  `train` reads `init_checkpoint` wherever ours are found, addresses included,
+  and what `export` wrote.
 
   Args:
     **options: Arguments of `options.options`.
   """
 
   def init_from_file(layer, file_name, *args, **given):
-    return from_file(layer, find.find_checkpoint(file_name), *args, **given)
+    path = find.find_checkpoint(file_name)
+    if path.endswith(pretrained_models.SUFFIX):
+      return load.load_weights(layer, path, layer.tokens_signature)
+    return from_file(layer, path, *args, **given)
 
   from_file = base.Layer.init_from_file
   with (

@@ -8,6 +8,7 @@ resumed at STEP with another configuration.
 import os
 import re
 
+from trax_hourglass import pretrained_models
 from trax_hourglass.training.checkpoints import folders, format
 from trax_hourglass.training.checkpoints.find import find_run
 
@@ -21,8 +22,10 @@ def find(path: str) -> str | None:
   at that step, beside the checkpoint or in the output directory.
 
   Args:
-    path: The checkpoint, a `*.pkl.gz` file.
+    path: The checkpoint, a `*.pkl.gz` file, or an exported model.
   """
+  if path.endswith(pretrained_models.SUFFIX):
+    return _by_step(os.path.dirname(path)).get(0)
   for folder in map(os.path.dirname, (path, os.path.realpath(path))):
     names = folders.CONFIG, folders.MANIFEST
     own, manifest = (os.path.join(folder, name) for name in names)

@@ -3,7 +3,7 @@
 import glob
 import os
 
-from trax_hourglass import addresses
+from trax_hourglass import addresses, pretrained_models
 from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training.checkpoints import aside, folders, remote
 from trax_hourglass.training.checkpoints.format import SUFFIX, read_step
@@ -15,12 +15,14 @@ def find_checkpoint(path: str) -> str:
   Args:
     path: A checkpoint or its folder; or an output directory, for its newest
       undamaged checkpoint. If Trax wrote it, with `model.pkl.gz`,
-      `model_STEP.pkl.gz`, ..., the newest is told by their times. Or the
-      address of any of these, of which a copy is made.
+      `model_STEP.pkl.gz`, ..., the newest is told by their times. Or what
+      `export` wrote, a file or a folder. Or the address of any of these, of
+      which a copy is made.
 
   Raises:
     UserError: If there is none, or none that is whole.
   """
+  path = pretrained_models.local(path)
   if addresses.is_address(path):
     path = remote.local_copy(path)
   path = os.path.expanduser(path)
@@ -36,7 +38,7 @@ def find_checkpoint(path: str) -> str:
   if folders.stored(path):
     found = newest_whole(path, set_aside=False)
   else:
-    found = _newest_by_time(path)
+    found = _newest_by_time(path) or _exported(path)
   if found is None:
     raise UserError(
       f'checkpoint: no model{SUFFIX} in {path}; train there first or give '
@@ -125,6 +127,11 @@ def _check_whole(folder):
     raise UserError(
       f'checkpoint {folder}: is damaged ({error}); use another one'
     ) from error
+
+
+def _exported(directory):
+  path = os.path.join(directory, pretrained_models.WEIGHTS)
+  return path if os.path.isfile(path) else None
 
 
 def _newest_by_time(directory):

@@ -3,6 +3,8 @@
 import jax
 from trax import layers as tl
 
+from trax_hourglass import pretrained_models
+from trax_hourglass.models import names, safetensors_files
 from trax_hourglass.training.checkpoints import find, format
 
 
@@ -36,7 +38,7 @@ def load_weights(model, path: str, input_signature) -> None:
 
   Args:
     model: Trax layer.
-    path: A `*.pkl.gz` file.
+    path: A `*.pkl.gz` file, or one that `save_safetensors` wrote.
     input_signature: `ShapeDtype` of the layer's input.
 
   Raises:
@@ -73,6 +75,9 @@ def _read_fitting_weights(model, path, input_signature):
   """Returns a checkpoint's weights, and the signature of the layer's."""
   signature = model.weights_and_state_signature(input_signature)
   expected, _ = tl.flatten_weights_and_state(*signature)
+  if path.endswith(pretrained_models.SUFFIX):
+    _, weights = safetensors_files.read(path)
+    return names.in_order(names.named(model, signature[0]), weights), signature
   weights = format.read_weights(path)
   format.check_arrays(path, 'weight', weights, expected)
   return weights, signature

@@ -1,0 +1,231 @@
+"""Models that ship with the package, and folders that `export` writes."""
+
+import hashlib
+import pathlib
+import re
+import shutil
+
+import jax
+from jax import numpy as jnp
+import numpy as np
+import pytest
+import safetensors
+
+from tests.commands import arguments, fails, random_text
+import trax_hourglass as th
+from trax_hourglass import (
+  commands,
+  evaluate,
+  export,
+  generate,
+  pretrained_models,
+  train,
+)
+from trax_hourglass.configuration import bindings, reading
+
+MODEL = 'trax_hourglass.HourglassLM'
+TITLE = '# toy: random bytes, 7.99 bits per byte\n'
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """The output directory of a run of a tiny model."""
+  text = random_text(tmp_path_factory)
+  directory = tmp_path_factory.mktemp('run')
+  train.main(
+    arguments(
+      text,
+      directory,
+      "HIERARCHY = '0@1 1@2 0@1'",
+      f'{MODEL}.hierarchy = %HIERARCHY',
+      'train.steps = 2',
+      'trax_hourglass.evaluate.n_bytes = 100',
+    )
+  )
+  return directory
+
+
+@pytest.fixture(scope='module')
+def folder(run, tmp_path_factory):
+  """That model, exported to a folder."""
+  path = tmp_path_factory.mktemp('shipped') / 'toy'
+  flags = [f'--output_dir={run}', f'--folder={path}', '--dtype=bfloat16']
+  export.main(['export', *flags])
+  return path
+
+
+@pytest.fixture
+def toy(folder, monkeypatch):
+  """The name of that model, which ships with the package in this test."""
+  (folder / 'README.md').write_text(TITLE)
+  monkeypatch.setattr(pretrained_models, 'FOLDER', folder.parent)
+  return 'toy'
+
+
+def test_weights_are_rounded_in_the_file_alone(run, folder, toy):
+  with safetensors.safe_open(folder / 'model.safetensors', 'np') as file:
+    stored = file.get_tensors()
+  assert {x.dtype for x in stored.values()} == {np.dtype(jnp.bfloat16)}
+  model = th.pretrained(toy, 'predict', max_inference_length=8)
+  assert model.arguments['max_inference_length'] == 8
+  flat = th.load_checkpoint(run)['flat_weights']
+  for x, y in zip(th.named_weights(model).values(), flat, strict=True):
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, y.astype(jnp.bfloat16).astype('f'))
+  same = th.pretrained(folder)
+  logits, _ = jax.jit(same.pure_fn)(
+    np.zeros((1, 2), np.int32), same.weights, same.state, None
+  )
+  assert logits.shape == (1, 2, 256)
+
+
+def test_evaluate_and_generate_take_both(toy, folder, capsysbinary):
+  scores = set()
+  for given in (toy, folder):
+    evaluate.main(['evaluate', f'--pretrained={given}'])
+    out, err = capsysbinary.readouterr()
+    scores.add(out.decode())
+    assert f'{folder}/config.gin' in err.decode()
+  assert scores == {f'{commands.evaluate(pretrained=toy)}\n'}
+  generate.main(['generate', f'--pretrained={toy}', '--length=3'])
+  part = next(commands.generate_text(pretrained=toy, length=3))
+  assert part.texts()[0] == capsysbinary.readouterr().out
+  rows = next(
+    commands.continue_prompts(pretrained=toy, prompts=[b''], length=3)
+  )
+  np.testing.assert_array_equal(part.tokens[0, :3], rows.tokens[0])
+
+
+def test_the_exported_configuration_binds_what_the_run_did(run, folder):
+  reading.configure(config_file=f'{run}/config.gin')
+  expected = {k: repr(v) for k, v in _bindings().items()}
+  reading.configure(config_file=f'{folder}/config.gin')
+  assert {k: repr(v) for k, v in _bindings().items()} == expected
+  text = (folder / 'config.gin').read_text()
+  assert text.startswith('# command: ')
+  assert '# directory:' not in text
+  assert "HIERARCHY = '0@1 1@2 0@1'" in text
+
+
+def _bindings():
+  return {
+    f'{key}.{name}': value
+    for key, found in bindings.values.gin_internals.bindings().items()
+    for name, value in found.items()
+  }
+
+
+def test_training_starts_from_it_and_resumes(toy, folder, tmp_path):
+  flags = [f'--output_dir={tmp_path}', '--config=train.steps = 3']
+  still = [
+    '--config=lr_schedules.constant.value = 1e-30',
+    '--config=trax.optimizers.Adam.weight_decay_rate = 0.0',
+  ]
+  train.main(['train', f'--pretrained={toy}', *flags, *still])
+  first = th.load_checkpoint(tmp_path)['flat_weights']
+  for x, y in zip(
+    first, th.named_weights(th.pretrained(toy)).values(), strict=True
+  ):
+    np.testing.assert_array_equal(x, y)
+  text = (tmp_path / 'config.gin').read_text()
+  assert "\ntrain.init_checkpoint = 'pretrained://toy'\n" in text
+  content = (folder / 'model.safetensors').read_bytes()
+  digest = hashlib.sha256(content).hexdigest()
+  assert f'\n# first weights: pretrained://toy, SHA-256 {digest}\n' in text
+  config = shutil.copy(tmp_path / 'config.gin', tmp_path / 'saved')
+  train.main(['train', f'--config_file={config}', *flags])  # At its end.
+  again = commands.train(
+    tmp_path, config_file=str(config), config=['train.steps = 4']
+  )
+  assert again.n_steps == 1
+  resumed = (tmp_path / 'config_3.gin').read_text()
+  assert "train.init_checkpoint = 'pretrained://toy'" in resumed
+
+
+@pytest.mark.parametrize(
+  ('binding', 'line'),
+  [
+    ("hierarchy = '0@1 1@4 0@1'", "expected '0@1 1@2 0@1'"),
+    ('d_model = 16', 'd_model: got 16, expected 8'),
+    ('n_heads = 4', 'n_heads: got 4, expected 2'),  # Of the same shapes.
+    ('vanilla_attn_type = @trax_hourglass.RotaryAttention', 'RotaryAttention'),
+  ],
+)
+def test_another_model_is_refused(toy, tmp_path, capsys, binding, line):
+  flags = [f'--pretrained={toy}', f'--config={MODEL}.{binding}']
+  output_dir = f'--output_dir={tmp_path}/new'
+  for main, other in ((train.main, [output_dir]), (evaluate.main, [])):
+    message = fails(capsys, ['', *flags, *other], main=main)
+    assert line in message
+    assert 'was trained with; leave that binding out' in message
+  assert not list(tmp_path.iterdir())
+
+
+def test_the_same_model_may_be_written_and_run_otherwise(toy, folder):
+  path = f'{folder}/model.safetensors'
+  changes = (
+    "hierarchy = '1@2'",
+    'vanilla_layers = (0, 0)',
+    'dropout = 0.3',
+    'max_inference_length = 99',
+    'vanilla_attn_type = @trax_hourglass.RelativeAttention',
+  )
+  reading.configure(
+    config_file=f'{folder}/config.gin',
+    config=[
+      *(f'{MODEL}.{change}' for change in changes),
+      "trax_hourglass.RelativeAttention.implementation = 'cudnn'",
+    ],
+  )
+  bindings.check_model(path)
+
+
+def test_no_such_model(toy, tmp_path):
+  message = "got 'tow', expected a folder .* one of these: toy: random bytes, 7"
+  with pytest.raises(th.UserError, match=message):
+    th.pretrained('tow')
+  with pytest.raises(th.UserError, match='a folder without model.safetensors'):
+    th.pretrained(tmp_path)
+  with pytest.raises(th.UserError, match=message):
+    commands.evaluate('pretrained://tow')
+  for both in ({'checkpoint': 'a', 'pretrained': toy}, {}):
+    with pytest.raises(th.UserError, match='expected one of the two'):
+      commands.evaluate(**both)
+  with pytest.raises(th.UserError, match='are both given'):
+    commands.train(tmp_path / 'new', init_checkpoint='a', pretrained=toy)
+
+
+def test_flags_that_contradict(toy, capsys):
+  for main, flag in (
+    (train.main, 'init_checkpoint'),
+    (evaluate.main, 'output_dir'),
+    (generate.main, 'checkpoint'),
+  ):
+    line = fails(capsys, ['', f'--pretrained={toy}', f'--{flag}=a'], main=main)
+    assert f'--{flag} and --pretrained are both given' in line
+  flags = ['', f'--pretrained={toy}', '--output_dir=a']
+  line = fails(capsys, flags, main=generate.main)
+  assert '--output_dir has no effect on a pretrained model of text' in line
+
+
+@pytest.mark.parametrize('name', pretrained_models.names())
+def test_what_ships_is_small_and_described(name):
+  folder = pathlib.Path(pretrained_models.FOLDER, name)
+  assert {path.name for path in folder.iterdir()} == {
+    'README.md',
+    'config.gin',
+    'model.safetensors',
+  }
+  assert (folder / 'model.safetensors').stat().st_size <= 4_000_000
+  card = (folder / 'README.md').read_text()
+  assert re.match(rf'# {name}: .*\d bits per', card)
+  assert '# directory' not in (folder / 'config.gin').read_text()
+  reading.configure(config_file=str(folder / 'config.gin'))
+  bindings.check_model(str(folder / 'model.safetensors'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', pretrained_models.names())
+def test_what_ships_has_the_score_on_its_card(name):
+  card = pathlib.Path(pretrained_models.FOLDER, name, 'README.md').read_text()
+  assert f'`{commands.evaluate(pretrained=name)}`' in card
