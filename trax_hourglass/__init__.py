@@ -42,7 +42,11 @@ if not starting.is_starting():
     set_named_weights,
   )
   from trax_hourglass.training.checkpoints import load_checkpoint, published
-  from trax_hourglass.training.optimizers import Optax, weights_named
+  from trax_hourglass.training.optimizers import (
+    Optax,
+    muon_matrices,
+    weights_named,
+  )
 
 __version__ = '0.2.0'
 
@@ -71,6 +75,7 @@ __all__ = [
   'load_safetensors',
   'log_likelihood',
   'log_probs',
+  'muon_matrices',
   'named_weights',
   'pretrained',
   'published',

@@ -18,6 +18,7 @@ from trax_hourglass import (
   Optax,
   UserError,
   load_checkpoint,
+  muon_matrices,
   train,
   weights_named,
 )
@@ -147,6 +148,30 @@ def test_rates_and_masks_go_by_name():
   step = (after[1] - kernel * (1 - 0.1 * 0.5 * 10)) / (0.1 * 0.5)
   np.testing.assert_allclose(np.abs(step), 1, rtol=1e-4)
   np.testing.assert_allclose(np.abs(after[2] - bias), 0.2, rtol=1e-4)
+
+
+def test_muon_takes_the_matrices_that_are_named():
+  """Its steps are nearly orthogonal; AdamW's are as long as the rate."""
+  loop = small_loop(
+    optimizer=of(
+      optax.contrib.muon(
+        1.0,
+        nesterov=False,
+        muon_weight_dimension_numbers=muon_matrices('dense_0.*'),
+      )
+    )
+  )
+  before = weights(loop)
+  loop.run(1)
+  embedding, kernel, bias = (
+    (y - x) / 0.1 for x, y in zip(before, weights(loop), strict=True)
+  )
+  moved = embedding[np.any(embedding, axis=1)]
+  np.testing.assert_allclose(np.abs(moved), 1, rtol=1e-2)
+  np.testing.assert_allclose(np.abs(bias), 1, rtol=1e-2)
+  singular_values = np.linalg.svd(kernel, compute_uv=False)
+  scale = max(1, kernel.shape[1] / kernel.shape[0]) ** 0.5
+  assert np.all(np.abs(singular_values / scale - 1) < 0.4)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ for _configurable in (
   offline.imagenet_or_photos,
   prepared.cifar10,
   optimizers.Optax,
+  optimizers.muon_matrices,
   optimizers.weights_named,
   packing.document_inputs,
   prepared.downsampled_imagenet,

@@ -170,6 +170,34 @@ def weights_named(patterns: str | Sequence[str]) -> Callable[[Mapping], dict]:
   return mask
 
 
+def muon_matrices(
+  patterns: str | Sequence[str] = ('level_*.kernel',),
+) -> Callable[[Mapping], dict]:
+  """Returns what `optax.contrib.muon` takes to train some matrices alone.
+
+  AdamW trains all other weights: by default embedding, logits and vectors. In
+  gin: `optax.contrib.muon.muon_weight_dimension_numbers =
+  @trax_hourglass.muon_matrices()`.
+
+  Args:
+    patterns: One or several that names match, as for `weights_named`. Of the
+      weights meant, those that are no matrices stay with AdamW.
+  """
+  named = weights_named(patterns)
+
+  def dimension_numbers(params):
+    is_meant = named(params)
+    # In an update, a weight that Muon does not train is a mask of no shape.
+    return {
+      name: contrib.MuonDimensionNumbers()
+      if is_meant[name] and getattr(x, 'ndim', 0) == 2
+      else None
+      for name, x in params.items()
+    }
+
+  return dimension_numbers
+
+
 def _checked(transformation):
   if not isinstance(transformation, optax.GradientTransformation):
     raise UserError(
