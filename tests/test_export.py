@@ -8,7 +8,7 @@ from trax import shapes
 from tests.commands import arguments, fails
 import trax_hourglass as th
 from trax_hourglass import export, train
-from trax_hourglass.configuration import bindings, reading
+from trax_hourglass.configuration import bindings, gin_internals, reading
 from trax_hourglass.training.checkpoints import load
 
 LOCAL = (
@@ -68,6 +68,28 @@ def test_the_loaded_model_computes_what_the_trained_one_does(run, tmp_path):
     for model in (loaded, configured)
   )
   np.testing.assert_array_equal(logits, expected)
+
+
+def test_a_folder_has_the_configuration(run, tmp_path, capsys):
+  folder = tmp_path / 'a' / 'model'
+  export.main(['export', f'--output_dir={run}', f'--folder={folder}'])
+  assert (
+    f'file           {folder}/model.safetensors, ' in capsys.readouterr()[0]
+  )
+  assert {path.name for path in folder.iterdir()} == {
+    'config.gin',
+    'model.safetensors',
+  }
+  text = (folder / 'config.gin').read_text()
+  assert text.startswith('# command: ')
+  assert '# directory:' not in text
+  assert 'WINDOW = 3' in text
+  found = []
+  for directory in (run, folder):
+    reading.configure(config_file=f'{directory}/config.gin')
+    found.append(repr(sorted(gin_internals.bindings().items())))
+  assert found[0] == found[1]
+  bindings.check_model(f'{folder}/model.safetensors')
 
 
 def test_refuses_the_model_of_trax(run, tmp_path, capsys):

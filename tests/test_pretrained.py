@@ -5,18 +5,14 @@ import pathlib
 import re
 import shutil
 
-import jax
-from jax import numpy as jnp
 import numpy as np
 import pytest
-import safetensors
 
-from tests.commands import arguments, fails, random_text
+from tests.commands import TINY, fails, random_text
 import trax_hourglass as th
 from trax_hourglass import (
   commands,
   evaluate,
-  export,
   generate,
   pretrained_models,
   train,
@@ -28,29 +24,21 @@ TITLE = '# toy: random bytes, 7.99 bits per byte\n'
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-  """The output directory of a run of a tiny model."""
-  text = random_text(tmp_path_factory)
-  directory = tmp_path_factory.mktemp('run')
-  train.main(
-    arguments(
-      text,
-      directory,
-      "HIERARCHY = '0@1 1@2 0@1'",
-      f'{MODEL}.hierarchy = %HIERARCHY',
-      'train.steps = 2',
-      'trax_hourglass.evaluate.n_bytes = 100',
-    )
-  )
-  return directory
-
-
-@pytest.fixture(scope='module')
-def folder(run, tmp_path_factory):
-  """That model, exported to a folder."""
+def folder(tmp_path_factory):
+  """A folder with a model, as `export --folder` writes it."""
   path = tmp_path_factory.mktemp('shipped') / 'toy'
-  flags = [f'--output_dir={run}', f'--folder={path}', '--dtype=bfloat16']
-  export.main(['export', *flags])
+  path.mkdir()
+  config = (
+    f"{MODEL}.hierarchy = '0@1 1@2 0@1'",
+    f"trax_hourglass.text_file.path = '{random_text(tmp_path_factory)}'",
+    'trax_hourglass.evaluate.n_bytes = 100',
+  )
+  text = '\n'.join([TINY.read_text(), *config])
+  (path / 'config.gin').write_text(text)
+  reading.configure(config_file=str(path / 'config.gin'))
+  model = th.HourglassLM(**bindings.model_arguments())
+  model.init(model.tokens_signature)
+  th.save_safetensors(model, path / 'model.safetensors', 'bfloat16')
   return path
 
 
@@ -62,23 +50,6 @@ def toy(folder, monkeypatch):
   return 'toy'
 
 
-def test_weights_are_rounded_in_the_file_alone(run, folder, toy):
-  with safetensors.safe_open(folder / 'model.safetensors', 'np') as file:
-    stored = file.get_tensors()
-  assert {x.dtype for x in stored.values()} == {np.dtype(jnp.bfloat16)}
-  model = th.pretrained(toy, 'predict', max_inference_length=8)
-  assert model.arguments['max_inference_length'] == 8
-  flat = th.load_checkpoint(run)['flat_weights']
-  for x, y in zip(th.named_weights(model).values(), flat, strict=True):
-    assert x.dtype == np.float32
-    np.testing.assert_array_equal(x, y.astype(jnp.bfloat16).astype('f'))
-  same = th.pretrained(folder)
-  logits, _ = jax.jit(same.pure_fn)(
-    np.zeros((1, 2), np.int32), same.weights, same.state, None
-  )
-  assert logits.shape == (1, 2, 256)
-
-
 def test_evaluate_and_generate_take_both(toy, folder, capsysbinary):
   scores = set()
   for given in (toy, folder):
@@ -86,7 +57,7 @@ def test_evaluate_and_generate_take_both(toy, folder, capsysbinary):
     out, err = capsysbinary.readouterr()
     scores.add(out.decode())
     assert f'{folder}/config.gin' in err.decode()
-  assert scores == {f'{commands.evaluate(pretrained=toy)}\n'}
+  assert len(scores) == 1
   generate.main(['generate', f'--pretrained={toy}', '--length=3'])
   part = next(commands.generate_text(pretrained=toy, length=3))
   assert part.texts()[0] == capsysbinary.readouterr().out
@@ -96,29 +67,16 @@ def test_evaluate_and_generate_take_both(toy, folder, capsysbinary):
   np.testing.assert_array_equal(part.tokens[0, :3], rows.tokens[0])
 
 
-def test_the_exported_configuration_binds_what_the_run_did(run, folder):
-  reading.configure(config_file=f'{run}/config.gin')
-  expected = {k: repr(v) for k, v in _bindings().items()}
-  reading.configure(config_file=f'{folder}/config.gin')
-  assert {k: repr(v) for k, v in _bindings().items()} == expected
-  text = (folder / 'config.gin').read_text()
-  assert text.startswith('# command: ')
-  assert '# directory:' not in text
-  assert "HIERARCHY = '0@1 1@2 0@1'" in text
-
-
-def _bindings():
-  return {
-    f'{key}.{name}': value
-    for key, found in bindings.values.gin_internals.bindings().items()
-    for name, value in found.items()
-  }
+def test_a_folder_may_be_in_a_bucket(toy, folder, tmp_path, bucket):
+  bucket.put(f'{folder}/', '/b/toy/', recursive=True)
+  there = commands.evaluate(pretrained='memory://b/toy')
+  assert there == commands.evaluate('pretrained://toy')
 
 
 def test_training_starts_from_it_and_resumes(toy, folder, tmp_path):
   flags = [f'--output_dir={tmp_path}', '--config=train.steps = 3']
   still = [
-    '--config=lr_schedules.constant.value = 1e-30',
+    '--config=lr_schedules.constant.value = 0.0',
     '--config=trax.optimizers.Adam.weight_decay_rate = 0.0',
   ]
   train.main(['train', f'--pretrained={toy}', *flags, *still])

@@ -9,7 +9,8 @@ scores any file in their place. --per_byte writes the bits of each byte, and
 
 If no --config_file is given, the configuration with which the checkpoint was
 trained is used, and named on standard error. It may be a `config.gin` that Trax
-wrote for `trax.models.HourglassLM`.
+wrote for `trax.models.HourglassLM`. --pretrained=NAME takes a trained model
+that ships with this package in place of a checkpoint.
 """
 
 from collections.abc import Sequence

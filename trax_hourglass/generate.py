@@ -11,7 +11,8 @@ leaves completions.png and completions.json in --output_dir, by default beside
 the checkpoint.
 
 If no --config_file is given, the configuration with which the checkpoint was
-trained is used, and named on standard error.
+trained is used, and named on standard error. --pretrained=NAME takes a trained
+model that ships with this package in place of a checkpoint.
 """
 
 import codecs

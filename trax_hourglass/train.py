@@ -4,6 +4,7 @@ Takes the flags of trax.trainer and runs Trax's `train`, which gin files
 configure, on our loop. Needs no more than the `config.gin` that it writes to
 --output_dir to repeat a run. The same command again resumes; a run that resumes
 with another configuration leaves that beside it, in `config_STEP.gin`.
+--pretrained=NAME fine-tunes a trained model.
 """
 
 from collections.abc import Sequence

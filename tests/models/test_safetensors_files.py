@@ -17,6 +17,7 @@ from trax import shapes
 
 from tests.models import cases
 import trax_hourglass as th
+from trax_hourglass import pretrained_models
 from trax_hourglass.models import arguments, safetensors_files
 
 ARGUMENTS = {
@@ -76,6 +77,23 @@ def test_loads_every_bit_in_each_mode(model, path, mode):
     np.zeros((1, 1), np.int32), loaded.weights, loaded.state, None
   )
   assert logits.shape == (1, 1, 13)
+
+
+def test_weights_are_rounded_in_the_file_alone(tmp_path, monkeypatch):
+  model = th.HourglassLM(**cases.WIDTHS, hierarchy='0@1')
+  model.init(model.tokens_signature)
+  folder = tmp_path / 'toy'
+  folder.mkdir()
+  th.save_safetensors(model, folder / 'model.safetensors', 'bfloat16')
+  with safetensors.safe_open(folder / 'model.safetensors', 'np') as file:
+    assert file.get_tensor('logits.kernel').dtype == jnp.bfloat16
+  monkeypatch.setattr(pretrained_models, 'FOLDER', tmp_path)
+  rounded = th.pretrained('toy', 'predict', max_inference_length=8)
+  assert rounded.arguments['max_inference_length'] == 8
+  for name, x in th.named_weights(model).items():
+    y = th.named_weights(rounded)[name]
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, x.astype(jnp.bfloat16).astype('f'))
 
 
 def test_equal_models_make_equal_files(model, path, tmp_path):
