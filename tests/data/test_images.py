@@ -103,6 +103,18 @@ def test_each_pass_of_the_training_stream_has_each_image_once():
   assert not np.array_equal(passes[0], passes[1])
 
 
+def test_with_mirror_a_pass_also_has_each_image_turned_left_to_right():
+  """3 images in batches of 4: passes end inside batches."""
+  inputs = images.image_inputs(_images(3), 4, seed=5, mirror=True)
+  stream = inputs.train_stream(1)
+  rows = np.concatenate([tokens for tokens, _, _ in _take(stream, 3)])
+  array = _array(3)
+  expected = np.concatenate([array, array[:, :, [2, 1, 0]]]).reshape(6, -1)
+  for one in rows.reshape(2, 6, -1):
+    assert sorted(one.tolist()) == sorted(expected.tolist())
+  np.testing.assert_array_equal(array, _images(3).split('train'))
+
+
 def test_seed_determines_the_order():
   def first(seed):
     stream = images.image_inputs(_images(), 7, seed=seed).train_stream(1)
@@ -147,6 +159,7 @@ def test_scoring_batches_weigh_each_image_once():
     ({'eval_batches': 0}, 'eval_batches: got 0'),
     ({'eval_split': 'test'}, "split: got 'test'"),
     ({'seed': -1}, 'seed: got -1'),
+    ({'mirror': 2}, 'mirror: got 2, expected True or False'),
     (
       {
         'images': images.Images.from_arrays(

@@ -24,8 +24,8 @@ def _eval_stream(**kwargs):
   return lambda: inputs.eval_stream(1)
 
 
-def _image_stream():
-  inputs = images.image_inputs(images.photos32(), batch_size=100)
+def _image_stream(**kwargs):
+  inputs = images.image_inputs(images.photos32(), batch_size=100, **kwargs)
   return lambda: inputs.train_stream(1)
 
 
@@ -37,6 +37,7 @@ def _image_stream():
     _eval_stream(),
     _eval_stream(eval_batches=2),
     _image_stream(),
+    _image_stream(mirror=True),
     lambda: streams.Stream(streams.Draws(1000, 999_999, 1), lambda x: (x,)),
     lambda: streams.Stream(streams.Shuffled(3, 7, 1), lambda x: (x,)),
   ],

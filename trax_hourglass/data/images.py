@@ -142,6 +142,7 @@ def image_inputs(
   eval_batches: int | None = None,
   eval_split: str = 'validation',
   seed: int = 0,
+  mirror: bool = False,
 ) -> trax_inputs.Inputs:
   """Returns the `inputs` of Trax's `train`.
 
@@ -157,6 +158,8 @@ def image_inputs(
       which may be partly empty.
     eval_split: Split for evaluations while training; CIFAR-10 has only 'test'.
     seed: Seed of the order.
+    mirror: Whether each pass over the training images has each of them twice,
+      once mirrored left to right.
 
   Raises:
     UserError: If an argument is out of range, a split is missing, the splits
@@ -165,6 +168,8 @@ def image_inputs(
   check_images(images)
   check_positive(batch_size=batch_size)
   streams.check_seed(seed)
+  if not isinstance(mirror, bool):
+    raise UserError(f'mirror: got {mirror!r}, expected True or False')
   train, evaluation = images.split('train'), images.split(eval_split)
   if train.shape[1:] != evaluation.shape[1:]:
     raise UserError(
@@ -174,8 +179,15 @@ def image_inputs(
     )
 
   def train_stream():
-    order = streams.Shuffled(len(train), batch_size, seed)
-    return streams.from_rows(train.reshape(len(train), -1), order)
+    order = streams.Shuffled((1 + mirror) * len(train), batch_size, seed)
+
+    def make_batch(choice):
+      mirrored, index = np.divmod(choice, len(train))
+      chosen = train[index]
+      chosen[mirrored == 1] = chosen[mirrored == 1, :, ::-1]
+      return streams.batch(chosen.reshape(len(chosen), -1))
+
+    return streams.Stream(order, make_batch)
 
   return streams.inputs(
     train_stream,

@@ -114,12 +114,13 @@ class Repeated:
 
 def from_rows(rows: np.ndarray, choices) -> Stream:
   """Returns a stream whose examples are chosen rows of tokens."""
+  return Stream(choices, lambda choice: batch(rows[choice]))
 
-  def make_batch(choice):
-    tokens = rows[choice].astype(np.int32)
-    return tokens, tokens, np.ones(tokens.shape, np.float32)
 
-  return Stream(choices, make_batch)
+def batch(rows: np.ndarray) -> Batch:
+  """Returns rows of tokens as a batch in which every token counts."""
+  tokens = rows.astype(np.int32)
+  return tokens, tokens, np.ones(tokens.shape, np.float32)
 
 
 def inputs(
