@@ -27,15 +27,21 @@ import tensorflow_datasets as tfds
 
 from tests import document_commands, test_reproduce
 from tests.configuration import authors_files
-from trax_hourglass import addresses, starting
+from trax_hourglass import addresses, export, pretrained_models, starting
 from trax_hourglass.configuration import command_line, process, reading
 from trax_hourglass.data import enwik8
 
 ROOT = document_commands.ROOT
 ALL = document_commands.commands()
-UNIQUE = {c.words: c for c in reversed(ALL)}.values()  # Where first named.
+UNIQUE = [
+  command
+  for i, command in enumerate(ALL)
+  if command.words not in [other.words for other in ALL[:i]]
+]
 FLAGS = flags.FLAGS
 _HELP = {'help', 'helpshort', 'helpfull'}
+_MODELS = {'checkpoint', 'init_checkpoint', 'output_dir', 'pretrained'}
+_PRETRAINED = ('wikipedia_sample', 'my_model', 'NAME', 'list')
 _THEIRS = 'trax/supervised/configs/hourglass_enwik8.gin'
 
 
@@ -61,6 +67,9 @@ def files(tmp_path_factory):
   (folder / 'corpus.jsonl').write_text(''.join(lines))
   [documents] = re.findall(r"```gin\n(import.*?corpus.jsonl'.*?)```", page, 16)
   (folder / 'documents.gin').write_text(documents)
+  saved = folder / 'runs' / 'mine' / 'config.gin'
+  saved.parent.mkdir(parents=True)
+  saved.write_text("include 'quickstart.gin'")
   return folder
 
 
@@ -70,6 +79,7 @@ def started(monkeypatch, tmp_path, files):
   place = shutil.copytree(files, tmp_path / 'place')
   monkeypatch.chdir(place)
   monkeypatch.setattr(process, 'set_up', _stop)
+  monkeypatch.setattr(pretrained_models, 'names', lambda: _PRETRAINED)
 
   def start(name, arguments):
     module = importlib.import_module(f'trax_hourglass.{name}')
@@ -126,7 +136,7 @@ def _check_command(name, arguments, *, start, is_part=False, **_):
   if names & _HELP or not (has_value or FLAGS[_name(last)].boolean):
     return
   arguments = [word.replace('=...', '=quickstart.gin') for word in arguments]
-  if is_part and not names & {'checkpoint', 'init_checkpoint', 'output_dir'}:
+  if is_part and not names & _MODELS:
     arguments += ['--output_dir=runs/mine'] * ('output_dir' in _flags(name))
   start(name, arguments)
   if name != 'benchmark':
@@ -268,6 +278,8 @@ _RUN = [
   and _is_ours(command)
   and not _HELP & _names(command.words)
 ]
+# These need what the others leave.
+_LATER = re.compile('gs://|--pretrained|runs/mine/config.gin')
 _TRAINING = [c for c in _RUN if c.words[2] == 'trax_hourglass.train']
 
 
@@ -323,19 +335,26 @@ def workplace(tmp_path_factory, files):
   archive = dataclasses.replace(
     enwik8.ARCHIVE, n_bytes=2000, md5=hashlib.md5(content).hexdigest()
   )
+  shipped = folder / 'shipped' / 'wikipedia_sample'
   bucket = fsspec.filesystem('memory')
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(folder)
     patch.setenv('HOME', str(folder))
     patch.setattr(enwik8, 'ARCHIVE', archive)
     patch.setattr(addresses, 'CACHE', str(folder / 'copies'))
-    in_buckets = [c for c in _TRAINING if 'gs://' in str(c.words)]
+    patch.setattr(pretrained_models, 'FOLDER', shipped.parent)
+    later = [c for c in _TRAINING if _LATER.search(' '.join(c.words))]
     for command in _TRAINING:
-      if command not in in_buckets:
+      if command not in later:
         _run(command)
+    export.main(
+      ['export', '--output_dir=runs/wikipedia_sample', f'--folder={shipped}']
+    )
     bucket.put('runs/quickstart/', '/my-bucket/runs/enwik8/', recursive=True)
     bucket.pipe('/my-bucket/exp/mine.gin', b"include 'quickstart.gin'")
-    for command in in_buckets:
+    for command in later:
+      if 'runs/mine/config.gin' not in command.words:
+        shutil.rmtree('runs/mine')
       _run(command)
     shutil.copytree('runs/theirs', 'enwik8')
     yield folder
@@ -358,7 +377,7 @@ def test_commands_run(command, workplace):
   _run(command)
   for word in command.words:
     name, _, path = word.partition('=')
-    if name in ('--file', '--per_byte', '--html', '--output'):
+    if name in ('--file', '--folder', '--per_byte', '--html', '--output'):
       assert (workplace / path).stat().st_size
 
 
