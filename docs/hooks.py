@@ -15,11 +15,9 @@ from mkdocs.structure.files import File
 ROOT = pathlib.Path(__file__).parent.parent
 _CODE = re.compile(r'(^```.*?^```|`[^`\n]*`)', re.DOTALL | re.MULTILINE)
 # A link from a page in docs/ to the root, as it works in the repository.
-_OUTSIDE = re.compile(
-  r'(?<=\]\()((?:\.\./)+(?:REPRODUCTION\.md|results/)[^)]*)'
-)
+_OUTSIDE = re.compile(r'(?<=\]\()((?:\.\./)+results/[^)]*)')
 _FORMULA = re.compile(r'\$\$(.+?)\$\$|\$([^$\n]+?)\$', re.DOTALL)
-_ROOT_PAGES = ('REPRODUCTION.md', 'CONTRIBUTING.md', 'CHANGELOG.md')
+_ROOT_PAGES = ('CONTRIBUTING.md', 'CHANGELOG.md')
 
 
 def on_files(files, config, **_):
@@ -46,8 +44,7 @@ def on_page_markdown(markdown, page, **_):
 
 def _within(link, page):
   depth = page.file.src_uri.count('/')
-  target = link.removeprefix('../' * (depth + 1))
-  return '../' * depth + target.replace('REPRODUCTION.md', 'reproduction.md')
+  return '../' * depth + link.removeprefix('../' * (depth + 1))
 
 
 def _mathml(match):

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
   *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md')),
   *sorted((ROOT / 'docs').rglob('*.md')),
-  ROOT / 'REPRODUCTION.md',
 ]
+PAGES.sort(key=lambda path: path.stem == 'reproduction')  # It repeats others.
 GIN_FILES = sorted((ROOT / 'gin').rglob('*.gin'))
 # What a command line may begin with. `flags` stands before a part of one.
 PROGRAMS = (

@@ -274,7 +274,7 @@ _RUN = [
   command
   for command in UNIQUE
   if command.page.endswith('.md')
-  and command.page != 'REPRODUCTION.md'
+  and command.page != 'docs/reproduction.md'
   and _is_ours(command)
   and not _HELP & _names(command.words)
 ]

@@ -392,6 +392,16 @@ def test_page_is_written_without_training(done, tmp_path, monkeypatch):
   assert [path.name for path in tmp_path.iterdir()] == ['found']
 
 
+@pytest.mark.slow
+def test_pages_are_those_of_the_results(tmp_path, monkeypatch):
+  root = registration.GIN_DIRECTORY.parent
+  shutil.copytree(root / 'results', tmp_path / 'results')
+  monkeypatch.chdir(tmp_path)
+  reproduce.main(['reproduce', '--page'])
+  for name in ('REPRODUCTION.md', 'docs/reproduction.md'):
+    assert (tmp_path / name).read_text() == (root / name).read_text()
+
+
 def test_other_settings_are_refused(done, monkeypatch, capsys):
   monkeypatch.chdir(done.parent)
   other = argv(done, '--study=appendix_a1', config=CHUNKS[1:])

@@ -3,7 +3,8 @@
 Trains the variants that a study compares, each with several seeds, and writes
 the results to --output_dir: JSON and pictures. It skips what is there already
 and resumes what was interrupted, so the same command may be started twice to
-share the work. At the end it writes REPRODUCTION.md from all results there.
+share the work. At the end it writes a page of all results there: by default
+docs/reproduction.md, and the verdicts alone to REPRODUCTION.md.
 """
 
 from collections.abc import Sequence
@@ -35,23 +36,24 @@ flags.DEFINE_bool(
 flags.DEFINE_bool('page', False, 'Do no study, only write the page.')
 
 _USED_FLAGS = ('config', 'log_level', 'output_dir')
-_RESULTS, _PAGE = 'results', 'REPRODUCTION.md'
+_RESULTS, _VERDICTS = 'results', 'REPRODUCTION.md'
+_EVIDENCE = os.path.join('docs', 'reproduction.md')
 
 
 @exits.exit_codes()
 def main(argv: Sequence[str]) -> None:
   command_line.start(argv, check=_check_flags)
-  directory, page = _RESULTS, _PAGE
+  directory, pages = _RESULTS, [_EVIDENCE, _VERDICTS]
   if FLAGS['output_dir'].present:
     directory = FLAGS.output_dir
-    page = os.path.join(directory, _PAGE)
+    pages = [os.path.join(directory, _VERDICTS)]
   reproduction = runner.Reproduction(directory, FLAGS.config or ())
   if not FLAGS.page:
     reproduction.reproduce(
       FLAGS.study, minutes=FLAGS.minutes, time_steps=FLAGS.costs
     )
-  reproduction.write_page(page)
-  print(f'output    {page}')
+  reproduction.write_page(*pages)
+  print(f'output    {", ".join(pages)}')
 
 
 def _check_flags():

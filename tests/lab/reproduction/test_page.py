@@ -1,4 +1,6 @@
-"""The page of results that are made up."""
+"""The pages of results that are made up."""
+
+import re
 
 import gin
 import pytest
@@ -136,6 +138,19 @@ def test_the_answer_comes_first(text):
   assert ' Early in training, at 1.4 million bytes' in answer
   assert answer.endswith('On a GPU: not run.')
   assert before.count('| early in training: ') == 8
+
+
+def test_verdicts_have_a_page_of_their_own(found, text, tmp_path):
+  evidence, verdicts = tmp_path / 'docs' / 'all.md', tmp_path / 'VERDICTS.md'
+  page.write(found, str(evidence), str(verdicts))
+  summary = verdicts.read_text()
+  assert '\n## ' not in summary
+  for study in STUDIES.values():
+    [row] = re.findall(rf'\| \[.*? \| {re.escape(study.says)} \|', summary)
+    anchor = re.search(r'\(docs/all\.md#(.*?)\)', row)[1]
+    assert f'| [{study.source}](#{anchor}) | {study.says} |' in text
+  answer = next(x for x in summary.splitlines() if x.startswith('**Does an'))
+  assert answer in text
 
 
 def test_verdicts(text):

@@ -1,4 +1,4 @@
-"""The sections of REPRODUCTION.md that are more than a comparison of bits.
+"""The sections of the page that are more than a comparison of bits.
 
 Each takes the arguments of `sections.comparison`.
 """

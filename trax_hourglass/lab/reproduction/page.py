@@ -1,4 +1,4 @@
-"""Writes REPRODUCTION.md, and its pictures, from results."""
+"""Writes the page of the evidence, and that of the verdicts, from results."""
 
 import os
 
@@ -16,12 +16,13 @@ from trax_hourglass.lab.reproduction.studies import (
   STUDIES,
 )
 
-_HEADER = """\
+_CLAIMS = """\
 # The paper in small
 
 Claims of [arXiv:2110.13711](https://arxiv.org/abs/2110.13711), tested on two
 CPU cores: small models, trained on the embedded samples, most of them for
-minutes and so early in training, tiny ones for as long as two cores allow.
+minutes and so early in training, tiny ones for as long as two cores allow."""
+_METHOD = """\
 Figures are *measured here* unless their column names the paper. This page is
 written from `results/*.json` by
 
@@ -54,20 +55,36 @@ _SPECIAL = {
 }
 
 
-def write(found: sections.Results, path: str) -> None:
-  """Writes the page to `path`, and its pictures beside the results."""
+def write(
+  found: sections.Results, path: str, verdicts_path: str | None = None
+) -> None:
+  """Writes the evidence to `path`, and its pictures beside the results.
+
+  Args:
+    found: The results.
+    path: Where the page goes.
+    verdicts_path: Where a page of the verdicts alone goes, if there is one.
+  """
   made = {
     name: _SPECIAL.get(name, sections.comparison)(name, study, found)
     for name, study in STUDIES.items()
   }
   folder = os.path.dirname(os.path.abspath(path))
-  parts = [
-    _HEADER,
-    long_runs.answer(made['when_it_pays'].verdict, made['gpu'].verdict, found),
-    _experiments(),
-    _summary(made),
-  ]
-  parts += [_section(name, made[name], folder) for name in made]
+  answer = long_runs.answer(
+    made['when_it_pays'].verdict, made['gpu'].verdict, found
+  )
+  evidence = [f'{_CLAIMS}\n{_METHOD}', answer, _experiments(), _summary(made)]
+  evidence += [_section(name, made[name], folder) for name in made]
+  _write(path, evidence)
+  if verdicts_path is not None:
+    place = os.path.relpath(path, os.path.dirname(verdicts_path) or '.')
+    where = f'The evidence for each verdict is in [{place}]({place}).'
+    summary = _summary(made, place)
+    _write(verdicts_path, [f'{_CLAIMS}\n{where}', answer, summary])
+
+
+def _write(path, parts):
+  os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
   with open(path, 'w', encoding='utf-8') as file:
     file.write('\n\n'.join(parts) + '\n')
 
@@ -86,12 +103,12 @@ def _experiments():
   )
 
 
-def _summary(made):
+def _summary(made, place=''):
   return sections.table(
     ('', 'the paper says', 'ours in small'),
     [
       (
-        f'[{study.source}](#{sections.anchor(study.title)})',
+        f'[{study.source}]({place}#{sections.anchor(study.title)})',
         study.says,
         ('early in training: ' if _is_early(study) else '')
         + made[name].verdict,

@@ -1,4 +1,4 @@
-"""Runs studies: trains their variants, measures, and writes the page."""
+"""Runs studies: trains their variants, measures, and writes the pages."""
 
 from collections.abc import Sequence
 import os
@@ -70,8 +70,8 @@ class Reproduction:
         raise
       print(f'{error}, after {minutes:g} minutes; start it again for more')
 
-  def write_page(self, path: str) -> None:
-    """Writes the page at `path`, and its pictures beside the results."""
+  def write_page(self, path: str, verdicts_path: str | None = None) -> None:
+    """Writes the page as `page.write` does."""
     trained = {name: self._experiment(name) for name in _TRAINED}
     variants = {name: trained[name].variants() for name in trained}
     found = Results(
@@ -85,7 +85,7 @@ class Reproduction:
       wanted={name: variants[name].n_runs for name in variants},
       candidates={name: variants[name].candidates for name in variants},
     )
-    page.write(found, path)
+    page.write(found, path, verdicts_path)
 
   def _experiment(self, name):
     return Experiment(name, self._directory, self._config)

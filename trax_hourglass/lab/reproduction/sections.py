@@ -1,4 +1,4 @@
-"""The sections of REPRODUCTION.md, one for each study, and their tables."""
+"""The sections of the page, one for each study, and their tables."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
