@@ -164,6 +164,9 @@ def test_flags_that_contradict(toy, capsys):
   flags = ['', f'--pretrained={toy}', '--output_dir=a']
   line = fails(capsys, flags, main=generate.main)
   assert '--output_dir has no effect on a pretrained model of text' in line
+  images = '--config=train.inputs = @trax_hourglass.image_inputs'
+  line = fails(capsys, ['', flags[1], images], main=generate.main)
+  assert '--output_dir: not given, expected where to write' in line
 
 
 @pytest.mark.parametrize('name', pretrained_models.names())

@@ -224,7 +224,7 @@ def _complete_images(model):
   if not FLAGS.output_dir and (given is None or addresses.is_address(given)):
     raise UserError(
       '--output_dir: not given, expected where to write, because the '
-      'checkpoint is in no run of yours'
+      'checkpoint is in no output directory'
     )
   directory = os.path.expanduser(
     FLAGS.output_dir or checkpoints.find.find_run(model.checkpoint)

@@ -14,7 +14,8 @@ flags.DEFINE_string(
   'init_checkpoint',
   None,
   'The weights to start with, or to score: a *.pkl.gz file of ours or of '
-  "Trax's HourglassLM; or a directory: its newest; or the address of one.",
+  "Trax's HourglassLM; or a directory: its newest; or what export wrote; or "
+  'the address of one.',
 )
 flags.DEFINE_string(
   'pretrained',
