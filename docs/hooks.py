@@ -42,6 +42,18 @@ def on_page_markdown(markdown, page, **_):
   return ''.join(parts)
 
 
+def on_page_content(html, **_):
+  """Returns a page on which no line ends between the hyphens and a flag.
+
+  Raises:
+    PluginError: If a docstring's `Source:` takes more than one line, which
+      mkdocstrings shows as a box.
+  """
+  if '<details class="source"' in html:
+    raise PluginError("a docstring's Source: has more than one line")
+  return re.sub(r'<code>(?=--[^\s<]+</code>)', '<code class="flag">', html)
+
+
 def _within(link, page):
   depth = page.file.src_uri.count('/')
   return '../' * depth + link.removeprefix('../' * (depth + 1))
@@ -51,7 +63,8 @@ def _mathml(match):
   display, inline = match.groups()
   if display:
     return convert(display.strip(), display='block')
-  return convert(inline)
+  # A line that begins with <math> would be a paragraph of its own.
+  return f'<span>{convert(inline)}</span>'
 
 
 def _headers():

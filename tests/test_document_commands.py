@@ -288,7 +288,7 @@ def _toy(name, arguments):
   match name:
     case 'train':
       files = re.findall(r'--config_file[= ](\S+)', ' '.join(arguments))
-      config = _TRAIN.get(files[0], _TEXT)
+      config = _TRAIN.get(''.join(files), _TEXT)
     case 'evaluate':
       sizes = ('length = 36', 'step = None')
       config = (*(f'trax_hourglass.evaluate.{x}' for x in sizes), _ENWIK8)

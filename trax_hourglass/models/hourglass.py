@@ -66,6 +66,9 @@ def Hourglass(
   Mode `'predict'` maps the vectors that follow those of earlier calls, cached
   as state at each level. A shortened level runs when a group is complete.
 
+  A LayerNorm follows every stack of blocks and the upsampling, as in the
+  published models; the paper does not mention it.
+
   Args:
     d_model: Width of the activations; even, and a multiple of `n_heads`.
     d_ff: Width inside the feed-forward layers.
@@ -96,8 +99,7 @@ def Hourglass(
   Raises:
     UserError: If an argument is out of its range.
 
-  Source: arXiv:2110.13711, Algorithm 1; a LayerNorm follows every stack of
-    blocks and the upsampling, as in the published models.
+  Source: arXiv:2110.13711, Algorithm 1.
   """
   check_mode(mode)
   check_dropout(dropout)

@@ -46,11 +46,10 @@ def LSHAttention(
   the same weights, as in training with one chunk for the whole sequence.
 
   All other arguments, and errors, are those of `RelativeAttention`; the biases
-  are not used, as vectors are rotated by their positions.
+  are not used, as vectors are rotated by their positions (arXiv:2104.09864),
+  before the heads are split, as in the published models.
 
   Source: arXiv:2110.13711, Section 3.4.2, has the defaults; arXiv:2001.04451.
-    A vector is rotated (arXiv:2104.09864) before the heads are split, as in the
-    published models.
   """
   del context_bias_layer, location_bias_layer
   check_mode(mode)
