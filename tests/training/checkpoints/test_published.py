@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from trax_hourglass import pretrained_models
 from trax_hourglass.configuration import registration
 from trax_hourglass.errors import UserError
 from trax_hourglass.training.checkpoints import published
@@ -122,6 +123,9 @@ def test_arguments_are_those_of_the_functions(tmp_path, monkeypatch):
   monkeypatch.setattr(published, 'fetch', _refuse)
   found = published.arguments('enwik8', otherwise='runs/small')
   assert found == {'checkpoint': 'runs/small'}
+  monkeypatch.setattr(pretrained_models, 'names', lambda: ['small'])
+  found = published.arguments('enwik8', otherwise='small')
+  assert found == {'pretrained': 'small'}
 
 
 def _refuse(name):

@@ -9,6 +9,7 @@ import functools
 import gzip
 import os
 
+from trax_hourglass import pretrained_models
 from trax_hourglass.data import files
 from trax_hourglass.errors import UserError
 
@@ -76,8 +77,9 @@ def arguments(name: str, otherwise: str) -> dict[str, str]:
 
   Args:
     name: One of `CHECKPOINTS`.
-    otherwise: The output directory of a run whose model is used, as a line
-      says, if the checkpoint cannot be fetched.
+    otherwise: The name of a model that ships with this package, or else the
+      output directory of a run: the model that is used, as a line says, if the
+      checkpoint cannot be fetched.
 
   Raises:
     UserError: If there is no such checkpoint.
@@ -86,8 +88,12 @@ def arguments(name: str, otherwise: str) -> dict[str, str]:
   try:
     path = fetch(name)
   except UserError as error:
-    print(f'{error}\nThe model in {otherwise} takes its place.')
-    return {'checkpoint': otherwise}
+    if otherwise in pretrained_models.names():
+      kind, model = 'pretrained', f'{otherwise}, which ships with the package,'
+    else:
+      kind, model = 'checkpoint', f'in {otherwise}'
+    print(f'{error}\nThe model {model} takes its place.')
+    return {kind: otherwise}
   return {'checkpoint': path, 'config_file': published.config_file}
 
 
