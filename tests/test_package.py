@@ -1,5 +1,6 @@
 """The built wheel, and an installation of it."""
 
+import os
 from pathlib import Path
 import re
 import shutil
@@ -19,6 +20,20 @@ def pip(*arguments):
   subprocess.run(
     [sys.executable, '-m', 'pip', *arguments, *options], check=True
   )
+
+
+def run(folder, *arguments, site=''):
+  """Runs Python in a folder, `site` in its path; returns its output."""
+  result = subprocess.run(
+    [sys.executable, *arguments],
+    cwd=folder,
+    env={**os.environ, 'PYTHONPATH': str(site)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr
+  return result.stdout
 
 
 @pytest.fixture(scope='module')
@@ -100,11 +115,21 @@ assert gin.query_parameter('%SEED') == 0  # From a file that others include.
 assert len(text.wikipedia_sample().test) == 250_000
 assert len(images.photos32().split('train')) == 579
 """
-  result = subprocess.run(
-    [sys.executable, '-c', code, tmp_path / 'site'],
-    cwd=tmp_path,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert result.returncode == 0, result.stderr
+  run(tmp_path, '-c', code, tmp_path / 'site')
+
+
+@pytest.mark.slow
+def test_installed_command_trains(wheel, tmp_path):
+  site = tmp_path / 'site'
+  pip('install', wheel, '--target', site)
+  small = ('train.steps = 1', 'LENGTH = 16', 'EVAL_BATCHES = 1')
+  small += ('trax_hourglass.evaluate.n_bytes = 99',)
+  model = {'d_model': 8, 'd_ff': 8, 'hierarchy': "'0@1'"}
+  config = [f'trax_hourglass.HourglassLM.{k} = {v}' for k, v in model.items()]
+  command = [site / 'bin' / 'trax-hourglass']
+  version = run(tmp_path, *command, '--version', site=site)
+  assert version == f'trax_hourglass {trax_hourglass.__version__}\n'
+  command += ['train', '--config_file=quickstart.gin', '--output_dir=run']
+  command += [f'--config={binding}' for binding in (*small, *config)]
+  assert 'bits per byte over 99 bytes' in run(tmp_path, *command, site=site)
+  assert (tmp_path / 'run' / 'model.pkl.gz').exists()

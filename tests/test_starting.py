@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from trax_hourglass import starting
+from trax_hourglass import __version__, starting
 
 
 def run(*arguments):
@@ -76,6 +76,12 @@ def test_the_package_lists_and_runs_its_commands():
   code, _, errors, _ = run('trax_hourglass', 'trian')
   assert code == 2
   assert "'trian' is not a command; give one of train, " in errors[0]
+
+
+def test_the_package_states_its_version():
+  code, out, errors, imported = run('trax_hourglass', '--version')
+  assert (code, out, errors) == (0, f'trax_hourglass {__version__}\n', [])
+  check_light(imported | {'absl.flags'})
 
 
 def test_options_of_python_may_stand_in_one_word():

@@ -6,15 +6,18 @@ import pathlib
 import runpy
 import sys
 
-from trax_hourglass import starting
+from trax_hourglass import __version__, starting
 
 
 def main() -> None:
-  """Runs the command that the command line names, or lists all."""
+  """Runs the command that the command line names, or lists all of them."""
   name = sys.argv[1] if len(sys.argv) > 1 else '--help'
   if name in starting.COMMANDS:
     sys.argv[:2] = [f'{sys.argv[0]} {name}']
     runpy.run_module(f'trax_hourglass.{name}', run_name='__main__')
+    return
+  if name == '--version':
+    print(f'trax_hourglass {__version__}')
     return
   if name not in ('--help', '-h', 'help'):
     names = ', '.join(starting.COMMANDS)
