@@ -36,7 +36,7 @@ def test_help_is_light_and_lists_what_works(command):
   _, out, errors, imported = run(f'trax_hourglass.{command}', '--help')
   check_light(imported)
   assert not errors
-  assert '--config:' in out
+  assert '--config: A gin binding, ' in out
   assert '--use_tpu' not in out
 
 

@@ -67,14 +67,18 @@ flags.DEFINE_integer('n_heads', _DEFAULT.n_heads, 'Number of attention heads.')
 flags.DEFINE_list('dropout', ['0', '0.1'], 'Rates, each measured by itself.')
 flags.DEFINE_list('what', ['step'], f'Some of {", ".join(WORKS)}.')
 flags.DEFINE_list('models', list(MODELS), 'The models that take turns.')
-flags.DEFINE_bool('rematerialize', False, 'Let ours trade time for memory.')
+flags.DEFINE_bool(
+  'rematerialize', False, 'Let our model trade time for memory.'
+)
 flags.DEFINE_integer('repeats', 5, 'How often each is timed.')
 flags.DEFINE_bool(
   'quick', False, 'A model and a sequence small enough for two minutes.'
 )
-flags.DEFINE_bool('table1', False, "The rows of the paper's Table 1.")
-flags.DEFINE_bool('generation', False, 'Generation with caches.')
-flags.DEFINE_bool('accelerator', False, 'A GPU, and its own attention.')
+flags.DEFINE_bool('table1', False, "Measure the rows of the paper's Table 1.")
+flags.DEFINE_bool('generation', False, 'Measure generation with caches.')
+flags.DEFINE_bool(
+  'accelerator', False, "Measure on a GPU, cuDNN's attention beside ours."
+)
 
 _MINUTES = 6
 _LONGEST = {'generation': 8192, 'accelerator': 16384}

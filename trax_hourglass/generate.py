@@ -55,15 +55,13 @@ flags.DEFINE_string('prompt_file', None, 'A file to continue; - for stdin.')
 flags.DEFINE_string(
   'prompts_file',
   None,
-  'A file with a prompt a line, or FILE.jsonl with a "prompt" in each; - for '
-  'stdin.',
+  'A file with one prompt per line, or FILE.jsonl with a "prompt" in each; - '
+  'for stdin.',
 )
 flags.DEFINE_integer(
-  'prompts_at_once', 16, 'How many of them are continued at once.'
+  'prompts_at_once', 16, 'How many prompts are continued at once.'
 )
-flags.DEFINE_multi_string(
-  'stop', [], 'Text that ends a continuation; may be given several times.'
-)
+flags.DEFINE_multi_string('stop', [], 'Text that ends a continuation')
 flags.DEFINE_float(
   'temperature', 1.0, 'Divides the logits; 0 takes the likeliest token.'
 )

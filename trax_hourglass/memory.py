@@ -1,4 +1,4 @@
-"""States what memory training takes: python -m trax_hourglass.memory.
+"""States how much memory training takes: python -m trax_hourglass.memory.
 
 Takes the gin files of trax_hourglass.train, and compiles their update for as
 many simulated devices of a CPU as --devices says; nothing is allocated, and

@@ -33,7 +33,7 @@ flags.DEFINE_list(
 flags.DEFINE_bool(
   'costs', True, 'Time steps, which needs a machine that does nothing else.'
 )
-flags.DEFINE_bool('page', False, 'Do no study, only write the page.')
+flags.DEFINE_bool('page', False, 'Write the pages, and run no study.')
 
 _USED_FLAGS = ('config', 'log_level', 'output_dir')
 _RESULTS, _VERDICTS = 'results', 'REPRODUCTION.md'

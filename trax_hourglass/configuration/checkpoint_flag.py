@@ -12,8 +12,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'checkpoint',
   None,
-  'A *.pkl.gz file, or a directory: its newest; or what export wrote; or the '
-  'address of one. By default --output_dir.',
+  'A *.pkl.gz file, a directory, whose newest checkpoint is read, or a file '
+  'that export wrote; or the address of one. By default --output_dir.',
 )
 
 

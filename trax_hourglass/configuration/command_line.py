@@ -13,9 +13,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
   'init_checkpoint',
   None,
-  'The weights to start with, or to score: a *.pkl.gz file of ours or of '
-  "Trax's HourglassLM; or a directory: its newest; or what export wrote; or "
-  'the address of one.',
+  'The weights to start from, or to score: a *.pkl.gz file of ours or of '
+  "Trax's HourglassLM, a directory, whose newest checkpoint is read, or a file "
+  'that export wrote; or the address of one.',
 )
 flags.DEFINE_string(
   'pretrained',
@@ -60,6 +60,20 @@ _DEAD_FLAGS = (
   'use_tpu',
   'xm',
 )
+# What those of trax.trainer take here.
+for _name, _help in {
+  'config': 'A gin binding, which overrides all files; may be repeated.',
+  'config_file': 'A gin file, as given or in gin/; may be repeated.',
+  'data_dir': "The folder in which Trax's pipelines find TFDS data sets.",
+  'dataset': "Data in place of the file's: of Trax, or trax_hourglass.enwik8, "
+  '.imagenet32, ....',
+  'disable_jit': 'Run operation by operation, to find an error.',
+  'log_level': "Show Trax's log: -1 for warnings, 0 for information, 1 for all.",
+  'model': "trax_hourglass.HourglassLM in place of Trax's; or a model of Trax.",
+  'output_dir': 'The directory of the run, or of the results.',
+}.items():
+  FLAGS[_name].help = _help
+
 # Those of all commands that read a configuration and run a model.
 MODEL_FLAGS = (
   'output_dir',
