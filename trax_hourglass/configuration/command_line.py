@@ -68,7 +68,7 @@ for _name, _help in {
   'dataset': "Data in place of the file's: of Trax, or trax_hourglass.enwik8, "
   '.imagenet32, ....',
   'disable_jit': 'Run operation by operation, to find an error.',
-  'log_level': "Show Trax's log: -1 for warnings, 0 for information, 1 for all.",
+  'log_level': "Show Trax's log: -1 for warnings, 0 for messages, 1 for all.",
   'model': "trax_hourglass.HourglassLM in place of Trax's; or a model of Trax.",
   'output_dir': 'The directory of the run, or of the results.',
 }.items():
