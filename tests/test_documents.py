@@ -70,6 +70,17 @@ def test_source_files_exist():
     )
 
 
+def test_headers_of_gin_files_name_pages_that_exist():
+  named = set()
+  for path in (ROOT / 'gin').rglob('*.gin'):
+    text = path.read_text()
+    assert 'README' not in text, path
+    named |= set(re.findall(r'docs/[\w/]+\.md', text))
+  assert named
+  for name in named:
+    assert (ROOT / name).exists(), name
+
+
 def test_public_names_are_in_the_reference():
   text = PAGES['docs/api.md']
   for name in trax_hourglass.__all__:
