@@ -20,6 +20,7 @@ from trax_hourglass import hierarchy as hierarchy_lib
 from trax_hourglass import layers
 from trax_hourglass.errors import UserError
 from trax_hourglass.lab.benchmarks import (
+  device,
   generation,
   operations,
   pytorch,
@@ -87,14 +88,13 @@ def benchmark(settings: Settings, *, repeats: int, minutes: float) -> dict:
     results.append(row._replace(start=None)._asdict() | result)
     print('; '.join(_cells(results[-1])), flush=True)
   results.sort(key=lambda result: result['length'])
-  device = jax.devices()[0].device_kind
   print(
-    f'\n{device}, JAX {jax.__version__}, {settings.hierarchy}, d_model '
+    f'\n{device.name()}, JAX {jax.__version__}, {settings.hierarchy}, d_model '
     f'{settings.d_model}\n\n{table(results)}'
   )
   return {
+    'device': device.name(),
     'peak': peak,
-    'device': device,
     'settings': settings._asdict(),
     'rows': results,
   }

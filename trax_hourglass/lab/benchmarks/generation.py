@@ -14,7 +14,7 @@ from trax.supervised import decoding
 from trax_hourglass import generation
 from trax_hourglass.configuration import explain
 from trax_hourglass.errors import UserError
-from trax_hourglass.lab.benchmarks import operations, report
+from trax_hourglass.lab.benchmarks import device, operations, report
 from trax_hourglass.lab.benchmarks.contenders import (
   THEIRS,
   VOCAB_SIZE,
@@ -104,6 +104,7 @@ def benchmark(settings: Settings, *, repeats: int = 5) -> dict:
   shown = ', '.join(f'{name} {n}' for name, n in places._asdict().items())
   print(f'\n{title}\n{shown}\n{table(seconds, caches)}')
   return {
+    'device': device.name(),
     'peak': peak,
     'settings': settings._asdict() | {'places': places._asdict()},
     'title': title,

@@ -6,6 +6,8 @@ import jax
 from jax import numpy as jnp
 import numpy as np
 
+from trax_hourglass.lab.benchmarks import device
+
 
 def matrix_product_rate(n: int = 2048, repeats: int = 5) -> float:
   """Returns the operations per second of this machine's matrix products."""
@@ -23,7 +25,7 @@ def printed_peak() -> float:
   """Returns `matrix_product_rate`, and prints it with the device's name."""
   peak = matrix_product_rate()
   print(
-    f'{jax.devices()[0].device_kind}: products of 2048 x 2048 matrices at '
+    f'{device.name()}: products of 2048 x 2048 matrices at '
     f'{peak / 1e9:.0f} GFLOP/s'
   )
   return peak

@@ -10,7 +10,7 @@ from matplotlib import figure
 import tqdm
 
 from trax_hourglass import hierarchy as hierarchy_lib
-from trax_hourglass.lab.benchmarks import operations, pytorch, report
+from trax_hourglass.lab.benchmarks import device, operations, pytorch, report
 from trax_hourglass.lab.benchmarks.contenders import (
   THEIRS,
   Settings,
@@ -65,6 +65,7 @@ def benchmark(
         for name, remark in remarks.items():
           print(f'{name}: {remark}')
   return {
+    'device': device.name(),
     'peak': peak,
     'settings': settings._asdict() | {'rematerialize': rematerialize},
     'runs': runs,

@@ -12,7 +12,7 @@ import tqdm
 
 from trax_hourglass.configuration import explain, reading, values
 from trax_hourglass.configuration.overrides import Overrides
-from trax_hourglass.lab.benchmarks import operations, report
+from trax_hourglass.lab.benchmarks import device, operations, report
 from trax_hourglass.lab.benchmarks.steps import (
   Program,
   compiled_anew,
@@ -95,6 +95,7 @@ def benchmark(
     'step; the paper: batch 8 on four Titan V'
   )
   return {
+    'device': device.name(),
     'peak': peak,
     'settings': {'lengths': sorted(lengths), 'batch_size': batch_size},
     'title': title,
