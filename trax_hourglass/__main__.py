@@ -6,7 +6,7 @@ import pathlib
 import runpy
 import sys
 
-from trax_hourglass import __version__, starting
+from trax_hourglass import starting
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     runpy.run_module(f'trax_hourglass.{name}', run_name='__main__')
     return
   if name == '--version':
-    print(f'trax_hourglass {__version__}')
+    print(f'trax_hourglass {sys.modules[__package__].__version__}')
     return
   if name not in ('--help', '-h', 'help'):
     names = ', '.join(starting.COMMANDS)
