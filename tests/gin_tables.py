@@ -140,7 +140,7 @@ TABLE_1 = {
 
 # Hierarchy and number of weights of the model in each file.
 MODELS = {
-  'quickstart.gin': ('1@1 4@4 1@1', 1_851_904),
+  'quickstart.gin': ('2@1 4@4 2@1', 483_264),
   'wikipedia_sample.gin': ('1@1 4@4 1@1', 1_851_904),
   'shorten_factor_dropout.gin': ('1@1 4@{2,3} 1@1', 1_785_856),
   'reproduction/text.gin': ('1@1 4@3 1@1', 479_552),

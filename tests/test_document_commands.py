@@ -386,11 +386,7 @@ def test_scripts_run(tmp_path, monkeypatch, capsys):
   picture = shutil.copy(ROOT / 'docs/pictures/causality.py', tmp_path)
   runpy.run_path(picture, run_name='__main__')
   assert (tmp_path / 'causality.png').stat().st_size
-  spec = util.spec_from_file_location(
-    'prompts', ROOT / 'docs/measurements/prompts.py'
-  )
-  prompts = util.module_from_spec(spec)
-  spec.loader.exec_module(prompts)
+  prompts, trials = map(_measurement, ('prompts', 'text_trials'))
   model = prompts.HourglassLM
   small = {'d_model': 8, 'd_ff': 8, 'hierarchy': '0@1 1@4 0@1'}
   monkeypatch.setattr(prompts, 'HourglassLM', lambda **x: model(**x | small))
@@ -398,3 +394,24 @@ def test_scripts_run(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', ['prompts.py', '20'])
   prompts.main()
   assert 'tokens/s: ' in capsys.readouterr().out
+  bindings = [
+    f'trax_hourglass.HourglassLM.{k} = {v!r}' for k, v in small.items()
+  ]
+  monkeypatch.setattr(trials, 'SCORED', 64)
+  monkeypatch.setattr(
+    sys,
+    'argv',
+    ['text_trials.py', 'quickstart.gin', '0.01', 'LENGTH = 8', *bindings],
+  )
+  trials.main()
+  assert 'bits per byte' in capsys.readouterr().out
+  gin.clear_config()
+
+
+def _measurement(name):
+  """Returns a script that measures, as a module."""
+  path = ROOT / f'docs/measurements/{name}.py'
+  spec = util.spec_from_file_location(name, path)
+  module = util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module

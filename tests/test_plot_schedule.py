@@ -29,7 +29,7 @@ def plot(capsys, path, *argv):
     ),
     ('table7/cifar10_linear', '1.000e-03 at step 5,000', ''),
     ('authors/hourglass_imagenet32', '4.942e-04 at step 8,000', '6.989e-05'),
-    ('quickstart', '2.000e-03 at step 100', ''),
+    ('quickstart', '1.000e-02 at step 120', ''),
   ],
 )
 def test_states_peak_and_end(capsys, tmp_path, name, peak, end):
@@ -47,7 +47,7 @@ def test_says_which_steps_are_at_rate_zero(capsys, tmp_path):
   lines = capsys.readouterr().out.splitlines()
   assert lines[1:3] == [
     'end       0.000e+00 at step 100,000',
-    'zero      at steps 2,900 to 100,000',
+    'zero      at steps 2,415 to 100,000',
   ]
 
 
