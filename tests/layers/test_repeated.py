@@ -1,5 +1,7 @@
 """Repeated layers compute the same as `tl.Serial`, compiled once."""
 
+import re
+
 import jax
 from jax import numpy as jnp
 import numpy as np
@@ -117,3 +119,7 @@ def test_gradients_take_the_place_of_weights():
   temporary = compiled.memory_analysis().temp_size_in_bytes
   assert temporary > 0.5 * n_bytes  # Else weights would be negligible.
   assert temporary < 1.5 * n_bytes
+  # Nor are the places of all turns copied in each turn.
+  loops = compiled.as_text().split('ENTRY')[0]
+  assert f'f32[{N},61,67]' in loops
+  assert not re.findall(rf'f32\[{N},61,67\]\S* copy\(', loops)

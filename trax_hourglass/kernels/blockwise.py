@@ -21,7 +21,12 @@ import jax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from trax_hourglass.kernels import derivatives, random_masks, row_blocks
+from trax_hourglass.kernels import (
+  derivatives,
+  random_masks,
+  reductions,
+  row_blocks,
+)
 from trax_hourglass.kernels.row_blocks import product, transposed
 
 # The name of outputs and logarithms in policies of `jax.checkpoint`.
@@ -171,9 +176,9 @@ def _head_forward(operands, key, first, dropout):
 
   def run_block(carry, block):
     logits = block.logits(operands, transposed_operands, first)
-    largest = jnp.max(logits, axis=-1, keepdims=True)
+    largest = reductions.largest(logits)
     weights = jnp.exp(logits - largest)
-    total = jnp.sum(weights, axis=-1, keepdims=True)
+    total = reductions.total(weights)
     values = block.keys(operands.values)
     kept = _drop(weights, key, block, dropout).astype(values.dtype)
     y = product('pij,jd->pid', kept, values)

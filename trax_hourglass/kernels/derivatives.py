@@ -115,7 +115,7 @@ def rematerialized(f, x, *constants):
       return jax.tree.map(jnp.zeros_like, inputs)
 
     gradients = jax.lax.cond(
-      _true(inputs), differentiate, zeros, inputs, constants, cotangents[0]
+      _true(inputs[0]), differentiate, zeros, inputs, constants, cotangents[0]
     )
     return gradients, None
 
@@ -124,9 +124,9 @@ def rematerialized(f, x, *constants):
   return apply((x, closed_over), constants)
 
 
-def _true(inputs):
-  """Returns True, as a value that XLA cannot know when it compiles."""
-  number = jax.tree.leaves(inputs)[0].ravel()[0]
+def _true(arrays):
+  """Returns True, as a value that XLA cannot know before it has the arrays."""
+  number = sum(x.ravel()[0] for x in jax.tree.leaves(arrays))
   return jnp.minimum(jnp.isnan(number).astype(jnp.int32), 0) == 0
 
 
@@ -189,9 +189,13 @@ def _loop_backward(step, residuals, cotangents):
     i, pull_back = inputs
     weights = jax.tree.map(lambda a: a[i], places)
     dx, gradients, more = pull_back((weights, closed_over))(dx)
-    # A turn's weights must be read before their place is overwritten.
-    dx, gradients = jax.lax.optimization_barrier((dx, gradients))
-    places = jax.tree.map(lambda a, g: a.at[i].set(g), places, gradients)
+    # A turn's weights must be read before their place is overwritten, or XLA
+    # copies all places in every turn: so the index depends on the gradients.
+    i = jnp.where(_true((dx, gradients)), i, 0)
+    update = functools.partial(
+      jax.lax.dynamic_update_index_in_dim, index=i, axis=0
+    )
+    places = jax.tree.map(update, places, gradients)
     return (dx, places, jax.tree.map(jnp.add, sums, more)), None
 
   zeros = jax.tree.map(jnp.zeros_like, closed_over)
