@@ -7,6 +7,7 @@ from trax import fastmath, shapes
 from trax import layers as tl
 from trax.fastmath import jax as jax_backend
 
+from trax_hourglass.models import HourglassLM
 from trax_hourglass.runtime import initialising
 
 
@@ -30,6 +31,29 @@ def test_a_nested_layer_is_traced_once():
   assert model.output_signature(signature) == shapes.signature(outputs)
   other = shapes.ShapeDtype((3, 7), np.float32)
   assert [s.shape for s in model.output_signature(other)] == [(3, 4), (3, 5)]
+
+
+def test_blocks_of_a_level_are_traced_once(monkeypatch):
+  traced = []
+  trace = jax.eval_shape
+
+  def counted(*args, **kwargs):
+    traced.append(args)
+    return trace(*args, **kwargs)
+
+  monkeypatch.setattr(jax, 'eval_shape', counted)
+
+  def traces(hierarchy, mode):
+    traced.clear()
+    model = HourglassLM(
+      7, d_model=4, d_ff=6, n_heads=2, hierarchy=hierarchy, mode=mode
+    )
+    model.init(model.tokens_signature)
+    return len(traced)
+
+  for mode in ('train', 'predict'):
+    few, many = traces('2@1 2@3 2@1', mode), traces('2@1 5@3 4@1', mode)
+    assert few == many
 
 
 def test_infer_shapes_once_may_run_again():

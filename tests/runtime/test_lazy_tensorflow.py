@@ -26,7 +26,7 @@ def run_quietly(code):
   return result.stdout, result.stderr
 
 
-def test_import_and_a_model_need_no_tensorflow():
+def test_import_and_a_model_need_no_slow_modules():
   run("""
 import sys
 import numpy as np
@@ -39,8 +39,14 @@ model = trax_hourglass.HourglassLM(
 )
 model.init(shapes.signature(tokens))
 assert model(tokens).shape == (1, 5, 7)
-loaded = [name for name in sys.modules if name.startswith('tensorflow')]
+slow = 'tensorflow', 'matplotlib.pyplot', 'trax.data.tokenizer'
+loaded = [name for name in sys.modules if name.startswith(slow)]
 assert not loaded, loaded
+
+import trax
+
+assert trax.data.tokenizer.encode('a bc') == ['a', 'bc']
+assert trax.jaxboard.plt.Figure
 """)
 
 
@@ -75,6 +81,46 @@ except AttributeError:
   pass
 else:
   raise AssertionError
+""")
+
+
+def test_files_and_seeds_of_trax_need_no_tensorflow():
+  run("""
+import os
+import sys
+import tempfile
+import trax_hourglass
+from trax.layers import base
+from trax.supervised import training
+
+folder = os.path.join(tempfile.mkdtemp(), 'a', 'b')
+gfile = base.tf.io.gfile
+for _ in range(2):
+  gfile.makedirs(folder)
+old, new = (os.path.join(folder, name) for name in 'xy')
+for text in ('first', 'second'):
+  with gfile.GFile(old, 'w') as file:
+    file.write(text)
+  gfile.rename(old, new, overwrite=True)
+assert gfile.exists(new) and not gfile.exists(old)
+assert open(new).read() == 'second'
+try:
+  gfile.rename(new, new)
+except FileExistsError:
+  pass
+else:
+  raise AssertionError
+for seed in (5, 7):
+  training._init_random_number_generators(seed)
+assert 'tensorflow' not in sys.modules
+
+assert gfile.listdir(folder) == ['y']
+import tensorflow as tf
+
+drawn = tf.random.uniform([])
+tf.random.set_seed(7)
+assert drawn == tf.random.uniform([])
+assert not gfile.exists('ram://no/such')
 """)
 
 

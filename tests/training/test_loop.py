@@ -55,6 +55,21 @@ def test_losses_are_the_same_as_traxs():
         )
 
 
+def test_initialises_one_model_for_both(tmp_path):
+  eval_model = tl.Serial(tl.Embedding(VOCAB_SIZE, 3), tl.Dense(VOCAB_SIZE))
+  for step in (0, 1):
+    loop = small_loop(tmp_path, eval_model=eval_model)
+    assert loop.step == step
+    for ours, evaluated in zip(
+      jax.tree.leaves(loop.model.weights),
+      jax.tree.leaves(eval_model.weights),
+      strict=True,
+    ):
+      np.testing.assert_array_equal(ours, evaluated)
+    loop.run(1)
+    assert eval_model.init == tl.Serial.init.__get__(eval_model)
+
+
 def test_last_step_is_in_the_checkpoint(tmp_path):
   loop = small_loop(tmp_path, n_steps_per_checkpoint=100)
   loop.run(3)

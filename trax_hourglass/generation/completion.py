@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from matplotlib import figure
 import numpy as np
 
 from trax_hourglass.errors import check_positive
@@ -64,6 +63,8 @@ def plot_completions(completed: Completions, title: str, path: str) -> None:
   A row shows the image, its upper half, and its completions with the bits per
   dim of their lower halves.
   """
+  from matplotlib import figure  # Which is slow to import.
+
   n, n_completions = completed.bits.shape
   prompts = completed.originals.copy()
   prompts[:, completed.n_given :] = 128

@@ -67,6 +67,10 @@ class Repeated(base.Layer):
     ]
     self.weights, self.state = zip(*weights_and_state, strict=True)
 
+  def _forward_abstract(self, input_signature):
+    # Saves the initialisation of a model a trace of `forward`.
+    return input_signature, base.nested_map(base.signature, self.state)
+
   def forward(self, x):
     # A layer that all share has its weights in the first of them or before, and
     # a mark in place of weights in the last. It has cached them by now.

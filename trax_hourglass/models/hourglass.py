@@ -36,6 +36,7 @@ from trax_hourglass.layers.resampling.types import (
 )
 from trax_hourglass.layers.shorten_factor_dropout import ShortenFactorDropout
 from trax_hourglass.models.cached import CachedValley, Limit
+from trax_hourglass.runtime import initialising
 
 
 def Hourglass(
@@ -207,6 +208,7 @@ class Levels:
     general: Keywords of attention types, blocks and resamplers.
     attention: Further keywords of attention types and resamplers.
     feed_forward: Further keywords of blocks and resamplers.
+    first_blocks: The first block of each level, by its total shorten factor.
   """
 
   vanilla_attn_type: Callable
@@ -217,6 +219,7 @@ class Levels:
   attention: dict
   feed_forward: dict
   parts: Parts
+  first_blocks: dict = dataclasses.field(default_factory=dict)
 
   def stack(self, level):
     """Returns the layers of a level and of those in it."""
@@ -268,7 +271,7 @@ class Levels:
     return tl.Serial(blocks, LayerNorm(), name=name)
 
   def block(self, level):
-    """Returns one Transformer block."""
+    """Returns one Transformer block, traced with all others of the level."""
     factor = level.total_shorten_factor
     attention = attention_layer(
       self.vanilla_attn_type if factor == 1 else self.middle_attn_type,
@@ -276,7 +279,11 @@ class Levels:
       **self.general,
       **self.attention,
     )
-    return DecoderBlock(attention, **self.general, **self.feed_forward)
+    block = DecoderBlock(attention, **self.general, **self.feed_forward)
+    initialising.infer_shapes_together(
+      self.first_blocks.setdefault(factor, block), block
+    )
+    return block
 
   def shorten(self, k, level):
     """Returns a layer that shortens the vectors of a level k times."""

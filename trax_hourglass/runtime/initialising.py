@@ -43,6 +43,14 @@ def infer_shapes_once():
   base.Layer._forward_abstract = forward_abstract
 
 
+def infer_shapes_together(layer, other):
+  """Lets two layers that are built alike be traced once for their shapes."""
+  known = vars(layer).setdefault('_known_outputs', {})
+  vars(other)['_known_outputs'] = known
+  for pair in zip(layer.sublayers, other.sublayers, strict=True):
+    infer_shapes_together(*pair)
+
+
 def _compose_serial(serial, stack):
   combinators = sys.modules['trax.layers.combinators']
   states = []

@@ -1,14 +1,18 @@
-"""TensorFlow and TensorFlow Datasets, loaded when something of them is used.
+"""TensorFlow and other slow modules, loaded when something of them is used.
 
-Trax imports both at the top of nearly every module, and its TensorFlow backend
-with them, which takes seven of the eight seconds of `import trax`. Training,
-evaluation and generation on JAX need little of them, or nothing.
+Trax imports TensorFlow and TensorFlow Datasets at the top of nearly every
+module, and its TensorFlow backend with them, which takes seven of the eight
+seconds of `import trax`; pyplot and a tokenizer that looks at every character
+of Unicode take half of what is left. Training, evaluation and generation on JAX
+need little of them, or nothing.
 """
 
 import contextlib
 import functools
 import importlib
 from importlib import machinery
+import operator
+import os
 import sys
 import types
 
@@ -19,14 +23,11 @@ from trax_hourglass.runtime import importing
 _PACKAGES = ('tensorflow', 'tensorflow_datasets', 'tensorflow_text')
 # Modules of Trax that run TensorFlow's code when they are imported.
 _OF_TRAX = ('trax.fastmath.tf', 'trax.tf_numpy', 'trax.trax2keras')
-_OF_TRAX_PACKAGES = ('trax', 'trax.fastmath')
+# Other modules that are slow to import.
+_SLOW = ('matplotlib.pyplot', 'trax.data.tokenizer')
+_PARENTS = ('trax', 'trax.fastmath', 'trax.data', 'matplotlib')
 # What Trax takes out of these modules with `from ... import ...`.
 _NAMES = ('AsKeras', 'EventFileWriter', 'TF_BACKEND', 'event_pb2')
-# Classes that Trax compares types with. Before TensorFlow is loaded nothing is
-# an instance of them.
-_CLASSES = {
-  name: type(name, (), {}) for name in ('DType', 'Tensor', 'TensorShape')
-}
 
 
 @contextlib.contextmanager
@@ -56,7 +57,7 @@ def _forget_stand_ins():
     if isinstance(module, _LazyModule):
       del sys.modules[name]
       package, _, child = name.rpartition('.')
-      if package in _OF_TRAX_PACKAGES:
+      if package in _PARENTS:
         _load_on_use(package, child, functools.partial(_load, name))
   if isinstance(vars(sys.modules['trax']).get('AsKeras'), _LazyObject):
     # A class, which users compare with and subclass.
@@ -158,7 +159,7 @@ class _Finder:
   def find_spec(self, name, path=None, target=None):
     del path, target
     is_deferred = name.partition('.')[0] in _PACKAGES or any(
-      f'{name}.'.startswith(f'{prefix}.') for prefix in _OF_TRAX
+      f'{name}.'.startswith(f'{prefix}.') for prefix in (*_OF_TRAX, *_SLOW)
     )
     if is_deferred:
       return machinery.ModuleSpec(name, self, is_package=True)
@@ -177,8 +178,8 @@ class _LazyModule(types.ModuleType):
   def __getattr__(self, name):
     if name.startswith('__'):  # The import system asks for these.
       raise AttributeError(name)
-    if not _is_loaded() and name in _CLASSES:
-      return _CLASSES[name]
+    if not _is_loaded() and name in _WITHOUT_TENSORFLOW:
+      return _WITHOUT_TENSORFLOW[name]
     if sys.modules.get(self.__name__) is not self:
       return getattr(_load(self.__name__), name)
     # Trax is being imported.
@@ -206,3 +207,59 @@ class _LazyObject:
 
   def __call__(self, *args, **kwargs):
     return self._object(*args, **kwargs)
+
+
+class _Part:
+  """Stands in for a namespace of TensorFlow, of which some functions are given.
+
+  Any other is TensorFlow's, which is then loaded.
+  """
+
+  def __init__(self, address, **given):
+    self._address = address
+    vars(self).update(given)
+
+  def __getattr__(self, name):
+    return operator.attrgetter(f'{self._address}.{name}')(_load('tensorflow'))
+
+
+def _on_disk(name, function):
+  """Returns a function of local paths, and of TensorFlow's own of any other."""
+
+  def call(path, *args, **kwargs):
+    if '://' in os.fspath(path):
+      return getattr(_load('tensorflow').io.gfile, name)(path, *args, **kwargs)
+    return function(path, *args, **kwargs)
+
+  return call
+
+
+def _rename(source, target, overwrite=False):
+  if os.path.exists(target) and not overwrite:
+    raise FileExistsError(target)
+  os.replace(source, target)
+
+
+def _seed_when_loaded(seed):
+  when_tensorflow_loads(lambda tensorflow: tensorflow.random.set_seed(seed))
+
+
+_FILES = {
+  'exists': os.path.exists,
+  'makedirs': functools.partial(os.makedirs, exist_ok=True),
+  'rename': _rename,
+  'GFile': open,
+}
+# What Trax needs of TensorFlow before that is loaded: classes to compare
+# types with, of which nothing is an instance, its files, and a seed.
+_WITHOUT_TENSORFLOW = {
+  **{name: type(name, (), {}) for name in ('DType', 'Tensor', 'TensorShape')},
+  'io': _Part(
+    'io',
+    gfile=_Part(
+      'io.gfile',
+      **{name: _on_disk(name, function) for name, function in _FILES.items()},
+    ),
+  ),
+  'random': _Part('random', set_seed=_seed_when_loaded),
+}

@@ -2,7 +2,6 @@
 
 import math
 
-from matplotlib import figure
 from trax.supervised import history as trax_history
 
 from trax_hourglass.layers.metrics import Measure, nats_to_bits
@@ -38,6 +37,8 @@ def plot(
 
   Arguments are those of `curves`.
   """
+  from matplotlib import figure  # Which is slow to import.
+
   measure = measure or Measure()
   picture = figure.Figure(figsize=(6, 4), layout='constrained')
   axes = picture.add_subplot(

@@ -88,7 +88,10 @@ class Loop(training.Loop):
       adasum=given['adasum'],
       own_signal=lambda: self._watch.own,
     )
-    with self._trax.builders(builder.trainer, builder.evaluator):
+    with (
+      self._trax.builders(builder.trainer, builder.evaluator),
+      self._trax.one_model(given['model'], given['eval_model']),
+    ):
       super().__init__(*bound.args, **bound.kwargs)
     self._streams.check(self)
     self._user_callbacks = user_code.Callbacks(self, callbacks)

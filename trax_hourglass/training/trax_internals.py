@@ -58,6 +58,27 @@ class Internals:
     yield
     del loop._init_trainer, loop._init_evaluator
 
+  @staticmethod
+  @contextlib.contextmanager
+  def one_model(model, eval_model):
+    """Makes Trax's constructor, called in the body, initialise one model.
+
+    The other takes weights and state from it, as in every evaluation.
+    """
+
+    def take_over(input_signature):
+      del input_signature
+      eval_model.weights, eval_model.state = model.weights, model.state
+
+    if eval_model in (None, model):
+      yield
+      return
+    vars(eval_model)['init'] = take_over
+    try:
+      yield
+    finally:
+      del vars(eval_model)['init']
+
   def save_gin(self, summary_writer) -> None:
     """Writes `config.gin`: a loop without a command has no other."""
     self._loop._save_gin(summary_writer)

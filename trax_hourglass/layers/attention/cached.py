@@ -43,6 +43,9 @@ class CachedAttention(base.Layer):
       )
     )
 
+  def _forward_abstract(self, input_signature):
+    return _like_queries(self, input_signature)
+
   def forward(self, inputs):
     queries, keys, values = (x[None] for x in inputs)
     call = cached_attention.Call(heads.scaled(queries), keys, values)
@@ -153,6 +156,9 @@ class AttendToCache(base.Layer):
       )
     )
 
+  def _forward_abstract(self, input_signature):
+    return _like_queries(self, input_signature)
+
   def forward(self, inputs):
     location_bias, context_bias, kernel, bias, *projected = inputs
     queries, keys, values = (self._split(x) for x in projected)
@@ -177,6 +183,12 @@ class AttendToCache(base.Layer):
 
   def _split(self, x):
     return heads.split(x, self._n_heads)
+
+
+def _like_queries(layer, input_signature):
+  """Saves the initialisation of a model a trace of `forward`."""
+  *_, queries, _, _ = input_signature
+  return queries, base.nested_map(base.signature, layer.state)
 
 
 class OneByOne(base.Layer):
