@@ -3,7 +3,9 @@
 import hashlib
 import pathlib
 import re
+import runpy
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -180,7 +182,7 @@ def test_what_ships_is_small_and_described(name):
   assert (folder / 'model.safetensors').stat().st_size <= 4_000_000
   card = (folder / 'README.md').read_text()
   assert re.match(rf'# {name}: .*\d bits per', card)
-  assert '# directory' not in (folder / 'config.gin').read_text()
+  assert '=/' not in (folder / 'config.gin').read_text()  # A path here.
   reading.configure(config_file=str(folder / 'config.gin'))
   bindings.check_model(str(folder / 'model.safetensors'))
 
@@ -189,4 +191,19 @@ def test_what_ships_is_small_and_described(name):
 @pytest.mark.parametrize('name', pretrained_models.names())
 def test_what_ships_has_the_score_on_its_card(name):
   card = pathlib.Path(pretrained_models.FOLDER, name, 'README.md').read_text()
-  assert f'`{commands.evaluate(pretrained=name)}`' in card
+  stated = re.search(r'`(\d\.\d+) \+- \d\.\d+ bits per', card)[1]
+  score = commands.evaluate(pretrained=name)
+  assert float(str(score).split()[0]) == pytest.approx(float(stated), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_fine_tuning_is_measured(toy, monkeypatch, capsys):
+  path = pathlib.Path(__file__).parents[1] / 'docs/measurements/fine_tuning.py'
+  script = runpy.run_path(path)
+  for name, value in (('NAME', toy), ('N_BYTES', 1000)):
+    monkeypatch.setitem(script['main'].__globals__, name, value)
+  monkeypatch.setattr(sys, 'argv', [path.name, '10'])
+  script['main']()
+  out = capsys.readouterr().out
+  for name in ('as it ships', 'tuned', 'new'):
+    assert re.search(rf'^{name}: \d\.\d+ .* bits per byte', out, re.MULTILINE)
