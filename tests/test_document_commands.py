@@ -41,7 +41,8 @@ UNIQUE = [
 FLAGS = flags.FLAGS
 _HELP = {'help', 'helpshort', 'helpfull'}
 _MODELS = {'checkpoint', 'init_checkpoint', 'output_dir', 'pretrained'}
-_PRETRAINED = ('wikipedia_sample', 'my_model', 'NAME', 'list')
+_SHIPPED = ('wikipedia_sample', 'photos32')
+_PRETRAINED = (*_SHIPPED, 'my_model', 'NAME', 'list')
 _THEIRS = 'trax/supervised/configs/hourglass_enwik8.gin'
 
 
@@ -239,6 +240,13 @@ _TEXT = (
   'TEXT = @trax_hourglass.text_file()',
   "trax_hourglass.text_file.path = 'book.txt.gz'",
 )
+_PATCHES = (
+  *_MODEL,
+  'BATCH_SIZE = 2',
+  'IMAGES = @trax_hourglass.photo_patches()',
+  'trax_hourglass.photo_patches.size = 2',
+  'trax_hourglass.evaluate_images.n_images = 2',
+)
 _ENWIK8 = "trax_hourglass.enwik8.data_dir = 'data'"
 _TRAIN = {
   'documents.gin': (*_MODEL, 'trax_hourglass.document_inputs.length = 12'),
@@ -248,13 +256,8 @@ _TRAIN = {
     'trax_hourglass.text_inputs.stride = 1',
     _ENWIK8,
   ),
-  'imagenet32.gin': (
-    *_MODEL,
-    'BATCH_SIZE = 2',
-    'IMAGES = @trax_hourglass.photo_patches()',
-    'trax_hourglass.photo_patches.size = 2',
-    'trax_hourglass.evaluate_images.n_images = 2',
-  ),
+  'imagenet32.gin': _PATCHES,
+  'photos32.gin': _PATCHES,
   _THEIRS: (
     *authors_files.TOY,
     *authors_files.TOY_OF['enwik8'],
@@ -335,21 +338,20 @@ def workplace(tmp_path_factory, files):
   archive = dataclasses.replace(
     enwik8.ARCHIVE, n_bytes=2000, md5=hashlib.md5(content).hexdigest()
   )
-  shipped = folder / 'shipped' / 'wikipedia_sample'
   bucket = fsspec.filesystem('memory')
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(folder)
     patch.setenv('HOME', str(folder))
     patch.setattr(enwik8, 'ARCHIVE', archive)
     patch.setattr(addresses, 'CACHE', str(folder / 'copies'))
-    patch.setattr(pretrained_models, 'FOLDER', shipped.parent)
+    patch.setattr(pretrained_models, 'FOLDER', folder / 'shipped')
     later = [c for c in _TRAINING if _LATER.search(' '.join(c.words))]
     for command in _TRAINING:
       if command not in later:
         _run(command)
-    export.main(
-      ['export', '--output_dir=runs/wikipedia_sample', f'--folder={shipped}']
-    )
+    for name in _SHIPPED:
+      flags = f'--output_dir=runs/{name}', f'--folder=shipped/{name}'
+      export.main(['export', *flags])
     bucket.put('runs/quickstart/', '/my-bucket/runs/enwik8/', recursive=True)
     bucket.pipe('/my-bucket/exp/mine.gin', b"include 'quickstart.gin'")
     for command in later:
