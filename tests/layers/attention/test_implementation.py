@@ -64,7 +64,7 @@ def test_the_bindings_of_the_guide_reach_all_layers(monkeypatch):
     lambda q, *_, implementation, **__: asked.append(implementation) or q,
   )
   text = (ROOT / 'docs' / 'guides' / 'memory.md').read_text()
-  [bindings] = re.findall(r'```\n(trax_hourglass.*?)```', text, re.DOTALL)
+  [bindings] = re.findall(r'```gin\n(trax_hourglass.*?)```', text, re.DOTALL)
   gin.clear_config()
   gin.parse_config(bindings)
   model = gin.get_configurable('trax_hourglass.HourglassLM')(

@@ -44,7 +44,7 @@ class CachedAttention(base.Layer):
     )
 
   def _forward_abstract(self, input_signature):
-    return _like_queries(self, input_signature)
+    return _signature(self, queries=input_signature[0])
 
   def forward(self, inputs):
     queries, keys, values = (x[None] for x in inputs)
@@ -157,7 +157,7 @@ class AttendToCache(base.Layer):
     )
 
   def _forward_abstract(self, input_signature):
-    return _like_queries(self, input_signature)
+    return _signature(self, queries=input_signature[4])
 
   def forward(self, inputs):
     location_bias, context_bias, kernel, bias, *projected = inputs
@@ -185,9 +185,8 @@ class AttendToCache(base.Layer):
     return heads.split(x, self._n_heads)
 
 
-def _like_queries(layer, input_signature):
+def _signature(layer, queries):
   """Saves the initialisation of a model a trace of `forward`."""
-  *_, queries, _, _ = input_signature
   return queries, base.nested_map(base.signature, layer.state)
 
 
