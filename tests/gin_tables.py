@@ -141,7 +141,7 @@ TABLE_1 = {
 # Hierarchy and number of weights of the model in each file.
 MODELS = {
   'quickstart.gin': ('2@1 4@4 2@1', 483_264),
-  'wikipedia_sample.gin': ('1@1 4@4 1@1', 1_851_904),
+  'wikipedia_sample.gin': ('3@1 8@4 3@1', 1_764_832),
   'photos32.gin': ('0@1 6@3 2@1', 1_000_576),
   'shorten_factor_dropout.gin': ('1@1 4@{2,3} 1@1', 1_785_856),
   'reproduction/text.gin': ('1@1 4@3 1@1', 479_552),
