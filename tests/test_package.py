@@ -114,6 +114,7 @@ reading.configure(**command_line.configuration())
 assert gin.query_parameter('%SEED') == 0  # From a file that others include.
 assert len(text.wikipedia_sample().test) == 250_000
 assert len(images.photos32().split('train')) == 579
+trax_hourglass.pretrained('wikipedia_sample')
 """
   run(tmp_path, '-c', code, tmp_path / 'site')
 
@@ -124,7 +125,7 @@ def test_installed_command_trains(wheel, tmp_path):
   pip('install', wheel, '--target', site)
   small = ('train.steps = 1', 'LENGTH = 16', 'EVAL_BATCHES = 1')
   small += ('trax_hourglass.evaluate.n_bytes = 99',)
-  model = {'d_model': 8, 'd_ff': 8, 'hierarchy': "'0@1'"}
+  model = {'d_model': 8, 'd_ff': 8, 'hierarchy': "'1@1'"}
   config = [f'trax_hourglass.HourglassLM.{k} = {v}' for k, v in model.items()]
   command = [site / 'bin' / 'trax-hourglass']
   version = run(tmp_path, *command, '--version', site=site)
