@@ -54,6 +54,12 @@ def path(model, tmp_path_factory):
   return path
 
 
+def test_file_may_be_read_as_any_other(path):
+  other = path.with_name('other')
+  other.touch()
+  assert path.stat().st_mode == other.stat().st_mode
+
+
 @pytest.mark.parametrize('mode', ['eval', 'predict'])
 def test_loads_every_bit_in_each_mode(model, path, mode):
   loaded = th.load_safetensors(path, mode, max_inference_length=64)

@@ -8,6 +8,7 @@ rounded for the file.
 import hashlib
 import inspect
 import os
+import pathlib
 
 import jax
 from jax import numpy as jnp
@@ -65,9 +66,16 @@ def save_safetensors(
   addresses.check_on_disk('path', path)
   path = os.path.expanduser(path)
   try:
-    safetensors_numpy.save_file(
-      weights, path, {_ENTRY: arguments_lib.to_json(content)}
+    # Not `save_file`, whose files nobody but their owner may read.
+    written = safetensors_numpy.save(
+      weights, {_ENTRY: arguments_lib.to_json(content)}
     )
+    new = pathlib.Path(f'{path}.new')
+    try:
+      new.write_bytes(written)
+      new.replace(path)
+    finally:
+      new.unlink(missing_ok=True)
   except (OSError, safetensors.SafetensorError) as error:
     raise UserError(
       f'{path}: cannot be written ({reason(error)}); check its folder, or '
