@@ -72,7 +72,9 @@ def test_evaluate_and_generate_take_both(toy, folder, capsysbinary):
 def test_a_folder_may_be_in_a_bucket(toy, folder, tmp_path, bucket):
   bucket.put(f'{folder}/', '/b/toy/', recursive=True)
   there = commands.evaluate(pretrained='memory://b/toy')
-  assert there == commands.evaluate('pretrained://toy')
+  here = commands.evaluate('pretrained://toy')
+  # A single window has no standard error: NaN, which equals NaN here.
+  np.testing.assert_equal(vars(there), vars(here))
 
 
 def test_training_starts_from_it_and_resumes(toy, folder, tmp_path):
