@@ -13,7 +13,7 @@ PAGES = [
 ]
 PAGES.sort(key=lambda path: path.stem == 'reproduction')  # It repeats others.
 GIN_FILES = sorted((ROOT / 'gin').rglob('*.gin'))
-# What a command line may begin with. `flags` stands before a part of one.
+# The first word of a command line; `flags` stands for an unnamed command.
 PROGRAMS = (
   *('flags', 'python', 'trax-hourglass', 'make', 'pip', 'git', 'cd', 'ruff'),
   *('gcloud', 'rm', 'taskset', 'tfds', 'zensical'),

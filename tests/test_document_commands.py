@@ -224,7 +224,7 @@ def _check_tfds(arguments, **_):
   assert set(config) <= set(builder.builder_configs)
 
 
-# What makes a command small: bindings for training, by gin file; flags.
+# Bindings and flags that make a command small; those of training, by gin file.
 _MODEL = (
   'trax_hourglass.HourglassLM.d_model = 8',
   'trax_hourglass.HourglassLM.d_ff = 8',

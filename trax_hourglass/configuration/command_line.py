@@ -60,7 +60,7 @@ _DEAD_FLAGS = (
   'use_tpu',
   'xm',
 )
-# What those of trax.trainer take here.
+# Help for the flags of trax.trainer.
 for _name, _help in {
   'config': 'A gin binding, which overrides all files; may be repeated.',
   'config_file': 'A gin file, as given or in gin/; may be repeated.',

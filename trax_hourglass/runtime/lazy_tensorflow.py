@@ -250,8 +250,8 @@ _FILES = {
   'rename': _rename,
   'GFile': open,
 }
-# What Trax needs of TensorFlow before that is loaded: classes to compare
-# types with, of which nothing is an instance, its files, and a seed.
+# The names of TensorFlow that Trax uses while TensorFlow is not loaded: classes
+# for comparisons of types (nothing is an instance of them), files, and a seed.
 _WITHOUT_TENSORFLOW = {
   **{name: type(name, (), {}) for name in ('DType', 'Tensor', 'TensorShape')},
   'io': _Part(

@@ -173,7 +173,7 @@ def weights_named(patterns: str | Sequence[str]) -> Callable[[Mapping], dict]:
 def muon_matrices(
   patterns: str | Sequence[str] = ('level_*.kernel',),
 ) -> Callable[[Mapping], dict]:
-  """Returns what `optax.contrib.muon` takes to train some matrices alone.
+  """Returns the argument that limits `optax.contrib.muon` to some matrices.
 
   AdamW trains all other weights: by default embedding, logits and vectors. In
   gin: `optax.contrib.muon.muon_weight_dimension_numbers =

@@ -1,11 +1,11 @@
-"""What a machine computes with, as far as its speed depends on it."""
+"""The name of the CPU or accelerator that a measurement was made on."""
 
 import os
 import platform
 
 import jax
 
-# What `/proc/cpuinfo` calls the instructions that they may use.
+# Instruction sets, by their names in `/proc/cpuinfo`.
 _INSTRUCTIONS = {
   'avx2': 'AVX2',
   'avx512f': 'AVX-512',
