@@ -15,7 +15,7 @@ from tests import bad_inputs, bad_places, forked_command
 from trax_hourglass.lab.benchmarks import device_memory
 
 COMMANDS = tuple(bad_inputs.USUAL)
-ALL = [case for cases in bad_inputs.CASES.values() for case in cases]
+ALL = bad_inputs.CASES
 
 
 @pytest.fixture(scope='module')
