@@ -1,9 +1,14 @@
-"""The command lines in the documents, each as the words that a shell makes."""
+"""The command lines in the documents, each as the words that a shell makes.
+
+And the files that these lines take for granted.
+"""
 
 from pathlib import Path
 import re
 import subprocess
 from typing import NamedTuple
+
+from tests.configuration import authors_files
 
 ROOT = Path(__file__).parents[1]
 # Not CHANGELOG.md: what it names need not be there any more.
@@ -18,6 +23,7 @@ PROGRAMS = (
   *('flags', 'python', 'trax-hourglass', 'make', 'pip', 'git', 'cd', 'ruff'),
   *('gcloud', 'rm', 'taskset', 'tfds', 'zensical'),
 )
+THEIRS = 'trax/supervised/configs/hourglass_enwik8.gin'
 _BLOCK = re.compile(r'^ *```(\w*)\n(.*?)^ *```', re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r'`([^`]+)`')
 _BEGINNING = re.compile(
@@ -39,6 +45,17 @@ class Command(NamedTuple):
   is_block: bool
   words: tuple[str, ...]
 
+  @property
+  def id(self) -> str:
+    """A short name, for a test."""
+    words = [word for word in self.words if word not in ('python', '-m')]
+    return f'{Path(self.page).stem}-{" ".join(words)[:60]!r}'
+
+  @property
+  def is_ours(self) -> bool:
+    """Whether it is a command of the package."""
+    return ' '.join(self.words).startswith('python -m trax_hourglass.')
+
 
 def commands() -> list[Command]:
   """Returns all commands; of equal ones of a page the first."""
@@ -55,6 +72,30 @@ def commands() -> list[Command]:
       for words in split('\n'.join(map(_completed, snippets)), page):
         found.setdefault((page, words), Command(page, is_block, words))
   return list(found.values())
+
+
+def unique() -> list[Command]:
+  """Returns all commands; of equal ones the first."""
+  found = {}
+  for command in commands():
+    found.setdefault(command.words, command)
+  return list(found.values())
+
+
+def write_files(folder: Path):
+  """Writes the files that the documents take for granted."""
+  theirs = folder / THEIRS
+  theirs.parent.mkdir(parents=True)
+  theirs.write_text(authors_files.FORMS['enwik8'])
+  page = (ROOT / 'docs/guides/train_text.md').read_text()
+  corpus = re.search(r'```json\n(.*?)```', page, re.DOTALL)[1]
+  lines = (corpus.replace('document', f'document {i}') for i in range(50))
+  (folder / 'corpus.jsonl').write_text(''.join(lines))
+  [documents] = re.findall(r"```gin\n(import.*?corpus.jsonl'.*?)```", page, 16)
+  (folder / 'documents.gin').write_text(documents)
+  saved = folder / 'runs' / 'mine' / 'config.gin'
+  saved.parent.mkdir(parents=True)
+  saved.write_text("include 'quickstart.gin'")
 
 
 def _joined(span):

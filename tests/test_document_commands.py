@@ -1,228 +1,31 @@
-"""Every command line of the documents: its flags and files, and that it runs.
-
-Whether it runs is slow to see; the words of it are checked every day.
-"""
+"""Every command of the package in the documents runs, at toy size."""
 
 import dataclasses
-import functools
 import gzip
 import hashlib
 import importlib
-from importlib import metadata, util
-import itertools
-from pathlib import Path
+from importlib import util
+import operator
 import re
 import runpy
 import shutil
 import subprocess
 import sys
 
-from absl import flags
 import fsspec
 import gin
 import numpy as np
-from packaging.requirements import Requirement
 import pytest
-import tensorflow_datasets as tfds
 
 from tests import document_commands, test_reproduce
 from tests.configuration import authors_files
-from trax_hourglass import addresses, export, pretrained_models, starting
-from trax_hourglass.configuration import command_line, process, reading
+from tests.document_commands import ROOT, THEIRS
+from trax_hourglass import addresses, export, pretrained_models
 from trax_hourglass.data import enwik8
 
-ROOT = document_commands.ROOT
-ALL = document_commands.commands()
-UNIQUE = [
-  command
-  for i, command in enumerate(ALL)
-  if command.words not in [other.words for other in ALL[:i]]
-]
-FLAGS = flags.FLAGS
-_HELP = {'help', 'helpshort', 'helpfull'}
-_MODELS = {'checkpoint', 'init_checkpoint', 'output_dir', 'pretrained'}
+pytestmark = pytest.mark.slow
+_id = operator.attrgetter('id')
 _SHIPPED = ('wikipedia_sample', 'photos32')
-_PRETRAINED = (*_SHIPPED, 'my_model', 'NAME', 'list')
-_THEIRS = 'trax/supervised/configs/hourglass_enwik8.gin'
-
-
-def _id(command):
-  words = [word for word in command.words if word not in ('python', '-m')]
-  return f'{Path(command.page).stem}-{" ".join(words)[:60]!r}'
-
-
-def _is_ours(command):
-  return ' '.join(command.words).startswith('python -m trax_hourglass.')
-
-
-@pytest.fixture(scope='module')
-def files(tmp_path_factory):
-  """A folder with the files that the documents take for granted."""
-  folder = tmp_path_factory.mktemp('files')
-  theirs = folder / _THEIRS
-  theirs.parent.mkdir(parents=True)
-  theirs.write_text(authors_files.FORMS['enwik8'])
-  page = (ROOT / 'docs/guides/train_text.md').read_text()
-  corpus = re.search(r'```json\n(.*?)```', page, re.DOTALL)[1]
-  lines = (corpus.replace('document', f'document {i}') for i in range(50))
-  (folder / 'corpus.jsonl').write_text(''.join(lines))
-  [documents] = re.findall(r"```gin\n(import.*?corpus.jsonl'.*?)```", page, 16)
-  (folder / 'documents.gin').write_text(documents)
-  saved = folder / 'runs' / 'mine' / 'config.gin'
-  saved.parent.mkdir(parents=True)
-  saved.write_text("include 'quickstart.gin'")
-  return folder
-
-
-@pytest.fixture
-def started(monkeypatch, tmp_path, files):
-  """A function that starts a command, and stops it before it works."""
-  place = shutil.copytree(files, tmp_path / 'place')
-  monkeypatch.chdir(place)
-  monkeypatch.setattr(process, 'set_up', _stop)
-  monkeypatch.setattr(pretrained_models, 'names', lambda: _PRETRAINED)
-
-  def start(name, arguments):
-    module = importlib.import_module(f'trax_hourglass.{name}')
-    for flag, path in re.findall(r'--(\S+)[ =]([\w/.]+)', ' '.join(arguments)):
-      if flag.endswith(('checkpoint', 'output_dir')):
-        (place / path).mkdir(parents=True, exist_ok=True)
-    with pytest.raises(_Started):
-      module.main([name, *arguments])
-
-  yield start
-  gin.clear_config()
-
-
-class _Started(BaseException):
-  pass
-
-
-def _stop(**_):
-  raise _Started
-
-
-@pytest.mark.parametrize('command', UNIQUE, ids=_id)
-def test_words_are_known(command, started):
-  program, *arguments = command.words
-  check = globals().get(f'_check_{program}')
-  if check is not None:
-    check(arguments, start=started, page=command.page)
-
-
-def test_a_program_that_is_unknown_is_told():
-  with pytest.raises(AssertionError, match=r'page\.md: .*trax-glass'):
-    document_commands.split('pip install -e .\ntrax-glass train', 'page.md')
-
-
-def _check_python(arguments, **context):
-  option, name, *rest = [*arguments, '']
-  if option == '-c':
-    compile(name, 'command', 'exec')
-  elif option != '-m':
-    assert (ROOT / option).exists()
-  elif name.startswith('trax_hourglass.'):
-    _check_command(name.partition('.')[2], arguments[2:], **context)
-  elif name == 'pytest':
-    assert (ROOT / rest[0]).exists()
-  else:
-    assert util.find_spec(name)
-
-
-def _check_command(name, arguments, *, start, is_part=False, **_):
-  names = _names(arguments)
-  assert names <= _flags(name) | _HELP
-  last = arguments[-1] if arguments else ''
-  has_value = not last.startswith('--') or '=' in last
-  if names & _HELP or not (has_value or FLAGS[_name(last)].boolean):
-    return
-  arguments = [word.replace('=...', '=quickstart.gin') for word in arguments]
-  if is_part and not names & _MODELS:
-    arguments += ['--output_dir=runs/mine'] * ('output_dir' in _flags(name))
-  start(name, arguments)
-  if name != 'benchmark':
-    _check_configuration(name)
-
-
-def _check_configuration(name):
-  """Raises an error unless gin takes what the flags say."""
-  configuration = command_line.configuration()
-  files = configuration['config_file'] or [_default_file(name)]
-  if not any('://' in file for file in files):
-    reading.configure(**configuration | {'config_file': files})
-
-
-def _default_file(name):
-  if name == 'reproduce':
-    return 'reproduction/text.gin'
-  return _THEIRS if FLAGS.dataset else 'quickstart.gin'
-
-
-def _check_flags(arguments, *, page, **context):
-  """Checks flags as those of the command before them on the page."""
-  before = [
-    command.words[2].partition('.')[2]
-    for command in ALL
-    if command.page == page and _is_ours(command)
-  ]
-  names = _names(arguments)
-  takes = [
-    name
-    for name in (*before, *starting.COMMANDS)
-    if names <= _flags(name) | _HELP
-  ]
-  assert takes, f'no command has {names}'
-  _check_command(takes[0], arguments, is_part=True, **context)
-
-
-def _names(arguments):
-  return {_name(word) for word in arguments if word.startswith('--')}
-
-
-def _name(word):
-  name = word.removeprefix('--').partition('=')[0]
-  return name if name in FLAGS else name.removeprefix('no')
-
-
-@functools.cache
-def _flags(name):
-  """Returns the names of the flags that `--help` of a command shows."""
-  module = importlib.import_module(f'trax_hourglass.{name}')
-  shown = FLAGS.get_key_flags_for_module(module.__name__)
-  return {flag.name for flag in shown}
-
-
-def _check_make(arguments, **_):
-  subprocess.run(['make', '-n', *arguments], cwd=ROOT, check=True)
-
-
-def _check_pip(arguments, **_):
-  assert arguments[0] == 'install'
-  extras = metadata.metadata('trax_hourglass').get_all('Provides-Extra')
-  for before, word in itertools.pairwise(arguments):
-    if before == '--constraint':
-      assert (ROOT / word).exists()
-    elif before == '-e':
-      assert set(re.findall(r'\w+', word)) <= set(extras)
-    elif not word.startswith('-'):
-      Requirement(word)
-
-
-def _check_ruff(arguments, **_):
-  assert arguments[0] in ('format', 'check')
-
-
-def _check_taskset(arguments, **context):
-  if arguments[2:]:
-    _check_python(arguments[3:], **context)
-
-
-def _check_tfds(arguments, **_):
-  assert arguments[0] == 'build'
-  name, *config = arguments[1].split('/')
-  builder = tfds.builder_cls(name)
-  assert set(config) <= set(builder.builder_configs)
-
 
 # Bindings and flags that make a command small; those of training, by gin file.
 _MODEL = (
@@ -258,7 +61,7 @@ _TRAIN = {
   ),
   'imagenet32.gin': _PATCHES,
   'photos32.gin': _PATCHES,
-  _THEIRS: (
+  THEIRS: (
     *authors_files.TOY,
     *authors_files.TOY_OF['enwik8'],
     'train.steps = 1',
@@ -275,11 +78,11 @@ _SIZES = (
 )
 _RUN = [
   command
-  for command in UNIQUE
+  for command in document_commands.unique()
   if command.page.endswith('.md')
   and command.page != 'docs/reproduction.md'
-  and _is_ours(command)
-  and not _HELP & _names(command.words)
+  and command.is_ours
+  and not any(word.startswith('--help') for word in command.words)
 ]
 # These need what the others leave.
 _LATER = re.compile('gs://|--pretrained|runs/mine/config.gin')
@@ -302,7 +105,7 @@ def _toy(name, arguments):
     case 'benchmark':
       return _SIZES
     case 'generate':
-      return () if 'images' in _names(arguments) else ('--length=5',)
+      return () if '--images' in ' '.join(arguments) else ('--length=5',)
     case _:
       return ()
   return [f'--config={binding}' for binding in config]
@@ -326,10 +129,10 @@ def _run(command):
 
 
 @pytest.fixture(scope='module')
-def workplace(tmp_path_factory, files):
+def workplace(tmp_path_factory):
   """A folder in which the training commands were run."""
-  folder = tmp_path_factory.mktemp('workplace') / 'files'
-  shutil.copytree(files, folder)
+  folder = tmp_path_factory.mktemp('workplace')
+  document_commands.write_files(folder)
   content = np.random.default_rng(0).bytes(2000)
   (folder / 'data').mkdir()
   (folder / 'data' / 'enwik8').write_bytes(content)
@@ -364,16 +167,16 @@ def workplace(tmp_path_factory, files):
   gin.clear_config()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('command', _TRAINING, ids=_id)
 def test_training_commands_leave_a_model(command, workplace):
   [folder] = re.findall(r'--output_dir=(\S+)', ' '.join(command.words))
   assert (workplace / folder / 'model.pkl.gz').exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-  'command', [c for c in _RUN if c not in _TRAINING], ids=_id
+  'command',
+  [c for c in _RUN if c not in _TRAINING],
+  ids=lambda command: command.id,
 )
 def test_commands_run(command, workplace):
   _run(command)
@@ -383,7 +186,6 @@ def test_commands_run(command, workplace):
       assert (workplace / path).stat().st_size
 
 
-@pytest.mark.slow
 def test_scripts_run(tmp_path, monkeypatch, capsys):
   picture = shutil.copy(ROOT / 'docs/pictures/causality.py', tmp_path)
   runpy.run_path(picture, run_name='__main__')
