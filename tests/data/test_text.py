@@ -185,6 +185,22 @@ def test_scoring_windows_with_context():
   )
 
 
+def test_scoring_windows_of_documents():
+  text, edges = np.arange(1, 8, dtype=np.uint8), [0, 3, 7]
+  batches = windows.scoring_windows(text, 3, 2, batch_size=3, edges=edges)
+  inputs, _, weights = map(np.concatenate, zip(*batches, strict=True))
+  assert (inputs * weights).tolist() == [
+    [1, 2, 0],
+    [0, 3, 0],
+    [4, 5, 0],
+    [0, 6, 7],
+    [0, 0, 0],
+    [0, 0, 0],
+  ]
+  assert inputs[1].tolist() == [2, 3, 0]
+  assert inputs[3].tolist() == [5, 6, 7]
+
+
 @hypothesis.given(
   text=st.binary(min_size=1, max_size=60),
   length=st.integers(1, 23),

@@ -10,6 +10,7 @@ import trax_hourglass
 from trax_hourglass import evaluation
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import text as text_lib
+from trax_hourglass.data.documents import Documents
 from trax_hourglass.errors import UserError
 
 TEXT = np.random.default_rng(0).integers(0, 251, size=53).astype(np.uint8)
@@ -182,6 +183,22 @@ def test_evaluator_scores_a_split(model):
   expected = evaluation.score(model, TEXT[6:], length=5, step=2, batch_size=3)
   assert score.bits == expected.bits
   assert score.n == 47
+
+
+def test_evaluator_scores_each_document_alone(model):
+  edges = np.array([0, 2, 15, 16, 53])
+  splits = np.array([2, 0, 2, 2])
+  corpus = Documents('numbers', TEXT, edges, splits)
+  evaluate = evaluation.evaluator(corpus, length=7, step=3)
+  alone = [evaluation.score(model, x, 7, 3) for x in np.split(TEXT, edges[1:4])]
+  scored = np.concatenate([alone[i].each for i in (0, 2, 3)])
+  score = evaluate(model)
+  np.testing.assert_allclose(score.each, scored, atol=1e-5)
+  assert evaluate.text.tobytes() == np.delete(TEXT, np.s_[2:15]).tobytes()
+  assert str(score).endswith('over 40 bytes of 3 documents')
+  first = evaluation.evaluator(corpus, None, length=7, step=3, n_bytes=4)(model)
+  np.testing.assert_allclose(first.each[:2], alone[0].each, atol=1e-5)
+  np.testing.assert_allclose(first.each[2:], alone[1].each[:2], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,19 @@ class Documents:
       )
     return numbers
 
+  def joined(self, split: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the documents of a split, one after another, and their edges.
+
+    Args:
+      split: Its name; `None` stands for all documents.
+
+    Raises:
+      UserError: As for `split`.
+    """
+    numbers = range(len(self.splits)) if split is None else self.split(split)
+    parts = [self.content[self.edges[i] : self.edges[i + 1]] for i in numbers]
+    return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
+
 
 def text_files(
   pattern: str, cache_dir: str | os.PathLike = files.CACHE

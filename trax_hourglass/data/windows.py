@@ -1,6 +1,6 @@
 """Windows cut out of a text: to train on, and to score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -50,7 +50,11 @@ def strided_windows(
 
 
 def scoring_windows(
-  text: np.ndarray, length: int, step: int | None, batch_size: int
+  text: np.ndarray,
+  length: int,
+  step: int | None,
+  batch_size: int,
+  edges: Sequence[int] | None = None,
 ) -> Iterator[streams.Batch]:
   """Returns batches in which each byte of the text has weight 1 exactly once.
 
@@ -67,6 +71,8 @@ def scoring_windows(
     step: Bytes scored in a window, at most `length`. `None` stands for
       `length`: consecutive chunks without context.
     batch_size: Windows in a batch.
+    edges: Where the documents of the text begin, in order, and where the last
+      one ends: no window has bytes of two. By default the text is one document.
 
   Raises:
     UserError: If a size is not positive, the text is empty, or the windows
@@ -80,15 +86,21 @@ def scoring_windows(
   _check_at_most_length('step', step, length)
   if not len(text):
     raise UserError('text: got 0 bytes, expected at least 1 to score')
-  return _scored(text, length, step, batch_size)
+  edges = np.array([0, len(text)] if edges is None else edges)
+  return _scored(text, edges, length, step, batch_size)
 
 
-def _scored(tokens, length, step, batch_size):
-  n_windows = -(-len(tokens) // step)
-  for first in range(0, n_windows, batch_size):
-    ends = step * np.arange(first + 1, first + batch_size + 1)[:, np.newaxis]
-    positions = np.maximum(ends - length, 0) + np.arange(length)
-    is_given = positions < np.minimum(ends, len(tokens))
+def _scored(tokens, edges, length, step, batch_size):
+  n_windows = -(-np.diff(edges) // step)  # Of each document.
+  firsts = np.cumsum(n_windows) - n_windows
+  for first in range(0, n_windows.sum(), batch_size):
+    numbers = np.arange(first, first + batch_size)[:, np.newaxis]
+    # What fills up the last batch lies behind the last document.
+    documents = np.searchsorted(firsts, numbers, side='right') - 1
+    begins, stops = edges[documents], edges[documents + 1]
+    ends = begins + step * (numbers - firsts[documents] + 1)
+    positions = np.maximum(ends - length, begins) + np.arange(length)
+    is_given = positions < np.minimum(ends, stops)
     windows = np.where(is_given, tokens[np.where(is_given, positions, 0)], 0)
     windows = windows.astype(np.int32)
     is_scored = is_given & (positions >= ends - step)

@@ -1,6 +1,6 @@
 """Bits per byte of a text, bits per dim of images: each token scored once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
 import math
 
@@ -35,7 +35,7 @@ class Score:
       4096 bytes or two images were scored.
     n: Number of bytes or images scored.
     unit: 'bits per byte' or 'bits per dim'.
-    of: What `n` counts: 'bytes', or 'images' with the name of their set.
+    of: What `n` counts, such as 'bytes' or 'images of ImageNet32'.
     note: A reservation about the model.
     source: The name of the text or images, and of the split.
     each: float32 bits of each byte, or bits per dim of each image, in order.
@@ -76,6 +76,7 @@ def score(
   step: int | None = None,
   batch_size: int = 8,
   progress=None,
+  edges: Sequence[int] | None = None,
 ) -> Score:
   """Returns the bits per byte of a model on a text.
 
@@ -88,14 +89,20 @@ def score(
     batch_size: Windows in a batch.
     progress: A tqdm bar or the like: `progress.update(n)` is called after every
       `n` bytes.
+    edges: The documents of the text, each scored alone, as for
+      `scoring_windows`.
 
   Raises:
     UserError: If the sizes don't fit together, or the text has bytes outside
       the model's vocabulary.
   """
-  batches = windows.scoring_windows(text, length, step, batch_size)
+  batches = windows.scoring_windows(text, length, step, batch_size, edges)
   nats = _token_nats(model, batches, 'text', int(text.max()))
-  return Score(**_bits(nats, _BLOCK_BYTES, progress), note=caveat(model))
+  of = 'bytes'
+  if edges is not None:
+    n = np.count_nonzero(np.diff(edges))
+    of += f' of {n:,} documents' if n > 1 else ' of a document'
+  return Score(**_bits(nats, _BLOCK_BYTES, progress), of=of, note=caveat(model))
 
 
 def score_images(

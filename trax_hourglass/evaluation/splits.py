@@ -10,6 +10,7 @@ from trax.layers import base
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams, windows
 from trax_hourglass.data import text as text_lib
+from trax_hourglass.data.documents import Documents
 from trax_hourglass.distribution import hosts
 from trax_hourglass.errors import check_positive
 from trax_hourglass.evaluation.bits import Score, score, score_images
@@ -35,19 +36,19 @@ class Evaluation:
 
 
 def evaluator(
-  text: text_lib.Text,
+  text: text_lib.Text | Documents,
   split: str | None = 'test',
   length: int = 2048,
   step: int | None = None,
   batch_size: int = 8,
   n_bytes: int | None = None,
 ) -> Evaluation:
-  """Returns an `Evaluation` of a text, with a progress bar.
+  """Returns an `Evaluation` of a text or documents, with a progress bar.
 
   In gin files it is `trax_hourglass.evaluate`.
 
   Args:
-    text: The text with its splits.
+    text: The text with its splits, or documents, each of which is scored alone.
     split: Which of them to score; `None` is the whole text.
     length: Bytes in a window.
     step: Bytes scored at the end of each window, as for `score`.
@@ -57,18 +58,21 @@ def evaluator(
   Raises:
     UserError: If there is no such split or the sizes don't fit together.
   """
-  text_lib.check_text(text)
-  if split is None:
-    tokens = np.concatenate([text.split(part) for part in streams.SPLITS])
+  if isinstance(text, Documents):
+    tokens, edges = text.joined(split)
   else:
-    tokens = text.split(split)
+    text_lib.check_text(text)
+    parts = streams.SPLITS if split is None else (split,)
+    tokens = np.concatenate([text.split(part) for part in parts])
+    edges = None
   tokens = _first(tokens, n_bytes=n_bytes)
+  edges = None if edges is None else np.minimum(edges, len(tokens))
   windows.scoring_windows(tokens, length, step, batch_size)  # Checks sizes.
   source = text.name if split is None else f'{text.name}, {split} split'
 
   def score_split(model):
     with _bar(source, len(tokens), 'B') as bar:
-      scored = score(model, tokens, length, step, batch_size, bar)
+      scored = score(model, tokens, length, step, batch_size, bar, edges)
     return dataclasses.replace(scored, source=source)
 
   return Evaluation(score_split, (batch_size, length), tokens)
