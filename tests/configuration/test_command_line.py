@@ -1,5 +1,7 @@
 """The process that a command line sets up."""
 
+import gc
+
 import jax
 import pytest
 
@@ -13,6 +15,16 @@ def test_a_command_leaves_the_gpu_to_jax(monkeypatch):
   )
   command_line.start(['train'])
   assert calls
+
+
+def test_a_command_searches_for_garbage_less_often():
+  before = gc.get_threshold()
+  gc.set_threshold(700)
+  try:
+    command_line.start(['train'])
+    assert gc.get_threshold()[0] == 100_000
+  finally:
+    gc.set_threshold(*before)
 
 
 @pytest.fixture
