@@ -209,6 +209,12 @@ def test_scripts_run(tmp_path, monkeypatch, capsys):
   )
   trials.main()
   assert 'bits per byte' in capsys.readouterr().out
+  starts = _measurement('starting')
+  flags = (f'--config={binding}' for binding in ['LENGTH = 8', *bindings])
+  monkeypatch.setattr(starts, 'TO_FIRST_STEP', (*starts.TO_FIRST_STEP, *flags))
+  monkeypatch.setattr(sys, 'argv', ['starting.py', '--repeats=1'])
+  starts.main()
+  assert 'second time' in capsys.readouterr().out
   gin.clear_config()
 
 

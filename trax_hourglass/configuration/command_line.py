@@ -43,8 +43,8 @@ flags.DEFINE_bool(
 CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
 HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
-# New objects between two searches for garbage. JAX makes many objects and little
-# garbage: at Python's 700 the searches take a sixth of the time to start.
+# New objects between two searches for garbage. JAX makes many, and few of them
+# are garbage: at Python's 700, searching takes a sixth of the time to start.
 _NEW_OBJECTS = 100_000
 
 # Flags of trax.trainer that do nothing there, or need the JAX of 2021.
