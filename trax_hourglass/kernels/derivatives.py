@@ -56,31 +56,59 @@ def jit(function, **options):
   return call
 
 
-def matmul_to_float32(x, kernel):
-  """Returns x @ kernel, multiplied in the precision of x, summed to float32."""
-  return (_matmul if is_forward() else _matmul_by_hand)(x, kernel)
+def matmul(x, kernel, dtype):
+  """Returns x @ kernel, multiplied in their precision, in `dtype`.
+
+  Both are matrices of one type.
+  """
+  return (_matmul if is_forward() else _matmul_by_hand)(x, kernel, dtype)
 
 
-def _matmul(x, kernel):
-  return jnp.matmul(x, kernel, preferred_element_type=jnp.float32)
+def _matmul(x, kernel, dtype):
+  return jnp.matmul(x, kernel, preferred_element_type=dtype)
 
 
-_matmul_by_hand = jax.custom_vjp(_matmul)
+_matmul_by_hand = jax.custom_vjp(_matmul, nondiff_argnums=(2,))
 
 
-def _matmul_forward(x, kernel):
-  return _matmul(x, kernel), (x, kernel)
+def _matmul_forward(x, kernel, dtype):
+  needed = kernel.value if x.perturbed else None  # For the gradient of x.
+  return _matmul(x.value, kernel.value, dtype), (x.value, needed)
 
 
-def _matmul_backward(factors, dy):
-  x, kernel = factors
+def _matmul_backward(dtype, residuals, dy):
+  del dtype
+  x, kernel = residuals
   dy = dy.astype(x.dtype)  # So that these products are as fast as the forward.
-  (dx,) = jax.linear_transpose(lambda x: x @ kernel, x)(dy)
-  (d_kernel,) = jax.linear_transpose(lambda kernel: x @ kernel, kernel)(dy)
-  return dx, d_kernel
+  dx = None if kernel is None else _times_transposed(dy, kernel)
+  return dx, x.T @ dy
 
 
-_matmul_by_hand.defvjp(_matmul_forward, _matmul_backward)
+def _times_transposed(x, kernel):
+  """Returns x @ kernel.T, on a CPU in float32 from a transposed copy.
+
+  There XLA transposes more slowly in a product, and more slowly still where it
+  fuses the copy with what takes the kernel from those of a loop. So the copy is
+  made in a branch of a condition, into which XLA does not look.
+  """
+
+  def as_written(x, kernel):
+    return x @ kernel.T
+
+  def from_copy(x, kernel):
+    return x @ jax.lax.optimization_barrier(kernel.T)
+
+  def in_branch(x, kernel):
+    return jax.lax.cond(_true(kernel), from_copy, as_written, x, kernel)
+
+  if x.dtype != jnp.float32:
+    return as_written(x, kernel)
+  return jax.lax.platform_dependent(
+    x, kernel, cpu=in_branch, default=as_written
+  )
+
+
+_matmul_by_hand.defvjp(_matmul_forward, _matmul_backward, symbolic_zeros=True)
 
 
 def rematerialized(f, x, *constants):

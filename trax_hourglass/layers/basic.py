@@ -23,11 +23,13 @@ class Dense(tl.Dense):
   """
 
   def forward(self, x):
-    return self._affine(x, jnp.matmul)
+    return self._affine(x, x.dtype)
 
-  def _affine(self, x, multiply):
+  def _affine(self, x, dtype):
     kernel, *bias = self.weights if self._use_bias else (self.weights,)
-    y = multiply(x.reshape(-1, x.shape[-1]), kernel.astype(x.dtype))
+    y = derivatives.matmul(
+      x.reshape(-1, x.shape[-1]), kernel.astype(x.dtype), dtype
+    )
     y = y.reshape(*x.shape[:-1], y.shape[-1])
     return y + bias[0].astype(y.dtype) if bias else y
 
@@ -36,7 +38,7 @@ class DenseToFloat32(Dense):
   """`Dense` in the precision of its input, with outputs in float32."""
 
   def forward(self, x):
-    return self._affine(x, derivatives.matmul_to_float32)
+    return self._affine(x, jnp.float32)
 
 
 class LayerNorm(tl.LayerNorm):
