@@ -1,5 +1,7 @@
 """Attention in blocks against its formula: outputs, gradients, memory."""
 
+import re
+
 import jax
 from jax import numpy as jnp
 import numpy as np
@@ -215,3 +217,15 @@ def test_takes_heads_in_turn_on_a_cpu_alone(platform, monkeypatch):
   exported = jax.export.export(jax.jit(jax.grad(loss)), platforms=[platform])
   program = exported(*_arguments(9, 27)).mlir_module()
   assert ('stablehlo.while' in program) == (platform == 'cpu')
+
+
+@pytest.mark.skipif(jax.default_backend() != 'cpu', reason='for CPUs')
+@pytest.mark.parametrize(('length', 'size'), [(16, '8'), (24, '4')])
+def test_blocks_are_smaller_where_rows_see_many_keys(monkeypatch, length, size):
+  monkeypatch.setattr(row_blocks, 'BLOCK', 8)
+  monkeypatch.setattr(blockwise, '_CACHED', 4 * 8 * 16)
+  arguments = _arguments(length, length, batch=1, heads=5)
+  function = blockwise.attention.__wrapped__
+  text = jax.jit(lambda *args: function(*args)).lower(*arguments).as_text()
+  weights = r'stablehlo.exponential .*tensor<1x(\d+)x\d+xf32>'
+  assert set(re.findall(weights, text)) == {size}

@@ -116,11 +116,11 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
   """Returns the outputs of `head_fn` for all heads, `(heads, batch, ...)`.
 
   An accelerator runs all heads of all sequences at once, a CPU as many as its
-  cache holds the logits of.
+  cache holds the logits of, in smaller blocks where a row sees many keys.
 
   Args:
     head_fn: Function from the `Operands` of a head of one sequence, a random
-      key, arrays and `dropout` to a tree.
+      key, arrays, `dropout` and the `size` of blocks to a tree.
     dropout: As for `attention`.
     operands: `Operands` of all heads.
     rng: Random key, or `None`.
@@ -128,18 +128,24 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
   """
   heads, batch, n_phases, rows, _ = operands.queries.shape
   keys = None if rng is None else random_masks.words(rng, heads, batch)
-  head_fn = functools.partial(head_fn, dropout=dropout)
-  run = functools.partial(_map_heads, head_fn)
-  run_at_once = functools.partial(run, _at_once, _at_once)
-  n_logits = n_phases * min(rows, row_blocks.BLOCK) * operands.keys.shape[2]
+  size = row_blocks.BLOCK
+  n_logits = n_phases * min(rows, size) * operands.keys.shape[2]
+
+  def run(size, map_heads, map_batch):
+    run_head = functools.partial(head_fn, dropout=dropout, size=size)
+    return functools.partial(_map_heads, run_head, map_heads, map_batch)
+
+  run_at_once = run(size, _at_once, _at_once)
   if heads * batch * n_logits <= _CACHED:
     return run_at_once(operands, keys, *arrays)
+  if n_logits > _CACHED // 4:
+    size //= 2
   map_batch = _at_once if batch * n_logits <= _CACHED else jax.lax.map
   return jax.lax.platform_dependent(
     operands,
     keys,
     *arrays,
-    cpu=functools.partial(run, jax.lax.map, map_batch),
+    cpu=run(size, jax.lax.map, map_batch),
     default=run_at_once,
   )
 
@@ -168,10 +174,10 @@ def _at_once(f, args):
   return jax.tree.map(lambda x: x[None], f(only))
 
 
-@functools.partial(jax.jit, static_argnames='dropout')
-def _head_forward(operands, key, first, dropout):
+@functools.partial(jax.jit, static_argnames=('dropout', 'size'))
+def _head_forward(operands, key, first, dropout, size):
   """Returns outputs, `(phases, rows, d_head)`, and each row's log sum."""
-  operands = row_blocks.with_later_distances(operands, row_blocks.BLOCK)
+  operands = row_blocks.with_later_distances(operands, size)
   transposed_operands = operands.transposed()
 
   def run_block(carry, block):
@@ -184,14 +190,12 @@ def _head_forward(operands, key, first, dropout):
     y = product('pij,jd->pid', kept, values)
     return carry, (y / total, largest + jnp.log(total))
 
-  _, outputs = row_blocks.each_block(
-    run_block, None, operands, row_blocks.BLOCK
-  )
+  _, outputs = row_blocks.each_block(run_block, None, operands, size)
   return outputs
 
 
-@functools.partial(jax.jit, static_argnames='dropout')
-def _head_backward(operands, key, first, dy, log_sums, mean, dropout):
+@functools.partial(jax.jit, static_argnames=('dropout', 'size'))
+def _head_backward(operands, key, first, dy, log_sums, mean, dropout, size):
   """Returns the gradients of a head's `Operands`.
 
   Args:
@@ -203,9 +207,10 @@ def _head_backward(operands, key, first, dy, log_sums, mean, dropout):
     mean: Mean gradient of each row's weights, by these weights, like
       `log_sums`.
     dropout: As for `attention`.
+    size: Rows of a block.
   """
   n_distances = operands.keys.shape[0]
-  operands = row_blocks.with_later_distances(operands, row_blocks.BLOCK)
+  operands = row_blocks.with_later_distances(operands, size)
   _, keys, values, _, distances = operands
   transposed_operands = operands.transposed()
   queries_t, _, values_t, located_t, _ = transposed_operands
@@ -239,7 +244,7 @@ def _head_backward(operands, key, first, dy, log_sums, mean, dropout):
     transposed_operands._replace(queries=None, located=None),
   )
   sums, (d_queries, d_located) = row_blocks.each_block(
-    run_block, sums, operands, row_blocks.BLOCK
+    run_block, sums, operands, size
   )
   sums = sums.transposed()
   if distances is not None:
