@@ -123,3 +123,22 @@ def test_gradients_take_the_place_of_weights():
   loops = compiled.as_text().split('ENTRY')[0]
   assert f'f32[{N},61,67]' in loops
   assert not re.findall(rf'f32\[{N},61,67\]\S* copy\(', loops)
+
+
+def test_gradients_of_all_layers_are_taken_apart_alike():
+  layer = Repeated([FeedForward(5, 7) for _ in range(3)])
+  weights, _ = layer.init(trax_tools.activations_signature(1, 5))
+  rng = jax.random.PRNGKey(0)
+
+  def loss(weights, x):
+    return jnp.sum(layer.pure_fn(x, weights, layer.state, rng)[0])
+
+  def update(weights, x):
+    gradients = jax.grad(loss)(weights, x)
+    return jax.tree.map(lambda w, g: w - g * g, weights, gradients)
+
+  x = np.ones((1, 1, 5), np.float32)
+  program = jax.jit(update).lower(weights, x).compile().as_text()
+  # A place in the text would make a kernel different from those of others.
+  assert re.search(r'f32\[1,5,7\]\S* dynamic-slice\(', program)
+  assert not re.search(r'f32\[1,5,7\]\S* slice\(', program)

@@ -158,6 +158,55 @@ def _true(arrays):
   return jnp.minimum(jnp.isnan(number).astype(jnp.int32), 0) == 0
 
 
+def stack(trees):
+  """Returns trees of arrays, alike in shape, as one with a first axis for them.
+
+  Gradients are those of `jnp.stack`. On a CPU one compiled kernel for each
+  shape takes them apart, together with what an optimizer computes of them;
+  else XLA would compile another kernel for each tree.
+  """
+  return (_stack if is_forward() else _stack_by_hand)(trees)
+
+
+def _stack(trees):
+  return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
+
+
+_stack_by_hand = jax.custom_vjp(_stack)
+
+
+def _stack_forward(trees):
+  return _stack(trees), [()] * len(trees)
+
+
+def _stack_backward(trees, gradients):
+  def numbers(n):
+    return [jnp.uint32(i) for i in range(n)]
+
+  def unknown_numbers(n):
+    # XLA fuses any other number into each kernel, and also those that a loop
+    # counts.
+    n_times = 1 - _true(gradients).astype(jnp.int32)
+    return jax.lax.fori_loop(
+      0, n_times, lambda _, xs: [~x for x in xs], numbers(n)
+    )
+
+  indices = jax.lax.platform_dependent(
+    cpu=functools.partial(unknown_numbers, len(trees)),
+    default=functools.partial(numbers, len(trees)),
+  )
+
+  def at(i):
+    return jax.tree.map(
+      lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), gradients
+    )
+
+  return ([at(i) for i in indices],)
+
+
+_stack_by_hand.defvjp(_stack_forward, _stack_backward)
+
+
 def repeat(step, policy, x, weights, *others):
   """Returns the last `x` of a loop and the stacked further outputs of `step`.
 

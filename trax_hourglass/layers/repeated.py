@@ -1,7 +1,6 @@
 """Layers that the backward pass computes again, alone or in a loop."""
 
 import jax
-from jax import numpy as jnp
 from trax import fastmath
 from trax.layers import base
 
@@ -101,7 +100,9 @@ def _stack(trees, mark):
   def is_mark(x):
     return isinstance(x, dict) and x == mark
 
-  def stack(last, *leaves):
-    return last if is_mark(last) else jnp.stack(leaves)
+  def owned(last, x):
+    return last if is_mark(last) else x
 
-  return jax.tree.map(stack, trees[-1], *trees, is_leaf=is_mark)
+  return derivatives.stack(
+    [jax.tree.map(owned, trees[-1], tree, is_leaf=is_mark) for tree in trees]
+  )

@@ -21,13 +21,14 @@ def test_sizes_double(length, multiple, expected):
   assert segments.sizes(length, multiple) == expected
 
 
-def test_writes_into_one_segment():
+def test_writes_into_one_segment_of_each_array():
   empty = tuple(jnp.zeros((1, 1, 3, size)) for size in (2, 2, 3))
   vectors = jnp.array([[[[1.0, 2, 3], [4, 5, 6]]]])  # Two.
-  written = jax.jit(segments.write)(empty, vectors, 5)
+  twice = jax.jit(segments.write)((empty, empty), (vectors, 7 * vectors), 5)
   expected = np.zeros((1, 1, 3, 7))
   expected[0, 0, :, 5:] = [[1, 4], [2, 5], [3, 6]]
-  np.testing.assert_array_equal(segments.joined(written), expected)
+  for written, factor in zip(twice, (1, 7), strict=True):
+    np.testing.assert_array_equal(segments.joined(written), factor * expected)
 
 
 def test_split_like_undoes_joined():

@@ -17,15 +17,15 @@ def append(cache, call):
   if call.queries.shape[2] and call.distances is not None:
     rows = call.distances[None].astype(call.keys.dtype)
     start = cache.length - 1 - cache.n_queries
-    cache = cache._replace(
-      distances=segments.write(cache.distances, rows, start)
-    )
+    (written,) = segments.write((cache.distances,), (rows,), start)
+    cache = cache._replace(distances=written)
   if not call.keys.shape[2]:
     return cache
+  keys, values = segments.write(
+    (cache.keys, cache.values), (call.keys, call.values), cache.n_keys
+  )
   return cache._replace(
-    keys=segments.write(cache.keys, call.keys, cache.n_keys),
-    values=segments.write(cache.values, call.values, cache.n_keys),
-    n_keys=cache.n_keys + call.keys.shape[2],
+    keys=keys, values=values, n_keys=cache.n_keys + call.keys.shape[2]
   )
 
 

@@ -34,33 +34,38 @@ def starts(segments):
   return found
 
 
-def write(segments, vectors, start):
-  """Writes vectors, which must all fall into one segment.
+def write(arrays, vectors, start):
+  """Returns growing arrays with vectors written to each, at one position.
 
   Args:
-    segments: Tuple of `(batch, heads, d, size)`.
-    vectors: `(batch, heads, n, d)`.
+    arrays: Tuple of arrays, each as a tuple of `(batch, heads, d, size)`.
+    vectors: For each array `(batch, heads, n, d)`; all n must fall into one
+      segment.
     start: Position of the first vector.
   """
-  columns = vectors.swapaxes(-1, -2)
-  return tuple(
-    _write_if_inside(segment, columns, start - first)
-    for segment, first in zip(segments, starts(segments), strict=True)
-  )
+  columns = [x.swapaxes(-1, -2) for x in vectors]
+  written = [
+    _write_if_inside(parts, columns, start - first)
+    for first, *parts in zip(starts(arrays[0]), *arrays, strict=True)
+  ]
+  return tuple(zip(*written, strict=True))
 
 
-def _write_if_inside(segment, columns, start):
+def _write_if_inside(parts, columns, start):
   # All of one type, even if JAX uses 64-bit types.
   place = [jnp.asarray(i, jnp.int32) for i in (0, 0, 0, start)]
 
-  def update(_, segment):
-    return jax.lax.dynamic_update_slice(segment, columns, place)
+  def update(_, parts):
+    return [
+      jax.lax.dynamic_update_slice(part, x, place)
+      for part, x in zip(parts, columns, strict=True)
+    ]
 
-  # XLA would copy the whole segment for a condition, and may fuse a bare update
+  # XLA would copy whole segments for a condition, and may fuse a bare update
   # with each product that reads the segment, which copies it for each. A loop's
   # carry is updated in place.
-  inside = (start >= 0) & (start < segment.shape[-1])
-  return jax.lax.fori_loop(0, inside.astype(jnp.int32), update, segment)
+  inside = (start >= 0) & (start < parts[0].shape[-1])
+  return jax.lax.fori_loop(0, inside.astype(jnp.int32), update, parts)
 
 
 def joined(segments):
