@@ -10,6 +10,7 @@ from trax_hourglass.lab.benchmarks import (
   generation,
   pytorch,
   side_by_side,
+  steps,
   table1,
 )
 from trax_hourglass.lab.benchmarks.contenders import Settings
@@ -71,6 +72,8 @@ def test_measures_each_model(capsys, tmp_path):
   for facts in models.values():
     assert facts['product_operations'] > 0 < facts['temporary_memory']
     assert facts['to_end_of_first_step'] > facts['compile']
+    assert list(facts['first_time_cpu']) == list(steps.PARTS)
+    assert min(facts['first_time_cpu'].values()) > 0
     assert facts['compilations'] > 0 == facts['later_compilations']
   assert results['settings']['hierarchy'] == '1@1'
 
@@ -112,6 +115,23 @@ def test_the_function_measures_as_the_command_does(monkeypatch, capsys):
   assert 'trax_hourglass' in capsys.readouterr().out
 
 
+def test_first_times_are_compared_by_part():
+  def facts(*seconds):
+    return {'first_time_cpu': dict(zip(steps.PARTS, seconds, strict=True))}
+
+  models = {
+    'trax_hourglass': facts(1.0, 2.0, 3.0, 3.0),
+    'trax.models': facts(4.0, 3.0, 2.0, 11.0),
+    pytorch.NAME: {},
+  }
+  header, *rows = map(str.split, side_by_side.first_times(models).splitlines())
+  assert header[4:8] == list(steps.PARTS)
+  assert rows == [
+    ['trax_hourglass', '1', '2', '3', '3', '9', '0.45'],
+    ['trax.models', '4', '3', '2', '11', '20', '1.00'],
+  ]
+
+
 def test_without_pytorch_says_so(capsys, tmp_path, monkeypatch):
   monkeypatch.setattr(pytorch, 'installed', lambda: False)
   monkeypatch.setattr(side_by_side, 'Program', FakeProgram)
@@ -143,6 +163,7 @@ class FakeProgram:
       'weights': 1,
       'to_end_of_first_step': 1.0,
       'total_memory': length * batch_size,
+      'first_time_cpu': dict.fromkeys(steps.PARTS, float(length)),
     }
 
   def __call__(self):

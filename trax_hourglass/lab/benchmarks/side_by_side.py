@@ -18,6 +18,7 @@ from trax_hourglass.lab.benchmarks.contenders import (
 )
 from trax_hourglass.lab.benchmarks.settings import MODELS
 from trax_hourglass.lab.benchmarks.steps import (
+  PARTS,
   WORKS,
   Program,
   compiled_anew,
@@ -61,7 +62,7 @@ def benchmark(
           settings, work, rate, models, rematerialize, repeats
         )
         runs.append({'what': work, 'dropout': rate, 'models': measured})
-        print(table(runs[-1], peak))
+        print(f'{table(runs[-1], peak)}\n\n{first_times(measured)}')
         for name, remark in remarks.items():
           print(f'{name}: {remark}')
   return {
@@ -129,6 +130,30 @@ def table(run: dict, peak: float) -> str:
   )
   models = run['models']
   return report.table([_row(name, models, peak) for name in models], header)
+
+
+def first_times(models: dict) -> str:
+  """Returns a table of the CPU's seconds up to the end of the first step.
+
+  Args:
+    models: The facts of each model, by name.
+  """
+  parts = {
+    name: facts['first_time_cpu']
+    for name, facts in models.items()
+    if 'first_time_cpu' in facts
+  }
+  theirs = sum(parts.get(THEIRS, {}).values())
+  rows = []
+  for name, seconds in parts.items():
+    total = sum(seconds.values())
+    share = f'{total / theirs:.2f}' if theirs else '-'
+    rows.append(
+      (name, *(f'{x:.3g}' for x in (*seconds.values(), total)), share)
+    )
+  return report.table(
+    rows, ('first time, CPU seconds', *PARTS, 'all', f'of {THEIRS}')
+  )
 
 
 def _row(name, models, peak):

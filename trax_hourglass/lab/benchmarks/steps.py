@@ -73,11 +73,16 @@ def forward(build: Callable, batch: tuple) -> Work:
 WORKS = {'step': training_step, 'gradient': gradient, 'forward': forward}
 
 
+# Of the first time: the last one is the step itself.
+PARTS = ('initialise', 'trace', 'compile', 'run')
+
+
 class Program:
   """A model's work: compiled, done once, and ready to be timed.
 
   Attributes:
-    facts: Its measurements by name; times in seconds, memory in bytes.
+    facts: Its measurements by name; times in seconds, memory in bytes. Those of
+      the first time are of the clock, and by `PARTS` of the CPU.
   """
 
   def __init__(
@@ -93,15 +98,19 @@ class Program:
     """
     # Else programs of an earlier model's initialisation would be reused.
     jax.clear_caches()
-    start = time.perf_counter()
+    start, parts = time.perf_counter(), _Parts()
     with compilations() as compiled:
       function, arguments, self._n_replaced, donated = work(
         build, _batch(length, batch_size)
       )
       self._arguments = arguments
+      parts.end('initialise')
       built = time.perf_counter()
       traced = jax.jit(function, donate_argnums=donated).trace(*arguments)
-      self._compiled = traced.lower().compile()
+      lowered = traced.lower()
+      parts.end('trace')
+      self._compiled = lowered.compile()
+      parts.end('compile')
       self.facts = {
         'weights': _size(arguments[0]),
         'build_and_initialise': built - start,
@@ -111,6 +120,8 @@ class Program:
         'later_compilations': 0,
       }
       self()
+    parts.end('run')
+    self.facts['first_time_cpu'] = parts.seconds
     self.facts['to_end_of_first_step'] = time.perf_counter() - start
     self.facts['compilations'] = len(compiled)
     self.facts['later_compilations'] = 0
@@ -126,6 +137,18 @@ class Program:
       self._arguments = *outputs[:n], *self._arguments[n:]
     self.facts['later_compilations'] += len(compiled)
     return seconds
+
+
+class _Parts:
+  """Takes the CPU's seconds, of user and system in all threads, by part."""
+
+  def __init__(self):
+    self.seconds = {}
+    self._start = time.process_time()
+
+  def end(self, part):
+    now = time.process_time()
+    self.seconds[part], self._start = now - self._start, now
 
 
 def take_turns(contenders: dict, repeats: int) -> dict[str, list[float]]:
