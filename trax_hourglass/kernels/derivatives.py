@@ -269,9 +269,12 @@ def _loop_backward(step, residuals, cotangents):
     # A turn's weights must be read before their place is overwritten, or XLA
     # copies all places in every turn: so the index depends on the gradients.
     i = jnp.where(_true((dx, gradients)), i, 0)
-    update = functools.partial(
-      jax.lax.dynamic_update_index_in_dim, index=i, axis=0
-    )
+
+    def update(place, gradient):
+      # Layers of Trax may compute in 64 bits where JAX lets them.
+      gradient = gradient.astype(place.dtype)
+      return jax.lax.dynamic_update_index_in_dim(place, gradient, i, axis=0)
+
     places = jax.tree.map(update, places, gradients)
     return (dx, places, jax.tree.map(jnp.add, sums, more)), None
 
