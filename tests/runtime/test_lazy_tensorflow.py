@@ -39,7 +39,7 @@ model = trax_hourglass.HourglassLM(
 )
 model.init(shapes.signature(tokens))
 assert model(tokens).shape == (1, 5, 7)
-slow = 'tensorflow', 'matplotlib.pyplot', 'trax.data.tokenizer'
+slow = 'tensorflow', 'matplotlib.pyplot', 'scipy', 'trax.data.tokenizer'
 loaded = [name for name in sys.modules if name.startswith(slow)]
 assert not loaded, loaded
 
@@ -47,6 +47,9 @@ import trax
 
 assert trax.data.tokenizer.encode('a bc') == ['a', 'bc']
 assert trax.jaxboard.plt.Figure
+assert trax.data.tf_inputs.scipy.special.comb(4, 2) == 6
+log_sum = sys.modules['trax.fastmath.numpy'].logsumexp(np.zeros(4))
+assert np.isclose(log_sum, np.log(4))
 """)
 
 

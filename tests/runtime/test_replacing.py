@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import trax
-from trax import fastmath
+from trax import fastmath, optimizers
 from trax import layers as tl
 from trax.data import tf_inputs
 from trax.fastmath import jax as jax_backend
@@ -189,3 +189,31 @@ def test_arrays_stay_on_their_host(monkeypatch):
   np.testing.assert_array_equal(kept, x)
   replacing.keep_on_own_cpu()
   assert not hasattr(tl.on_cpu.__wrapped__, '__wrapped__')
+
+
+def test_the_updates_of_equal_shapes_are_traced_once(monkeypatch):
+  traced = []
+  adam = optimizers.Adam(0.1)
+  update = adam.update.__func__
+
+  def counted(self, step, gradients, *args):
+    traced.append(gradients.shape)
+    return update(self, step, gradients, *args)
+
+  monkeypatch.setattr(type(adam), 'update', counted)
+  weights = [jax.numpy.full(shape, 0.3) for shape in [(3,), (5, 2), (3,)]]
+  slots, options = adam.tree_init(weights)
+
+  def new_weights(tree_update):
+    def step(i):
+      return tree_update(adam, i, weights, weights, slots, options)[0]
+
+    return jax.jit(step)(jax.numpy.int32(4))
+
+  found = new_weights(type(adam).tree_update)
+  assert traced == [(3,), (5, 2)]
+  expected = new_weights(optimizers.Adam.tree_update.__wrapped__)
+  assert traced[2:] == [(3,), (5, 2), (3,)]
+  for x, y in zip(found, expected, strict=True):
+    np.testing.assert_array_equal(x, y)
+  assert '_update_and_check' not in vars(adam)

@@ -3,8 +3,8 @@
 Trax imports TensorFlow and TensorFlow Datasets at the top of nearly every
 module, and its TensorFlow backend with them, which takes seven of the eight
 seconds of `import trax`; pyplot and a tokenizer that looks at every character
-of Unicode take half of what is left. Training, evaluation and generation on JAX
-need little of them, or nothing.
+of Unicode take half of what is left, and SciPy a tenth. Training, evaluation
+and generation on JAX need little of them, or nothing.
 """
 
 import contextlib
@@ -24,10 +24,12 @@ _PACKAGES = ('tensorflow', 'tensorflow_datasets', 'tensorflow_text')
 # Modules of Trax that run TensorFlow's code when they are imported.
 _OF_TRAX = ('trax.fastmath.tf', 'trax.tf_numpy', 'trax.trax2keras')
 # Other modules that are slow to import.
-_SLOW = ('matplotlib.pyplot', 'trax.data.tokenizer')
-_PARENTS = ('trax', 'trax.fastmath', 'trax.data', 'matplotlib')
+_SLOW = ('matplotlib.pyplot', 'scipy', 'trax.data.tokenizer')
+_PARENTS = ('trax', 'trax.fastmath', 'trax.data', 'matplotlib', 'scipy')
 # What Trax takes out of these modules with `from ... import ...`.
-_NAMES = ('AsKeras', 'EventFileWriter', 'TF_BACKEND', 'event_pb2')
+_NAMES = (
+  *('AsKeras', 'EventFileWriter', 'TF_BACKEND', 'event_pb2', 'logsumexp'),
+)
 
 
 @contextlib.contextmanager
@@ -57,7 +59,7 @@ def _forget_stand_ins():
     if isinstance(module, _LazyModule):
       del sys.modules[name]
       package, _, child = name.rpartition('.')
-      if package in _PARENTS:
+      if package in _PARENTS and package in sys.modules:
         _load_on_use(package, child, functools.partial(_load, name))
   if isinstance(vars(sys.modules['trax']).get('AsKeras'), _LazyObject):
     # A class, which users compare with and subclass.

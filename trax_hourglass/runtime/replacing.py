@@ -161,6 +161,30 @@ def leave_integers_static():
   wrap_backend(stop_gradient=wrap)
 
 
+def trace_equal_updates_once():
+  """Makes optimizers trace the update of an array once for all of its shape.
+
+  Cause: Trax traces the update of each array by itself, which takes a tenth of
+  the time to the first step.
+  """
+  optimizer = importlib.import_module('trax.optimizers.base').Optimizer
+  tree_update = optimizer.tree_update
+  if hasattr(tree_update, '__wrapped__'):
+    return
+
+  @functools.wraps(tree_update)
+  def tree_update_by_shapes(self, step, *args, **kwargs):
+    if not isinstance(step, jax.core.Tracer):
+      return tree_update(self, step, *args, **kwargs)
+    vars(self)['_update_and_check'] = jax.jit(self._update_and_check)
+    try:
+      return tree_update(self, step, *args, **kwargs)
+    finally:
+      del vars(self)['_update_and_check']
+
+  optimizer.tree_update = tree_update_by_shapes
+
+
 def skip_whole_examples():
   """Lets `trax.data.data_streams` skip examples of the training stream.
 
