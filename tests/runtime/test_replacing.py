@@ -191,6 +191,25 @@ def test_arrays_stay_on_their_host(monkeypatch):
   assert not hasattr(tl.on_cpu.__wrapped__, '__wrapped__')
 
 
+def test_norms_of_small_arrays_are_added_together():
+  shapes = [(7,), (3, 5), (), (2, 70_000), (11,)]
+  arrays = [
+    jax.random.normal(jax.random.PRNGKey(i), shape)
+    for i, shape in enumerate(shapes)
+  ]
+  arrays.append(arrays[0].astype(jax.numpy.bfloat16))
+  plain, clipping = optimizers.Adam(), optimizers.Adam(clip_grad_norm=1.0)
+  original = optimizers.Adam._l2_norm.__wrapped__
+  expected = original(plain, arrays)
+  np.testing.assert_allclose(plain._l2_norm(arrays), expected, rtol=1e-6)
+  assert clipping._l2_norm(arrays) == expected
+
+  def n_products(optimizer):
+    return str(jax.make_jaxpr(optimizer._l2_norm)(arrays)).count('dot_general')
+
+  assert (n_products(plain), n_products(clipping)) == (3, 6)
+
+
 def test_the_updates_of_equal_shapes_are_traced_once(monkeypatch):
   traced = []
   adam = optimizers.Adam(0.1)

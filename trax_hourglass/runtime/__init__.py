@@ -36,6 +36,7 @@ def apply():
   replacing.keep_on_own_cpu()
   replacing.name_operands_of_cond()
   replacing.leave_integers_static()
+  replacing.add_small_norms_together()
   replacing.trace_equal_updates_once()
   replacing.skip_whole_examples()
   replacing.ignore_gzip_warning()

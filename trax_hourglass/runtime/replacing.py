@@ -1,5 +1,6 @@
 """Restores functions that JAX or Python has dropped or changed for Trax."""
 
+import collections
 import functools
 import importlib
 import sys
@@ -8,6 +9,8 @@ import warnings
 
 import jax
 import numpy as np
+
+_SMALL = 2**16  # Elements of an array whose copy costs less than a kernel.
 
 
 def wrap_backend(**wrappers):
@@ -159,6 +162,35 @@ def leave_integers_static():
     return stop_gradient_of_arrays
 
   wrap_backend(stop_gradient=wrap)
+
+
+def add_small_norms_together():
+  """Makes the norms of gradients and weights few kernels instead of many.
+
+  Cause: Trax adds the squares of each array by itself, which XLA compiles into
+  up to five kernels on a CPU: a third of those of a training step. Here small
+  arrays are joined first. An optimizer that clips gradients keeps Trax's norm,
+  on whose last bit its updates depend.
+  """
+  optimizer = importlib.import_module('trax.optimizers.base').Optimizer
+  l2_norm = optimizer._l2_norm
+  if hasattr(l2_norm, '__wrapped__'):
+    return
+
+  @functools.wraps(l2_norm)
+  def joined_l2_norm(self, arrays):
+    if self._clip_grad_norm is not None:
+      return l2_norm(self, arrays)
+    small, joined = collections.defaultdict(list), []
+    for x in arrays:
+      if x.size <= _SMALL:
+        small[x.dtype].append(x.ravel())
+      else:
+        joined.append(x)
+    joined += map(jax.numpy.concatenate, small.values())
+    return l2_norm(self, joined)
+
+  optimizer._l2_norm = joined_l2_norm
 
 
 def trace_equal_updates_once():
