@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from tests.commands import arguments, fails, random_text
+import trax_hourglass
 from trax_hourglass import evaluate, generate, load_checkpoint, train
 from trax_hourglass.commands import run_config, training
 from trax_hourglass.configuration import exits
@@ -160,6 +161,12 @@ def test_full_disk_leaves_no_part_of_a_configuration(tmp_path, disk, capsys):
   assert capsys.readouterr().err == (
     f'warning: {path} cannot be written (File too large)\n'
   )
+
+
+def test_header_names_the_version_that_runs(monkeypatch):
+  monkeypatch.setattr(trax_hourglass, '__version__', '7.8.9')
+  header = run_config.text('command', 1).partition('\n\n')[0]
+  assert 'trax-hourglass 7.8.9, trax ' in header
 
 
 def test_closed_streams_are_no_error(monkeypatch):

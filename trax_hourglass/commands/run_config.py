@@ -11,20 +11,13 @@ import re
 import gin
 import jax
 
+import trax_hourglass
 from trax_hourglass import pretrained_models
 from trax_hourglass.configuration import directories, operative, values
 from trax_hourglass.distribution import hosts
 from trax_hourglass.training.checkpoints import configs, find, folders
 
-_PACKAGES = (
-  'trax-hourglass',
-  'trax',
-  'jax',
-  'jaxlib',
-  'numpy',
-  'tensorflow',
-  'gin-config',
-)
+_PACKAGES = ('trax', 'jax', 'jaxlib', 'numpy', 'tensorflow', 'gin-config')
 
 
 def seed(output_dir: str) -> int:
@@ -62,7 +55,10 @@ def text(command: str, random_seed: int) -> str:
     command: What the run was started with.
     random_seed: The run's seed.
   """
-  versions = ', '.join(f'{name} {_version(name)}' for name in _PACKAGES)
+  # Not the metadata of an editable installation, which may be of an older one.
+  versions = {'trax-hourglass': trax_hourglass.__version__}
+  versions |= {name: _version(name) for name in _PACKAGES}
+  versions = ', '.join(' '.join(pair) for pair in versions.items())
   header = (
     f'command: {command}',
     f'directory: {_directory()}',
