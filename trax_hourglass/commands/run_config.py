@@ -7,11 +7,11 @@ import os
 import pathlib
 import platform
 import re
+import sys
 
 import gin
 import jax
 
-import trax_hourglass
 from trax_hourglass import pretrained_models
 from trax_hourglass.configuration import directories, operative, values
 from trax_hourglass.distribution import hosts
@@ -56,7 +56,7 @@ def text(command: str, random_seed: int) -> str:
     random_seed: The run's seed.
   """
   # Not the metadata of an editable installation, which may be of an older one.
-  versions = {'trax-hourglass': trax_hourglass.__version__}
+  versions = {'trax-hourglass': sys.modules['trax_hourglass'].__version__}
   versions |= {name: _version(name) for name in _PACKAGES}
   versions = ', '.join(' '.join(pair) for pair in versions.items())
   header = (
