@@ -91,7 +91,9 @@ def write_files(folder: Path):
   corpus = re.search(r'```json\n(.*?)```', page, re.DOTALL)[1]
   lines = (corpus.replace('document', f'document {i}') for i in range(50))
   (folder / 'corpus.jsonl').write_text(''.join(lines))
-  [documents] = re.findall(r"```gin\n(import.*?corpus.jsonl'.*?)```", page, 16)
+  [documents] = re.findall(
+    r"```gin\n(import.*?corpus.jsonl'.*?)```", page, re.S
+  )
   (folder / 'documents.gin').write_text(documents)
   saved = folder / 'runs' / 'mine' / 'config.gin'
   saved.parent.mkdir(parents=True)

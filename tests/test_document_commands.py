@@ -190,7 +190,7 @@ def test_scripts_run(tmp_path, monkeypatch, capsys):
   picture = shutil.copy(ROOT / 'docs/pictures/causality.py', tmp_path)
   runpy.run_path(picture, run_name='__main__')
   assert (tmp_path / 'causality.png').stat().st_size
-  gin.clear_config()  # Which unlocks it: one of the scripts adds to it.
+  gin.clear_config()  # Unlocks gin: a script registers a function.
   names = 'prompts', 'text_trials', 'starting'
   prompts, trials, starts = map(_measurement, names)
   model = prompts.HourglassLM

@@ -1,8 +1,7 @@
-"""What users get wrong, and the line that each command says of it.
+"""Users' mistakes, and parts of the line in which a command reports each.
 
-A case is a command, what is added to its usual arguments (see `USUAL`), what
-the line says of the mistake, and what it says that one can do. `$NAME` stands
-for a path that `bad_places` makes.
+A case adds arguments to the usual ones of a command (see `USUAL`). `$NAME`
+stands for a path that `bad_places` makes.
 """
 
 from tests.bad_inputs import (

@@ -1,4 +1,4 @@
-"""A case: a command, what is wrong with it, and what its line says."""
+"""The form of a case, and the words that many cases share."""
 
 from typing import NamedTuple
 
@@ -60,7 +60,6 @@ USUAL = {
   'reproduce': ('--output_dir=$new/results',),
 }
 
-# What many lines say, or many cases bind.
 MODEL = 'trax_hourglass.HourglassLM'
 TEXTS = 'trax_hourglass.text_inputs'
 WHOLE = 'expected a whole number of at least 1'

@@ -95,7 +95,7 @@ def _scored(tokens, edges, length, step, batch_size):
   firsts = np.cumsum(n_windows) - n_windows
   for first in range(0, n_windows.sum(), batch_size):
     numbers = np.arange(first, first + batch_size)[:, np.newaxis]
-    # What fills up the last batch lies behind the last document.
+    # Windows that fill up the last batch lie past the last document.
     documents = np.searchsorted(firsts, numbers, side='right') - 1
     begins, stops = edges[documents], edges[documents + 1]
     ends = begins + step * (numbers - firsts[documents] + 1)

@@ -28,7 +28,11 @@ _SLOW = ('matplotlib.pyplot', 'scipy', 'trax.data.tokenizer')
 _PARENTS = ('trax', 'trax.fastmath', 'trax.data', 'matplotlib', 'scipy')
 # What Trax takes out of these modules with `from ... import ...`.
 _NAMES = (
-  *('AsKeras', 'EventFileWriter', 'TF_BACKEND', 'event_pb2', 'logsumexp'),
+  'AsKeras',
+  'EventFileWriter',
+  'TF_BACKEND',
+  'event_pb2',
+  'logsumexp',
 )
 
 

@@ -37,7 +37,7 @@ def plot(
 
   Arguments are those of `curves`.
   """
-  from matplotlib import figure  # Which is slow to import.
+  from matplotlib import figure  # Slow to import.
 
   measure = measure or Measure()
   picture = figure.Figure(figsize=(6, 4), layout='constrained')

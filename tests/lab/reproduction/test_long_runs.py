@@ -172,7 +172,8 @@ def test_the_pair_alone_is_not_at_equal_cost(tmp_path):
     run(name, seed, lambda step: 0.0) for name in PAIR for seed in range(3)
   ]
   made = section('when_it_pays', results(tmp_path, records))
-  assert 'at equal operations not resolved: costs differ' in made.verdict
+  verdict = 'at equal operations not resolved: other Transformer-XLs not run'
+  assert verdict in made.verdict
 
 
 @pytest.mark.parametrize(

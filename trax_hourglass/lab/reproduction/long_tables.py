@@ -149,8 +149,5 @@ def word(gap: curves.Gap) -> str:
   if n < analysis.SEEDS:
     return f'{analysis.NOT_RESOLVED}: {n} of {analysis.SEEDS} seeds'
   if gap.shift is None:
-    return (
-      f'{analysis.NOT_RESOLVED}: costs differ, and the Transformer-XLs to '
-      'interpolate between are not run'
-    )
+    return f'{analysis.NOT_RESOLVED}: other Transformer-XLs not run'
   return _WORDS.get(gap.word, gap.word)
