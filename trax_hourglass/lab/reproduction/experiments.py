@@ -92,9 +92,9 @@ class Variants:
     ]
 
   @property
-  def n_runs(self) -> int:
-    """The number of runs of all variants and candidates."""
-    return len(self.runs(self.variants)) + len(self.candidates)
+  def planned(self) -> list[str]:
+    """The candidate or variant of each run."""
+    return [*self.candidates, *(name for *_, name in self.runs(self.variants))]
 
   def trained(self, name: str) -> str:
     """Returns the variant that is trained for a variant or an evaluation."""

@@ -25,6 +25,8 @@ EXPERIMENTS = {
   ),
 }
 
+_HOURGLASS = '2@1 8@3 2@1'
+
 STUDIES = {
   'when_it_pays': Study(
     title='When does an Hourglass pay',
@@ -95,6 +97,50 @@ STUDIES = {
       'a Transformer-XL that costs as much as an Hourglass are interpolated '
       'between the next cheaper and the next more expensive one. Operations '
       'are counted; seconds are measured while nothing else runs.'
+    ),
+  ),
+  'table5_long': Study(
+    title='Shortened layers, trained for long',
+    source='Table 5, Section 4.2',
+    says='The more layers on the shortened sequence, the fewer bits.',
+    rows={
+      TINY: (
+        Row('2@1 1@3 2@1', '2@1 1@3 2@1', 1.164),
+        Row('2@1 4@3 2@1', '2@1 4@3 2@1', 1.134),
+        Row(_HOURGLASS, '2@1 8@3 2@1', 1.111),
+      )
+    },
+    claims=claims(
+      TINY,
+      ('2@1 4@3 2@1', '2@1 1@3 2@1'),
+      (_HOURGLASS, '2@1 1@3 2@1'),
+      (_HOURGLASS, '2@1 4@3 2@1'),
+      baseline=_HOURGLASS,
+    ),
+  ),
+  'table6_long': Study(
+    title='Vanilla layers, trained for long',
+    source='Table 6, Section 4.3',
+    says=(
+      'Without vanilla layers a model takes many more bits; one on each side '
+      'is better than two on one side, and two on each side better still.'
+    ),
+    rows={
+      TINY: (
+        Row('0@1 8@3 0@1', '(0, 0)', 1.460),
+        Row('0@1 8@3 2@1', '(0, 2)', 1.176),
+        Row('2@1 8@3 0@1', '(2, 0)', 1.189),
+        Row('1@1 8@3 1@1', '(1, 1)', 1.171),
+        Row(_HOURGLASS, '(2, 2)', 1.128),
+      )
+    },
+    claims=claims(
+      TINY,
+      ('1@1 8@3 1@1', '0@1 8@3 0@1'),
+      ('1@1 8@3 1@1', '0@1 8@3 2@1'),
+      ('1@1 8@3 1@1', '2@1 8@3 0@1'),
+      (_HOURGLASS, '1@1 8@3 1@1'),
+      baseline=_HOURGLASS,
     ),
   ),
   'gpu': Study(

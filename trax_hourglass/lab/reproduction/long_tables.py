@@ -16,13 +16,20 @@ _WORDS = {
 }
 
 
-def progress(found: Results) -> str:
-  """Returns a note on how many runs are finished, '' if all are."""
-  n, wanted = len(found.records[TINY]), found.wanted[TINY]
-  if n >= wanted:
+def progress(found: Results, rows: Sequence[Row]) -> str:
+  """Returns a note on how many runs are finished, '' if all are.
+
+  Args:
+    found: All results.
+    rows: The variants whose runs count, beside the candidates.
+  """
+  names = {*found.candidates[TINY], *(row.variant for row in rows)}
+  n = sum(record['variant'] in names for record in found.records[TINY])
+  n_planned = sum(name in names for name in found.planned[TINY])
+  if n >= n_planned:
     return ''
   return (
-    f'**Not complete:** {n} of {wanted} runs are finished; only these are '
+    f'**Not complete:** {n} of {n_planned} runs are finished; only these are '
     'shown.'
   )
 

@@ -82,7 +82,7 @@ class Reproduction:
       operations=trained[LENGTHS].records(measuring.OPERATIONS),
       completions=self._experiment(COMPLETIONS).records(),
       trainings=measuring.trainings(self._directory),
-      wanted={name: variants[name].n_runs for name in variants},
+      planned={name: variants[name].planned for name in variants},
       candidates={name: variants[name].candidates for name in variants},
     )
     page.write(found, path, verdicts_path)

@@ -24,7 +24,7 @@ class Results:
     operations: Operations of a level, for each kind and factor.
     completions: The record of the completed images, if there is one.
     trainings: Operations of the paper's own experiments.
-    wanted: The number of runs planned, by experiment.
+    planned: The candidate or variant of each run planned, by experiment.
     candidates: The names of the candidates, by experiment.
   """
 
@@ -35,7 +35,7 @@ class Results:
   operations: Sequence[dict]
   completions: Sequence[dict]
   trainings: Sequence[dict]
-  wanted: Mapping[str, int]
+  planned: Mapping[str, Sequence[str]]
   candidates: Mapping[str, Collection[str]]
 
   def picture(self, name: str) -> str:
