@@ -82,6 +82,6 @@ def test_since():
   found = [
     curves.Gap(i, (means[word],) * 3, 0.25, 0.0) for i, word in enumerate(words)
   ]
-  assert curves.since(found, ['holds']).step == 3
-  assert curves.since(found, ['holds', 'not resolved']).step == 1
-  assert curves.since(found, ['not resolved']) is None
+  assert curves.since(found, 'holds').step == 3
+  assert curves.since(found[:3], 'not resolved').step == 2
+  assert curves.since(found, 'not resolved') is None

@@ -89,16 +89,16 @@ def gaps(
   return found
 
 
-def since(found: Sequence[Gap], words: Sequence[str]) -> Gap | None:
-  """Returns the first gap of those at the end whose word is in `words`, if any.
+def since(found: Sequence[Gap], word: str) -> Gap | None:
+  """Returns the first gap of those at the end that all have the word, if any.
 
   Args:
     found: Gaps in the order of their steps.
-    words: Some of the values of `Gap.word`.
+    word: A value of `Gap.word`.
   """
   first = None
   for gap in reversed(found):
-    if gap.word not in words:
+    if gap.word != word:
       break
     first = gap
   return first

@@ -202,7 +202,7 @@ def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
     return f'{gap.step * per_step / long_tables.MILLION:.0f} million bytes'
 
   if last.word == analysis.HOLDS:
-    first = curves.since(gaps, [analysis.HOLDS])
+    first = curves.since(gaps, analysis.HOLDS)
     return (
       f'the Hourglass is ahead from {seen(first)} seen on; at {seen(last)} '
       f'{_lead(last.mean)}'
@@ -217,8 +217,9 @@ def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
     return (
       f'{long_tables.word(last)}; so far, at {seen(last)}, {_lead(last.mean)}'
     )
-  first = curves.since(gaps, [analysis.HOLDS, analysis.NOT_RESOLVED])
-  return (
-    f'the Hourglass catches up at {seen(first)}; at {seen(last)} '
-    f'{_lead(last.mean)}, which is {analysis.NOT_RESOLVED}'
-  )
+  resolved = [gap for gap in gaps if gap.word != analysis.NOT_RESOLVED]
+  answer = f'{analysis.NOT_RESOLVED} at {seen(last)}, where {_lead(last.mean)}'
+  if resolved:
+    before = resolved[-1]
+    answer += f'; resolved last at {seen(before)}, where {_lead(before.mean)}'
+  return answer
