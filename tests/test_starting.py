@@ -1,5 +1,6 @@
 """Commands that answer before they import JAX, Trax and TensorFlow."""
 
+import signal
 import subprocess
 import sys
 
@@ -100,3 +101,38 @@ def test_any_other_import_is_whole():
   code, _, _, imported = run('trax_hourglass.hierarchy')
   assert code == 0
   assert {'jax', 'trax'} <= imported
+
+
+_INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+  def find_spec(self, name, *_):
+    if name == '{module}':
+      try:
+        os.kill(os.getpid(), signal.{signum})
+      except KeyboardInterrupt:
+        pass  # As where an extension module imports another.
+
+sys.argv[0] = 'trax-hourglass'
+sys.meta_path.insert(0, Finder())
+from trax_hourglass import evaluate
+evaluate.main(['evaluate', '--output_dir=.', '--config_file=tests/tiny.gin'])
+"""
+
+
+@pytest.mark.parametrize(
+  ('module', 'signum'),
+  [
+    ('absl', signal.SIGINT),
+    ('jaxlib', signal.SIGINT),
+    ('jaxlib', signal.SIGTERM),
+  ],
+)
+def test_a_signal_among_imports_ends_a_command(module, signum):
+  code = _INTERRUPTED.format(module=module, signum=signum.name)
+  result = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False
+  )
+  assert result.returncode == 128 + signum
+  assert (result.stdout, result.stderr) == ('', '\ninterrupted\n')

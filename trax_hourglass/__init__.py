@@ -2,7 +2,9 @@
 
 from trax_hourglass import starting
 
-if not starting.is_starting():
+if starting.is_starting():
+  starting.begin()
+else:
   from trax_hourglass import runtime
 
   runtime.apply()

@@ -2,12 +2,16 @@
 
 `python -m trax_hourglass.train` imports the package first, which takes seconds.
 While a command starts the package is therefore left empty: the command reads
-its flags, checks what needs no model, and then loads the package.
+its flags, checks what needs no model, and then loads the package. Until then
+nothing is written, so that a signal may end the process.
 """
 
+from collections.abc import Iterator
+import contextlib
 import importlib
 from importlib import util
 import os
+import signal
 import sys
 
 COMMANDS = (
@@ -37,6 +41,12 @@ def is_starting() -> bool:
   return program == '-m' and not names.isdisjoint(sys.orig_argv)
 
 
+def begin() -> None:
+  """Lets Ctrl-C end the process, for as long as the package is empty."""
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _end)
+
+
 def load() -> None:
   """Imports the package as any other process does; once."""
   global _is_loaded
@@ -44,7 +54,34 @@ def load() -> None:
     _is_loaded = True
     package = sys.modules['trax_hourglass']
     if not hasattr(package, 'HourglassLM'):
-      importlib.reload(package)
+      with _ended_by_signals():
+        importlib.reload(package)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+  """Lets signals end the process in the body; afterwards, Ctrl-C raises again.
+
+  An exception that is raised while an extension module is imported, as JAX's
+  are, crashes the process or is lost.
+  """
+  handlers = {
+    signum: signal.signal(signum, _end)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    if callable(signal.getsignal(signum))
+  }
+  try:
+    yield
+  finally:
+    for signum, handler in handlers.items():
+      is_ours = handler is _end
+      signal.signal(signum, signal.default_int_handler if is_ours else handler)
+
+
+def _end(signum, frame):
+  with contextlib.suppress(OSError):
+    os.write(2, b'\ninterrupted\n')
+  os._exit(128 + signum)
 
 
 def lazy(name: str):
