@@ -26,6 +26,7 @@ def run(texts, stop, chunk):
     ((b'cd', b'ca'), [4, 3]),
     ((b'bcd', b'c', b'abcdef'), [3, 2]),
     ((b'z', b'efefef'), [6, 6]),
+    (b'abcd', [4, 6]),
   ],
 )
 def test_finds_where_each_row_ends(stop, ends, chunk):

@@ -44,7 +44,7 @@ def until_stopped(
       end = 0 if i in has_ended else min(ends, default=len(row))
       if ends:
         has_ended.add(i)
-      tails[i] = text[len(text) - kept :]
+      tails[i] = text[max(0, len(text) - kept) :]
       tokens[i, end:] = UNKNOWN
       log_probs[i, end:] = 0
     if len(has_ended) == len(tokens):
