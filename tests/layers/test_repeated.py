@@ -91,6 +91,19 @@ def test_equals_a_serial_with_dropout_and_state(pair):
     np.testing.assert_array_equal(x, y)
 
 
+def test_one_may_stand_at_two_places():
+  found = []
+  for combine in (Repeated, tl.Serial):
+    layer = combine([tl.Serial(tl.Dense(6), Count()) for _ in range(2)])
+    twice = tl.Serial(layer, tl.Relu(), layer)
+    twice.rng = jax.random.PRNGKey(0)
+    weights, state = twice.init(SIGNATURE)
+    weights, _ = tl.flatten_weights_and_state(weights, state)
+    found.append(jax.tree.leaves(_run(twice, weights)))
+  for x, y in zip(*found, strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-4)
+
+
 def test_the_program_does_not_grow_with_the_layers():
   def n_products(n):
     layer = Repeated(_blocks(n))

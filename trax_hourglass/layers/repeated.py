@@ -74,6 +74,7 @@ class Repeated(base.Layer):
     # A layer that all share has its weights in the first of them or before, and
     # a mark in place of weights in the last. It has cached them by now.
     *_, last = self.sublayers
+    weights = self.weights
 
     def step(x, weights, state, rng):
       return last.pure_fn(x, weights, state, rng, use_cache=True)
@@ -82,10 +83,11 @@ class Repeated(base.Layer):
       step,
       self._policy,
       x,
-      _stack(self.weights, base.GET_WEIGHTS_FROM_CACHE),
-      _stack(self.state, base.GET_STATE_FROM_CACHE),
+      _stack(weights, base.GET_WEIGHTS_FROM_CACHE),
+      _stack(jax.lax.stop_gradient(self.state), base.GET_STATE_FROM_CACHE),
       fastmath.random.split(self.rng, len(self.sublayers)),
     )
+    self.weights = weights  # The last layer has those of a trace that ended.
     leaves = jax.tree.leaves(states)
     self.state = tuple(
       jax.tree.unflatten(jax.tree.structure(old), [leaf[i] for leaf in leaves])
