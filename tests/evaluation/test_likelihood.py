@@ -7,6 +7,8 @@ import weakref
 import jax
 import numpy as np
 import pytest
+from trax import layers as tl
+from trax.layers import base
 
 from tests import trax_tools
 import trax_hourglass as th
@@ -158,7 +160,26 @@ def test_names_what_is_wrong_with_texts(model, prefix, continuations, message):
     th.log_likelihood(model, prefix, continuations)
 
 
-def test_refuses_a_model_that_keeps_a_cache():
+def score(model, tokens):
+  return th.score(model, np.ravel(tokens).astype(np.uint8), tokens.shape[1])
+
+
+@pytest.mark.parametrize('evaluate', [th.log_probs, score])
+def test_refuses_a_model_that_keeps_a_cache(evaluate):
   model = th.HourglassLM(**SIZES, hierarchy='0@1', mode='predict')
   with pytest.raises(th.UserError, match="in mode 'predict', expected mode"):
-    th.log_probs(model, TOKENS)
+    evaluate(model, TOKENS)
+
+
+@pytest.mark.parametrize('evaluate', [th.log_probs, score])
+def test_a_model_outlives_an_error(evaluate):
+  def check(x):
+    assert x.shape[1] < 13
+    return x
+
+  model = tl.Serial(tl.Embedding(251, 251), tl.Fn('Check', check))
+  model.init(trax_tools.tokens_signature(5))
+  with pytest.raises(base.LayerError):
+    evaluate(model, TOKENS)
+  weights = jax.tree.leaves((model.weights, model.rng))
+  assert not any(isinstance(x, jax.core.Tracer) for x in weights)

@@ -3,7 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from trax import layers as tl
 from trax import models as trax_models
+from trax.layers import base
 from trax.supervised import decoding
 
 from tests import trax_tools
@@ -259,6 +261,25 @@ def test_errors(sampler, arguments, message):
   with pytest.raises(th.UserError) as error:
     sampler.sample(**{'length': 2, **arguments})
   assert message in str(error.value)
+
+
+def test_a_model_of_another_mode_is_refused():
+  model = th.HourglassLM(**CONFIG, mode='eval')
+  with pytest.raises(th.UserError, match="not in mode 'predict', expected mod"):
+    th.Sampler(model)
+
+
+def test_a_model_outlives_an_error():
+  def check(x):
+    assert x.shape[1] < sampler_lib.ONE_PASS
+    return x
+
+  model = tl.Serial(tl.Embedding(5, 5), tl.Fn('Check', check))
+  model.init(trax_tools.tokens_signature(1))
+  sampler = th.Sampler(model)
+  with pytest.raises(base.LayerError):
+    sampler.sample([0] * sampler_lib.ONE_PASS, length=2)
+  assert sampler.sample(length=2).tokens.shape == (1, 2)
 
 
 def test_prompt_and_sample_may_fill_the_limit(sampler):

@@ -15,7 +15,9 @@ from trax_hourglass.distribution import devices
 from trax_hourglass.errors import check_positive
 from trax_hourglass.layers import metrics
 from trax_hourglass.layers.attention.types import is_strictly_causal
+from trax_hourglass.layers.basic import restored_on_error
 from trax_hourglass.layers.checks import check_tokens
+from trax_hourglass.models.cached import check_mode
 
 _BLOCK_BYTES = 4096
 
@@ -93,8 +95,8 @@ def score(
       `scoring_windows`.
 
   Raises:
-    UserError: If the sizes don't fit together, or the text has bytes outside
-      the model's vocabulary.
+    UserError: If the sizes don't fit together, the text has bytes outside the
+      model's vocabulary, or the model is in mode 'predict'.
   """
   batches = windows.scoring_windows(text, length, step, batch_size, edges)
   nats = _token_nats(model, batches, 'text', int(text.max()))
@@ -143,13 +145,15 @@ def _token_nats(
   model, batches: Iterable[streams.Batch], what: str, highest_token: int
 ) -> Iterator[np.ndarray]:
   """Yields the float32 cross-entropies of the tokens with weight, by batch."""
+  check_mode(model, 'eval')
   rng = fastmath.random.get_prng(0)
   # Trax makes a layer's key when it is first read. Made while tracing, it would
   # stay in the model as a tracer and break the next call.
   _ = model.rng
 
   def token_nats(weights, state, tokens):
-    logits, _ = model.pure_fn(tokens, weights, state, rng)
+    with restored_on_error(model):
+      logits, _ = model.pure_fn(tokens, weights, state, rng)
     check_tokens(highest_token, logits.shape[-1], what)
     return devices.gather(-metrics.token_log_probs(logits, tokens))
 

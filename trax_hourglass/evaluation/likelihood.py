@@ -10,10 +10,10 @@ import numpy as np
 from trax.layers import base
 
 from trax_hourglass.errors import UserError, check_positive
-from trax_hourglass.layers.basic import layers_of
+from trax_hourglass.layers.basic import restored_on_error
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import token_log_probs
-from trax_hourglass.models.cached import Limit
+from trax_hourglass.models.cached import check_mode
 
 # Texts of any length are padded to a multiple of it: fewer programs to compile.
 _MULTIPLE = 128
@@ -131,8 +131,7 @@ def _as_row(tokens, name):
 def _scored(model, tokens):
   """Returns log-probabilities, and whether each token is the likeliest."""
   if model not in _COMPILED:
-    if next(layers_of(model, Limit), None) is not None:
-      raise UserError("model: got one in mode 'predict', expected mode 'eval'")
+    check_mode(model, 'eval')
     _COMPILED[model] = _compiled(model)
   *found, vocab_size = _COMPILED[model](
     model.weights, model.state, tokens.astype(np.int32)
@@ -149,7 +148,9 @@ def _compiled(model):
   @jax.jit
   def scored(weights, state, tokens):
     rng = jax.random.PRNGKey(0)  # Nothing is drawn in mode 'eval'.
-    logits, _ = reference().pure_fn(tokens, weights, state, rng)
+    model = reference()
+    with restored_on_error(model):
+      logits, _ = model.pure_fn(tokens, weights, state, rng)
     is_likeliest = jnp.argmax(logits, axis=-1) == tokens
     return token_log_probs(logits, tokens), is_likeliest, logits.shape[-1]
 

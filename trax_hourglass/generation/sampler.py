@@ -16,10 +16,10 @@ from trax_hourglass.generation import prompts as prompts_lib
 from trax_hourglass.generation import sampling, stops
 from trax_hourglass.generation.prompts import UNKNOWN, Prompts
 from trax_hourglass.kernels.cached import starts as starts_lib
-from trax_hourglass.layers.basic import layers_of
+from trax_hourglass.layers.basic import layers_of, restored_on_error
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import nats_to_bits, token_log_probs
-from trax_hourglass.models.cached import Limit, start_multiple
+from trax_hourglass.models.cached import Limit, check_mode, start_multiple
 
 # Prompts of that many tokens are worth a compiled program of their own.
 ONE_PASS = 64
@@ -69,9 +69,13 @@ class Sampler:
     model: Initialised Trax layer in mode `'predict'`, such as an `HourglassLM`,
       that maps tokens, `(batch, length)`, to logits, `(batch, length,
       vocab_size)`. Its weights may change between calls.
+
+  Raises:
+    UserError: If the model is an Hourglass in another mode.
   """
 
   def __init__(self, model: base.Layer):
+    check_mode(model, 'predict')
     self._model = model
     self._rng = jax.random.PRNGKey(0)  # Nothing is drawn in this mode.
     _ = model.rng  # Made when first read: not within a trace.
@@ -252,7 +256,7 @@ class Sampler:
 
   def _call(self, weights, state, tokens, starts):
     """Returns logits, and the state after the tokens."""
-    with starts_lib.rows_start_at(starts):
+    with starts_lib.rows_start_at(starts), restored_on_error(self._model):
       logits, new = self._model.pure_fn(tokens, weights, state, self._rng)
     # Some layers of Trax rename their state when they first run.
     structure = jax.tree.structure(state)

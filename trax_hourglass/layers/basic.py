@@ -5,6 +5,9 @@ Activations in bfloat16, which Trax would promote to float32, stay in bfloat16;
 weights are kept, and norms computed, in float32.
 """
 
+from collections.abc import Iterator
+import contextlib
+
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from trax import layers as tl
@@ -109,6 +112,20 @@ def layers_of(layer, kind):
     yield layer
   for sublayer in layer.sublayers:
     yield from layers_of(sublayer, kind)
+
+
+@contextlib.contextmanager
+def restored_on_error(layer) -> Iterator[None]:
+  """Restores a layer's weights, state and random key if the body raises.
+
+  A layer whose trace fails would keep the tracers that it was given.
+  """
+  before = layer.weights, layer.state, layer.rng
+  try:
+    yield
+  except BaseException:
+    layer.weights, layer.state, layer.rng = before
+    raise
 
 
 def Cast(dtype):

@@ -221,6 +221,23 @@ class Limit(base.Layer):
     return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)
 
 
+def check_mode(model, mode: str) -> None:
+  """Raises `UserError` if an Hourglass in a model is of the wrong mode.
+
+  Args:
+    model: Trax layer.
+    mode: `'predict'`; or `'eval'`, which stands for `'train'` too.
+  """
+  for layer in layers_of(model, tl.Serial):
+    if layer.name == 'Hourglass':
+      predicts = isinstance(layer.sublayers[-1], Limit)
+      if predicts != (mode == 'predict'):
+        raise UserError(
+          f"model: got one {'' if predicts else 'not '}in mode 'predict', "
+          f'expected mode {mode!r}'
+        )
+
+
 def start_multiple(model) -> int | None:
   """Returns the number of tokens whose multiples rows may start at.
 
