@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from trax import layers as tl
 
+from tests import trax_tools
 from tests.models import predicting
 import trax_hourglass as th
 from trax_hourglass.kernels.cached import distances as cached_distances
@@ -173,6 +174,27 @@ def test_outputs_beyond_the_limit_are_nan():
   assert np.isnan(again).all()
   with pytest.raises(tl.base.LayerError, match='got 8 vectors in one call'):
     model.call(weights, model.start, fed[:, :8])
+
+
+@pytest.mark.parametrize(
+  'layer',
+  [
+    th.RelativeAttention(4, mode='predict'),
+    th.LSHAttention(4, mode='predict'),
+    th.LocalAttention(4, mode='predict'),
+    th.Hourglass(4, 4, n_heads=2, hierarchy='0@1 0@2 0@1', mode='predict'),
+  ],
+  ids=lambda layer: layer.name,
+)
+def test_a_batch_of_another_size_is_refused(layer):
+  signature = layer.weights_and_state_signature(
+    trax_tools.activations_signature(1, 4, batch=3)
+  )
+  weights, state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), signature)
+  one = np.zeros((1, 1, 4), np.float32)
+  rng = jax.random.PRNGKey(0)
+  with pytest.raises(tl.base.LayerError, match='got 1 rows.*expected the 3 of'):
+    layer.pure_fn(one, weights, state, rng)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,19 @@ def check_heads(d_model, n_heads):
     )
 
 
+def check_rows(x, cached):
+  """Raises `UserError` unless a call has the rows of a cache, the first axis.
+
+  JAX would broadcast a single row, and write it to the first of the cache.
+  """
+  if len(x) != len(cached):
+    raise UserError(
+      f"mode 'predict': got {len(x)} rows, sequences or heads of them, in a "
+      f'call, expected the {len(cached)} of the initialisation; call init with '
+      'this batch'
+    )
+
+
 def check_functions(**functions):
   """Raises `UserError` unless each is a function, to make a layer with."""
   for name, function in functions.items():

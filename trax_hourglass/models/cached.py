@@ -16,6 +16,7 @@ from trax.layers import base
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.basic import layers_of
+from trax_hourglass.layers.checks import check_rows
 from trax_hourglass.layers.resampling import AttentionUpsampling
 
 
@@ -84,6 +85,7 @@ class CachedValley(base.Layer):
     x = inputs[0] if self.n_in > 1 else inputs
     k, length = self._k, x.shape[1]
     window, last, position = self._window.state
+    check_rows(x, window)
     seen = jnp.concatenate([window, self._shifted_in(x, position)], axis=1)
     # The start, in `seen`, of the first group that this call completes.
     start = -position % k

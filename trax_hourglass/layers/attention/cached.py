@@ -13,6 +13,7 @@ from trax_hourglass.kernels import heads, sinusoids
 from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.kernels.cached import attention as cached_attention
 from trax_hourglass.layers.basic import Dense
+from trax_hourglass.layers.checks import check_rows
 
 
 class CachedAttention(base.Layer):
@@ -48,12 +49,11 @@ class CachedAttention(base.Layer):
 
   def forward(self, inputs):
     queries, keys, values = (x[None] for x in inputs)
+    cache = cached_attention.Cache(*self.state)
+    check_rows(queries[0], cache.keys[0][0])
     call = cached_attention.Call(heads.scaled(queries), keys, values)
     y, cache = cached_attention.attend(
-      cached_attention.Cache(*self.state),
-      call,
-      self._alignment,
-      self._excludes_self,
+      cache, call, self._alignment, self._excludes_self
     )
     self.state = tuple(cache)
     return y[0]
@@ -163,6 +163,7 @@ class AttendToCache(base.Layer):
     location_bias, context_bias, kernel, bias, *projected = inputs
     queries, keys, values = (self._split(x) for x in projected)
     cache = cached_attention.Cache(*self.state)
+    check_rows(queries, cache.keys[0])
     if self._alignment.is_within_level:
       numbers = cache.n_queries + jnp.arange(queries.shape[2])
       distances = self._alignment.distance(numbers, 0)

@@ -13,7 +13,7 @@ from trax_hourglass.layers.attention.rotary import (
   Rotate,
   RotateNext,
 )
-from trax_hourglass.layers.checks import check_dropout, check_mode
+from trax_hourglass.layers.checks import check_dropout, check_mode, check_rows
 
 
 def LocalAttention(
@@ -68,6 +68,7 @@ class CachedLocalAttention(base.Layer):
     self.state = local.empty(keys, self._window)
 
   def forward(self, inputs):
+    check_rows(inputs[0], self.state[0])
     first = starts.first_vectors(self._total_pooling, inputs[0].shape[:1])
     y, self.state = local.attend_to_cache(self.state, *inputs, first)
     return y
