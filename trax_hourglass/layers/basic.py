@@ -18,6 +18,14 @@ from trax_hourglass.kernels import derivatives, documents, random_masks
 from trax_hourglass.runtime import importing
 
 
+def float_type(x):
+  """Returns the type to compute in: that of floats, float32 for integers.
+
+  For NumPy's float64 it is that to which JAX converts them.
+  """
+  return jnp.result_type(x, float)
+
+
 class Dense(tl.Dense):
   """`tl.Dense` of flattened activations: `(..., d_in)` to `(..., n)`.
 
@@ -26,6 +34,7 @@ class Dense(tl.Dense):
   """
 
   def forward(self, x):
+    x = jnp.asarray(x, float_type(x))
     return self._affine(x, x.dtype)
 
   def _affine(self, x, dtype):
@@ -52,7 +61,7 @@ class LayerNorm(tl.LayerNorm):
     super().init_weights_and_state(signature)
 
   def forward(self, x):
-    return super().forward(x.astype(jnp.float32)).astype(x.dtype)
+    return super().forward(x.astype(jnp.float32)).astype(float_type(x))
 
 
 class Dropout(tl.Dropout):

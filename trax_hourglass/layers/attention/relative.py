@@ -20,7 +20,7 @@ from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.kernels import blockwise, documents, fused, heads, sinusoids
 from trax_hourglass.kernels.alignment import Alignment, align
 from trax_hourglass.layers.attention.cached import CachedRelativeAttention
-from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.basic import Dense, float_type, stored
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_heads,
@@ -199,7 +199,7 @@ def Distances(d_model, total_pooling):
   def distances(queries, memory):
     alignment = align(queries.shape[1], memory.shape[1], total_pooling)
     vectors = _sinusoids(alignment, queries.shape[1], d_model)
-    return vectors.astype(queries.dtype), queries, memory, memory
+    return vectors.astype(float_type(queries)), queries, memory, memory
 
   return tl.Fn('Distances', distances, n_out=4)
 

@@ -28,7 +28,7 @@ from trax.layers.research import efficient_attention, rel_attention, sparsity
 from trax_hourglass.errors import UserError
 from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.layers.attention.cached import OneByOne
-from trax_hourglass.layers.basic import Stored, layers_of
+from trax_hourglass.layers.basic import Stored, float_type, layers_of
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_heads,
@@ -201,7 +201,7 @@ def _fitted(layer):
     tl.Dup(),  # x, x
     tl.Fn('CheckLength', check_length),
     layer,
-    tl.Fn('KeepPrecision', lambda y, x: y.astype(x.dtype)),
+    tl.Fn('KeepPrecision', lambda y, x: y.astype(float_type(x))),
     Stored(),
   )
 

@@ -135,6 +135,6 @@ def NoUpsampling(shorten_factor, d_model=None, mode='train', **unused):
 
   def zeros(x):
     batch, length, d = x.shape
-    return jnp.zeros((batch, shorten_factor * length, d), x.dtype)
+    return jnp.zeros_like(x, shape=(batch, shorten_factor * length, d))
 
   return tl.Fn('Zeros', zeros)
