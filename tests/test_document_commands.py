@@ -17,9 +17,10 @@ import gin
 import numpy as np
 import pytest
 
-from tests import document_commands, test_reproduce
+from tests import document_commands
 from tests.configuration import authors_files
 from tests.document_commands import ROOT, THEIRS
+from tests.lab.reproduction import small_runs
 from trax_hourglass import addresses, export, pretrained_models
 from trax_hourglass.data import enwik8
 
@@ -101,7 +102,7 @@ def _toy(name, arguments):
     case 'memory':
       config = _TEXT
     case 'reproduce':
-      config = (*test_reproduce.SMALL, 'trax_hourglass.evaluate.n_bytes = 99')
+      config = (*small_runs.SMALL, 'trax_hourglass.evaluate.n_bytes = 99')
     case 'benchmark':
       return _SIZES
     case 'generate':
