@@ -109,6 +109,13 @@ def test_init_checkpoint_is_where_training_starts(text, run, tmp_path, capsys):
   assert 0 < max(steps) < 0.011  # One step at the rate of 0.01.
   line = fails(capsys, [*argv, f'--init_checkpoint={tmp_path}/nothing'])
   assert f'{tmp_path}/nothing does not exist' in line
+  train.main([*argv, f'--init_checkpoint={tmp_path}/on'])
+  (warning,) = capsys.readouterr().err.splitlines()
+  assert 'model.pkl.gz have no effect; give another directory' in warning
+  assert f"as this run did from '{run}/" in warning
+  line = fails(capsys, [*arguments(text, run), f'--init_checkpoint={run}'])
+  assert f'--output_dir: the run in {run} goes on from step 4, and the' in line
+  assert line.endswith('start from them, or leave them out')
 
 
 def test_a_run_starts_from_addresses(text, run, tmp_path, bucket):

@@ -15,6 +15,7 @@ import jax
 from trax_hourglass import pretrained_models
 from trax_hourglass.configuration import directories, operative, values
 from trax_hourglass.distribution import hosts
+from trax_hourglass.errors import UserError, warn
 from trax_hourglass.training.checkpoints import configs, find, folders
 
 _PACKAGES = ('trax', 'jax', 'jaxlib', 'numpy', 'tensorflow', 'gin-config')
@@ -46,6 +47,40 @@ def _earlier_seed(output_dir):
     if match := re.search(f'^{line}$', text, re.MULTILINE):
       return int(match[1])
   return None
+
+
+def check_first_weights(output_dir: str, step: int) -> None:
+  """Compares `train.init_checkpoint` with that of a run which resumes.
+
+  If it is another one, a warning says that it has no effect. Its newest
+  checkpoint may have changed since the run started, so that is no mistake.
+
+  Args:
+    output_dir: The output directory.
+    step: The step at which the run starts or resumes.
+
+  Raises:
+    UserError: If the run started from random weights.
+  """
+  given = copy.deepcopy(values.bound('train.init_checkpoint'))
+  path = configs.in_force(output_dir, 0)
+  if not step or given is None or path is None:
+    return
+  line = re.search(
+    r'^train\.init_checkpoint = (?:\\\n *)?(.*)$',
+    pathlib.Path(path).read_text('utf-8'),
+    re.MULTILINE,
+  )
+  first = line[1] if line else 'None'
+  message = (
+    f'--output_dir: the run in {output_dir} goes on from step {step:,}, and '
+    f'the weights of {given} have no effect; give another directory to start '
+    'from them'
+  )
+  if first == 'None':
+    raise UserError(f'{message}, or leave them out')
+  if first not in (repr(given), str(values.bound('train.init_checkpoint'))):
+    warn(f'{message}, as this run did from {first}')
 
 
 def text(command: str, random_seed: int) -> str:

@@ -100,6 +100,7 @@ def train(
       _check_bindings(init_checkpoint)
       built = _build(output_dir, seed)
       loop = built.loop
+      run_config.check_first_weights(output_dir, loop.step)
       overrides.check_calls()
       overrides.warn()
       loop.measure = dataclasses.replace(
