@@ -24,7 +24,7 @@ def test_states_what_a_device_holds(capsys, simulated):
   memory.main([*_ARGUMENTS, larger])
   assert simulated == [1]
   title, *rows = capsys.readouterr().out.splitlines()
-  assert title == 'Of 2 sequences of 16 tokens each of 1 devices takes 2, in'
+  assert title == '2 sequences of 16 tokens, 2 on each device:'
   weights, slots, temporaries, total, shared = (
     int(re.search(r'([\d,]+) MiB', row)[1].replace(',', '')) for row in rows
   )

@@ -51,6 +51,14 @@ def test_says_which_steps_are_at_rate_zero(capsys, tmp_path):
   ]
 
 
+def test_the_suffix_says_what_is_written(tmp_path):
+  path = tmp_path / 'rate.svg'
+  plot_schedule.main(
+    ['plot_schedule', '--config_file=quickstart.gin', f'--output={path}']
+  )
+  assert path.read_text().startswith('<?xml')
+
+
 def test_draws_every_step_of_a_short_run_and_not_each_of_a_long_one():
   assert plot_schedule.learning_rates(float, 1) == [(1, 1.0)]
   assert len(plot_schedule.learning_rates(float, 1000)) == 1000

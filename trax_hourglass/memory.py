@@ -50,8 +50,8 @@ def main(argv: Sequence[str]) -> None:
     )
   overrides.warn()
   print(
-    f'Of {batch_size} sequences of {length:,} tokens each of {FLAGS.devices} '
-    f'devices takes {batch_size // FLAGS.devices}, in'
+    f'{batch_size} sequences of {length:,} tokens, '
+    f'{batch_size // FLAGS.devices} on each device:'
   )
   print(device_memory.table(memory, FLAGS.devices))
 

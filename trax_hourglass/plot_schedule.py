@@ -2,12 +2,13 @@
 
 Takes --config_file and --config as `trax_hourglass.train` does, writes a
 picture of `train.lr_schedule_fn` over `train.steps` to --output, by default
-schedule.png, and prints the rate at its peak and at the end, and the last steps
-if their rate is zero.
+schedule.png, in the format of its suffix, such as .svg or .pdf. Prints the rate
+at its peak and at the end, and the last steps if their rate is zero.
 """
 
 from collections.abc import Sequence
 import copy
+import os
 import sys
 
 from absl import flags
@@ -104,7 +105,9 @@ def _plot(curve, zeros, title, path):
   axes.set_ylim(bottom=0)
   axes.grid(alpha=0.3)
   with directories.replacement(path) as file:
-    picture.savefig(file, format='png', dpi=150)
+    suffix = os.path.splitext(path)[1].lower().removeprefix('.')
+    is_known = suffix in picture.canvas.get_supported_filetypes()
+    picture.savefig(file, format=suffix if is_known else 'png', dpi=150)
 
 
 if __name__ == '__main__':
