@@ -42,6 +42,10 @@ def test_include_is_the_file_beside(places):
   assert _read(toy) == 7
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(places):
+  assert _read(_write(places / 'a.gin', f'\ufeff{_MODEL}train.steps = 7')) == 7
+
+
 def test_include_is_looked_for_here_and_then_among_ours(places):
   toy = _write(places / 'exp/toy.gin', "include 'quickstart.gin'\n")
   assert str(_read(toy)) == '%STEPS'

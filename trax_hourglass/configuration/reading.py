@@ -119,7 +119,9 @@ def _check(trax_dataset, data_dir):
   inputs = values.selector('train.inputs')
   for name, value in {'dataset': trax_dataset, 'data_dir': data_dir}.items():
     if value and _is_ours(inputs):
-      raise UserError(f'--{name} has no effect on {inputs}; bind its data')
+      raise UserError(
+        f'--{name} has no effect on {inputs}; bind its data, or leave it out'
+      )
   if values.bound('train.model') is None:
     raise UserError(
       'train.model is not bound; give a configuration, for example '
@@ -258,8 +260,8 @@ def _includes_itself(path):
 
 
 def _read(path):
-  try:
-    with open(addresses.local(path), encoding='utf-8') as file:
+  try:  # Editors of Windows begin a file with a byte order mark.
+    with open(addresses.local(path), encoding='utf-8-sig') as file:
       return file.read()
   except UnicodeDecodeError as error:
     raise UserError(
