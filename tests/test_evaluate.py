@@ -113,7 +113,7 @@ def test_a_file_is_scored_whole(run, capsys, tmp_path):
       '$none/x.npy: cannot be written (No such file',
     ),
     (['--html=$tmp'], "'$tmp': got a folder, expected the name of a file"),
-    (['--html='], "'': got a folder"),
+    (['--html='], "--html: got '', expected a value"),
     (
       ['--text=$text', '--config=evaluate.split = "train"'],
       'text: given beside --config=trax_hourglass.evaluate.split',

@@ -89,7 +89,11 @@ def test_a_folder_has_the_configuration(run, tmp_path, capsys):
     reading.configure(config_file=f'{directory}/config.gin')
     found.append(repr(sorted(gin_internals.bindings().items())))
   assert found[0] == found[1]
-  bindings.check_model(f'{folder}/model.safetensors')
+  exported = folder / 'model.safetensors'
+  bindings.check_model(str(exported))
+  again = tmp_path / 'again'
+  export.main(['export', f'--pretrained={folder}', f'--file={again}'])
+  assert again.read_bytes() == exported.read_bytes()
 
 
 def test_refuses_the_model_of_trax(run, tmp_path, capsys):

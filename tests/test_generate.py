@@ -120,6 +120,21 @@ def test_continues_a_prompt_at_an_address(run, capsysbinary, bucket):
   assert b'/memory/b/run/checkpoints/step_00000001/' in err
 
 
+def test_by_default_the_text_is_as_long_as_there_is_room(run, capsysbinary):
+  flags = (f'--output_dir={run}', '--prompt=' + 'a' * 31)
+  out, _ = generated(capsysbinary, *flags)
+  assert len(out) == 40
+  (rows,) = commands.continue_prompts(str(run), [b'a', b'a' * 38])
+  assert rows.tokens.shape == (2, 2)
+
+
+def test_stdin_may_be_closed(run, capsys, monkeypatch):
+  monkeypatch.setattr(sys, 'stdin', None)
+  argv = ['generate', f'--output_dir={run}', '--prompt_file=-']
+  line = fails(capsys, argv, main=generate.main)
+  assert '--prompt_file: got -, but stdin is closed; give a file' in line
+
+
 def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
   reading, writing = os.pipe()
   os.close(reading)

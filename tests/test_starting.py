@@ -1,5 +1,6 @@
 """Commands that answer before they import JAX, Trax and TensorFlow."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -77,6 +78,19 @@ def test_the_package_lists_and_runs_its_commands():
   code, _, errors, _ = run('trax_hourglass', 'trian')
   assert code == 2
   assert "'trian' is not a command; give one of train, " in errors[0]
+
+
+def test_the_list_of_commands_may_be_cut_off():
+  reading, writing = os.pipe()
+  os.close(reading)
+  with os.fdopen(writing) as stdout:
+    result = subprocess.run(
+      [sys.executable, '-m', 'trax_hourglass'],
+      stdout=stdout,
+      stderr=subprocess.PIPE,
+      check=False,
+    )
+  assert (result.returncode, result.stderr) == (141, b'')
 
 
 def test_the_package_states_its_version():

@@ -7,6 +7,8 @@ import runpy
 import sys
 
 from trax_hourglass import starting
+from trax_hourglass.configuration import exits
+from trax_hourglass.errors import UserError
 
 
 def main() -> None:
@@ -15,16 +17,18 @@ def main() -> None:
   if name in starting.COMMANDS:
     sys.argv[:2] = [f'{sys.argv[0]} {name}']
     runpy.run_module(f'trax_hourglass.{name}', run_name='__main__')
-    return
+  else:
+    _answer(name)
+
+
+@exits.exit_codes()
+def _answer(name):
   if name == '--version':
     print(f'trax_hourglass {sys.modules[__package__].__version__}')
     return
   if name not in ('--help', '-h', 'help'):
     names = ', '.join(starting.COMMANDS)
-    print(
-      f'error: {name!r} is not a command; give one of {names}', file=sys.stderr
-    )
-    sys.exit(2)
+    raise UserError(f'{name!r} is not a command; give one of {names}')
   print(f'{__doc__}\n')
   for name in starting.COMMANDS:
     print(f'  {name:15}{_summary(name)}')

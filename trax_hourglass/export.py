@@ -26,7 +26,8 @@ from trax_hourglass.errors import UserError
 commands = starting.lazy('trax_hourglass.commands')
 
 FLAGS = flags.FLAGS
-for _name in (*command_line.CONFIGURATION_FLAGS, 'output_dir'):
+_READ_FLAGS = ('init_checkpoint', 'output_dir', 'pretrained')
+for _name in (*command_line.CONFIGURATION_FLAGS, *_READ_FLAGS):
   flags.declare_key_flag(_name)
 flags.adopt_module_key_flags(checkpoint_flag)
 flags.DEFINE_string('file', None, 'The safetensors file to write.')
@@ -42,10 +43,7 @@ flags.DEFINE_enum(
 def main(argv: Sequence[str]) -> None:
   command_line.start(argv, check=checkpoint_flag.checkpoint)
   command_line.check_used(
-    *command_line.CONFIGURATION_FLAGS,
-    'init_checkpoint',
-    'log_level',
-    'output_dir',
+    *command_line.CONFIGURATION_FLAGS, *_READ_FLAGS, 'log_level'
   )
   command_line.check_one('file', 'folder')
   if not FLAGS.file and not FLAGS.folder:
@@ -55,6 +53,7 @@ def main(argv: Sequence[str]) -> None:
   path = commands.export(
     checkpoint_flag.checkpoint(),
     FLAGS.file,
+    pretrained=FLAGS.pretrained,
     folder=FLAGS.folder,
     dtype=FLAGS.dtype,
     **command_line.configuration(),

@@ -1,8 +1,9 @@
 """Generates with a trained model: python -m trax_hourglass.generate.
 
-A model of text continues --prompt by --length bytes, which are written to
-stdout as they come, after the prompt. With --prompts_file it continues many
-prompts at once, and writes a JSON object for each to stdout or --output.
+A model of text continues --prompt by --length bytes, by default 500 or as many
+as it has room for, which are written to stdout as they come, after the prompt.
+With --prompts_file it continues many prompts at once, and writes a JSON object
+for each to stdout or --output.
 
 A model of images, whose configuration binds `train.inputs` to
 `trax_hourglass.image_inputs`, is given the upper halves of some --images of the
@@ -75,7 +76,6 @@ flags.DEFINE_list(
 )
 flags.DEFINE_integer('completions', 3, 'How many of each image.')
 
-_LENGTH = 500
 _TEXT_FLAGS = ('prompt', 'prompt_file')
 _BATCH_FLAGS = ('prompts_file', 'output', 'prompts_at_once')
 
@@ -103,6 +103,9 @@ def main(argv: Sequence[str]) -> None:
     _continue_text(model)
   else:
     _check_unused('beside --prompts_file', *_TEXT_FLAGS)
+    directories.check_different(
+      **{f'--{name}': FLAGS[name].value for name in ('prompts_file', 'output')}
+    )
     _continue_prompts(model)
 
 
@@ -122,7 +125,7 @@ def _continue_text(model):
   parts = commands.generate_text(
     model.checkpoint,
     prompt,
-    length_flag.length(_LENGTH),
+    FLAGS.length,
     stop=_stop(),
     draw=_draw(),
     **command_line.configuration(),
@@ -151,7 +154,7 @@ def _continue_prompts(model):
     samples = commands.continue_prompts(
       model.checkpoint,
       [entry.prompt for entry in entries],
-      length_flag.length(_LENGTH),
+      FLAGS.length,
       prompts_at_once=FLAGS.prompts_at_once,
       stop=stop,
       draw=_draw(),
@@ -189,6 +192,8 @@ def _prompt() -> bytes:
 def _content(name) -> bytes:
   """Returns the content of the file that a flag names."""
   path = FLAGS[name].value
+  if path == '-' and sys.stdin is None:
+    raise UserError(f'--{name}: got -, but stdin is closed; give a file')
   if path == '-':
     stdin = io.BytesIO(sys.stdin.buffer.read())
     return archives.unpack(stdin, f'--{name}=-')

@@ -6,6 +6,16 @@ CASES = [
   Case('train', '--step=10', "Unknown command line flag 'step'", FLAGS),
   Case('train', '--config_fil', "flag 'config_fil'", 'Did you mean: config_fi'),
   Case('train', '--output_dir', 'Missing value for flag --output_dir', FLAGS),
+  *(
+    Case(command, flag, f"{flag.removesuffix('=')}: got ''", 'leave the flag o')
+    for command, flag in (
+      ('train', '--output_dir='),
+      ('evaluate', '--checkpoint='),
+      ('generate', '--pretrained='),
+      ('export', '--file='),
+      ('benchmark', '--hierarchy='),
+    )
+  ),
   Case('train', '--disable_jit=maybe', '--disable_jit=maybe', FLAGS),
   Case('train', '--log_level=loud', "'loud'", FLAGS),
   Case('train', 'enwik8', "argument 'enwik8'", 'write --NAME=VALUE'),
@@ -33,6 +43,28 @@ CASES = [
     '--checkpoint and --init_checkpoint are both given',
     'expected one',
   ),
+  Case(
+    'evaluate',
+    ('--per_byte=$new', '--html=$new'),
+    'html: got $new, the file of per_byte',
+    'give another one',
+  ),
+  Case(
+    'evaluate', ('--text=$text', '--html=$text'), 'the file of text', 'another'
+  ),
+  Case(
+    'evaluate',
+    '--output_dir=$image_run',
+    'neither trax_hourglass.evaluate.text nor',
+    "'trax_hourglass.evaluate_images.images = @trax_hourglass.photos32()'",
+  ),
+  Case(
+    'generate',
+    ('--prompts_file=$text', '--output=$text'),
+    '--output: got $text, the file of --prompts_file',
+    'give another one',
+  ),
+  Case('generate', '--prompts_file=$utf16', 'got UTF-16', 'convert it, for ex'),
   Case('generate', '--nothing=1', "Unknown command line flag 'nothing'", FLAGS),
   Case('generate', '--length=0', 'length: got 0', WHOLE),
   Case('generate', '--length=many', "'many'", FLAGS),
@@ -116,6 +148,13 @@ CASES = [
     '--file=$none/model.safetensors',
     '$none/model.safetensors: cannot be written',
     'give another file',
+  ),
+  Case(
+    'export',
+    ('--output_dir=$run', '--folder=$text'),
+    'folder: cannot write to $text',
+    'give another one',
+    alone=True,
   ),
   Case('export', '--dataset_dir=x', "'dataset_dir'", FLAGS),
   Case('export', '--num_processes=2', '--num_processes has no', LEAVE),

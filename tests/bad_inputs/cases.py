@@ -63,5 +63,5 @@ USUAL = {
 MODEL = 'trax_hourglass.HourglassLM'
 TEXTS = 'trax_hourglass.text_inputs'
 WHOLE = 'expected a whole number of at least 1'
-FLAGS = '--helpfull lists the flags'
+FLAGS = '--help lists the flags'
 LEAVE = 'leave it out'

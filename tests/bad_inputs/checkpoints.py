@@ -12,6 +12,12 @@ CASES = [
   Case(
     'evaluate', '--checkpoint=$run/config.gin', 'cannot be read', 'another o'
   ),
+  Case(
+    'evaluate',
+    '--checkpoint=$model_file',
+    'no configuration is b',
+    '_file=PATH',
+  ),
   Case('evaluate', '--checkpoint=$truncated', 'truncated', 'use another one'),
   Case('generate', '--checkpoint=$list', 'is not a checkpoint', 'of a run'),
   Case(

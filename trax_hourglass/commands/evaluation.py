@@ -45,6 +45,7 @@ def evaluate(
   Raises:
     UserError: At a user's mistake.
   """
+  directories.check_different(text=text, per_byte=per_byte, html=html)
   outputs = {'per_byte': per_byte, 'html': html} if hosts.is_first() else {}
   with contextlib.ExitStack() as stack:
     files = {
@@ -83,10 +84,15 @@ def _configured(checkpoint, text, configuration):
   with explain.config_errors():
     evaluator = bindings.evaluator(text)
     if evaluator is None:
+      example = (
+        'evaluate_images.images = @trax_hourglass.photos32()'
+        if source.takes_images
+        else 'evaluate.text = @trax_hourglass.wikipedia_sample()'
+      )
       raise UserError(
         'neither trax_hourglass.evaluate.text nor trax_hourglass.'
-        'evaluate_images.images is bound; give for example --config='
-        "'trax_hourglass.evaluate.text = @trax_hourglass.wikipedia_sample()'"
+        'evaluate_images.images is bound; give for example '
+        f"--config='trax_hourglass.{example}'"
       )
     model = bindings.model('eval')
     tokens = shapes.ShapeDtype(evaluator.batch_shape, np.int32)

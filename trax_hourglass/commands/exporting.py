@@ -11,7 +11,6 @@ from trax_hourglass.configuration import (
   bindings,
   directories,
   explain,
-  reading,
   trained,
 )
 from trax_hourglass.models import HourglassLM, save_safetensors
@@ -19,19 +18,19 @@ from trax_hourglass.training.checkpoints import load
 
 
 def export(
-  checkpoint: str,
+  checkpoint: str | None = None,
   file: str | os.PathLike | None = None,
   *,
   folder: str | os.PathLike | None = None,
   dtype: str = 'float32',
-  **configuration: Unpack[reading.Configuration],
+  **configuration: Unpack[trained.Configuration],
 ) -> str:
   """Writes a trained `HourglassLM` to a file that `load_safetensors` reads.
 
   Names checkpoint and configuration on standard error.
 
   Args:
-    checkpoint: A *.pkl.gz file, or a directory: its newest.
+    checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     file: As for `save_safetensors`.
     folder: In place of `file`, where to write it as `model.safetensors`, and
       its configuration as `config.gin`: together what `pretrained` takes.
@@ -58,11 +57,12 @@ def export(
 
 def _write(model, folder, dtype, text):
   """Writes a model and its configuration; returns the model's path."""
-  addresses.check_on_disk('folder', folder)
   folder = os.path.expanduser(folder)
-  os.makedirs(folder, exist_ok=True)
   config = os.path.join(folder, pretrained_models.CONFIG)
-  with directories.replacement(config) as config_file:
+  with (
+    directories.writable(folder, 'folder'),
+    directories.replacement(config) as config_file,
+  ):
     config_file.write(text.encode())
     path = os.path.join(folder, pretrained_models.WEIGHTS)
     save_safetensors(model, path, dtype)

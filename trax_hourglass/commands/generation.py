@@ -19,6 +19,8 @@ from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.generation import Sample, Sampler, completion
 from trax_hourglass.training.checkpoints import load
 
+_MOST = 500
+
 
 class Draw(TypedDict, total=False):
   """How tokens are drawn, as for `generation.Sampler.sample`."""
@@ -49,7 +51,7 @@ class CompletedImages:
 def generate_text(
   checkpoint: str | None = None,
   prompt: bytes = b'',
-  length: int = 500,
+  length: int | None = None,
   *,
   stop: Sequence[bytes] = (),
   draw: Draw | None = None,
@@ -62,7 +64,8 @@ def generate_text(
   Args:
     checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     prompt: The bytes to continue.
-    length: How many bytes to generate, at most.
+    length: How many bytes to generate, at most; by default 500, or fewer where
+      the model has no room for more.
     stop: Strings that end it.
     draw: How they are drawn.
     **configuration: As for `trained.configure`.
@@ -71,7 +74,10 @@ def generate_text(
     UserError: At a user's mistake.
   """
   source = trained.configure(checkpoint, **configuration)
-  parts = _sampler(source).stream(prompt, length, stop=stop, **(draw or {}))
+  sampler = _sampler(source)
+  if length is None:
+    length = _default_length(sampler, [prompt])
+  parts = sampler.stream(prompt, length, stop=stop, **(draw or {}))
   source.report()
   return parts
 
@@ -79,7 +85,7 @@ def generate_text(
 def continue_prompts(
   checkpoint: str | None = None,
   prompts: Sequence[bytes] = (b'',),
-  length: int = 500,
+  length: int | None = None,
   *,
   prompts_at_once: int = 16,
   stop: Sequence[bytes] = (),
@@ -94,7 +100,8 @@ def continue_prompts(
   Args:
     checkpoint: A *.pkl.gz file, or a directory: its newest; or `pretrained`.
     prompts: The bytes to continue, of any lengths.
-    length: How many bytes to generate after each, at most.
+    length: How many bytes to generate after each, at most; as for
+      `generate_text`.
     prompts_at_once: How many go through the model together.
     stop: Strings that end a row.
     draw: How tokens are drawn.
@@ -106,6 +113,8 @@ def continue_prompts(
   check_positive(prompts_at_once=prompts_at_once)
   source = trained.configure(checkpoint, **configuration)
   sampler = _sampler(source)
+  if length is None:
+    length = _default_length(sampler, prompts)
   options = {'stop': stop, **(draw or {})}
   sampler.stream(prompts, length, **options)  # Checks all before the first.
   source.report()
@@ -174,6 +183,13 @@ def _make_room(n_tokens):
   if (values.argument('train.model', name) or 0) < n_tokens:
     with gin.unlock_config():
       gin.bind_parameter((scope, 'trax_hourglass.HourglassLM', name), n_tokens)
+
+
+def _default_length(sampler, prompts):
+  if sampler.limit is None:
+    return _MOST
+  room = sampler.limit - max(map(len, prompts))
+  return max(min(_MOST, room), 1)  # Without room the prompt is refused.
 
 
 def _sampler(source: trained.Trained) -> Sampler:

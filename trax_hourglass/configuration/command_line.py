@@ -43,6 +43,8 @@ flags.DEFINE_bool(
 CONFIGURATION_FLAGS = ('config', 'config_file', 'dataset', 'model', 'safe')
 HOST_FLAGS = ('coordinator_address', 'num_processes', 'process_id')
 
+_MAY_BE_EMPTY = ('config', 'prompt', 'stop')
+
 # New objects between two searches for garbage. JAX makes many, and few of them
 # are garbage: at Python's 700, searching takes a sixth of the time to start.
 _NEW_OBJECTS = 100_000
@@ -111,12 +113,18 @@ def start(
   try:
     _, *arguments = FLAGS(argv)
   except flags.Error as error:
-    raise UserError(f'{error}; --helpfull lists the flags') from error
+    raise UserError(f'{error}; --help lists the flags') from error
   if arguments:
     raise UserError(
       f'argument {arguments[0]!r}: expected flags only; write --NAME=VALUE, '
       'in quotes if it contains spaces'
     )
+  for name in FLAGS:
+    is_empty = FLAGS[name].present and FLAGS[name].value in ('', [''])
+    if is_empty and name not in _MAY_BE_EMPTY:
+      raise UserError(
+        f"--{name}: got '', expected a value; give one, or leave the flag out"
+      )
   for name in _DEAD_FLAGS:
     if FLAGS[name].present:
       raise UserError(f'--{name} has no effect any more; leave it out')

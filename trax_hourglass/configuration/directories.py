@@ -12,16 +12,20 @@ from trax_hourglass.training.checkpoints import locking
 
 
 @contextlib.contextmanager
-def writable(path: str) -> Iterator[None]:
+def writable(path: str, name: str = '--output_dir') -> Iterator[None]:
   """Makes a directory, and removes it again if the body fails.
 
   A directory that cannot be written is reported before hours of work, and a
   failed command leaves nothing behind, unless another run has started there.
 
+  Args:
+    path: The directory.
+    name: What the user gave it as.
+
   Raises:
     UserError: If the directory cannot be made or written to.
   """
-  addresses.check_on_disk('--output_dir', path)
+  addresses.check_on_disk(name, path)
   made, parent = None, path
   while parent and not os.path.exists(parent):
     made, parent = parent, os.path.dirname(parent)
@@ -34,8 +38,7 @@ def writable(path: str) -> Iterator[None]:
       os.remove(probe)
     except OSError as error:
       raise UserError(
-        f'--output_dir: cannot write to {path} ({reason(error)}); give another '
-        'one'
+        f'{name}: cannot write to {path} ({reason(error)}); give another one'
       ) from error
     yield
   except BaseException:
@@ -88,6 +91,20 @@ def replacement(path: str | os.PathLike) -> Iterator[BinaryIO]:
   finally:
     with contextlib.suppress(OSError):
       os.remove(part)
+
+
+def check_different(**paths: str | os.PathLike | None) -> None:
+  """Raises `UserError` if two of some files, which may be `None`, are one."""
+  names = {}
+  for name, path in paths.items():
+    if path is None or addresses.is_address(path):
+      continue
+    file = os.path.realpath(os.path.expanduser(path))
+    if file in names:
+      raise UserError(
+        f'{name}: got {path}, the file of {names[file]}; give another one'
+      )
+    names[file] = name
 
 
 def _remove(made, path):

@@ -72,6 +72,11 @@ def configure(
   path = find.find_checkpoint(checkpoint or pretrained_models.find(pretrained))
   given = configuration.get('config_file') or configs.find(path) or ()
   config_files = (given,) if isinstance(given, str) else tuple(given)
+  if not config_files and not any(map(configuration.get, ('config', 'model'))):
+    raise UserError(
+      f'{path}: no configuration is beside it; give the one that it was '
+      'trained with, as --config_file=PATH'
+    )
   overrides = reading.configure(
     **{**configuration, 'config_file': config_files}
   )

@@ -1,5 +1,6 @@
 """Files of prompts, and of what was generated after each, as JSON lines."""
 
+import codecs
 from collections.abc import Sequence
 import json
 from typing import NamedTuple
@@ -32,6 +33,11 @@ def entries(content: bytes, name: str) -> list[Entry]:
   Raises:
     UserError: If there are none, or a line has none.
   """
+  if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    raise UserError(
+      f'{name}: got UTF-16, expected UTF-8; convert it, for example with '
+      '`iconv -f UTF-16 -t UTF-8`'
+    )
   read = _object if '.jsonl' in name.rpartition('/')[2] else _plain
   lines = content.removesuffix(b'\n').split(b'\n') if content else []
   if not lines:
