@@ -1,6 +1,7 @@
 """The README and the pages in docs/ show what works."""
 
 import contextlib
+import inspect
 import io
 import pathlib
 import re
@@ -9,7 +10,12 @@ import gin
 import pytest
 
 import trax_hourglass
-from trax_hourglass.configuration import reading
+from trax_hourglass.configuration import (
+  gin_internals,
+  reading,
+  registration,
+  selectors,
+)
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = {
@@ -85,6 +91,31 @@ def test_public_names_are_in_the_reference():
   text = PAGES['docs/api.md']
   for name in trax_hourglass.__all__:
     assert f'::: trax_hourglass.{name}\n' in text, name
+
+
+def test_names_in_gin_files_are_listed_with_their_parameters():
+  page = PAGES['docs/guides/gin_names.md']
+  rows = {
+    name: parameters
+    for names, parameters in re.findall(r'^\| (`.*?) \|(.*?)\|', page, re.M)
+    for name in re.findall(r'`(\w+)`', names)
+  }
+  registered = {
+    selector.removeprefix(selectors.PREFIX): configurable.wrapped
+    for selector, configurable in gin_internals.registry().items()
+    if selectors.is_ours(selector) and selector not in registration.ON_DEMAND
+  }
+  layers = set(trax_hourglass.__all__) - rows.keys()
+  assert rows.keys() == registered.keys() - layers
+  for name, parameters in rows.items():
+    expected = [
+      f'`{one.name}`'
+      if one.default is one.empty
+      else f'`{one.name}={one.default!r}`'
+      for one in inspect.signature(registered[name]).parameters.values()
+      if one.name != 'learning_rate'  # Of Optax, which gin may not bind.
+    ]
+    assert parameters.strip() == ', '.join(expected), name
 
 
 def test_no_placeholder_is_left():
