@@ -8,8 +8,8 @@ that a busy machine is as unfair to one as to another. `--what` chooses among
   gradient  the gradient alone;
   forward   the loss in mode 'eval'.
 
-Prints a table for each, and one of what the first time takes of the CPU's time,
-with nothing compiled before, and writes benchmark.json and benchmark.png to
+Prints a table for each, and one of the CPU time that the first step takes with
+nothing compiled before, and writes benchmark.json and benchmark.png to
 --output_dir, runs/benchmark by default. `--table1` measures steps of the
 paper's Table 1 instead, models and lengths from their gin files, and writes
 table1.json and table1.png; `--config` overrides bindings of all of them.

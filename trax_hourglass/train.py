@@ -1,8 +1,8 @@
 """Trains a model: python -m trax_hourglass.train --config_file=quickstart.gin.
 
 Takes the flags of trax.trainer and runs Trax's `train`, which gin files
-configure, on our loop. Needs no more than the `config.gin` that it writes to
---output_dir to repeat a run. The same command again resumes; a run that resumes
+configure, on our loop. The `config.gin` that it writes to --output_dir is all
+that repeating the run takes. The same command again resumes; a run that resumes
 with another configuration leaves that beside it, in `config_STEP.gin`.
 --pretrained=NAME fine-tunes a trained model.
 """

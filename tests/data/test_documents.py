@@ -93,6 +93,7 @@ def test_splits_follow_from_content(tmp_path):
   ('content', 'message'),
   [
     (None, 'got no file, expected at least one that matches'),
+    ('{"text": "a"}\n'.encode('utf-16'), 'got UTF-16, expected UTF-8; conv'),
     ('\n', 'got no text, expected at least one document'),
     ('{"text": "a"}\n{"body": "a"}', 'line 2: expected a JSON object with a t'),
     ('{"text": 3}', 'line 1: expected a JSON object'),
@@ -103,7 +104,8 @@ def test_splits_follow_from_content(tmp_path):
 def test_bad_jsonl(tmp_path, content, message):
   path = tmp_path / 'a.jsonl'
   if content is not None:
-    path.write_text(content)
+    is_text = isinstance(content, str)
+    path.write_bytes(content.encode() if is_text else content)
   with pytest.raises(UserError, match=message) as error:
     documents.jsonl_documents(str(path), cache_dir=tmp_path / 'cache')
   assert str(path) in str(error.value)

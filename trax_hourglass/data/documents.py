@@ -165,6 +165,8 @@ def _read_jsonl(path, field) -> Iterator[bytes]:
     for number, line in enumerate(file, 1):
       if not line.strip():
         continue
+      if number == 1:
+        files.check_not_utf16(path, line)
       try:
         text = json.loads(line)[field].encode()
       except (ValueError, LookupError, TypeError, AttributeError) as error:

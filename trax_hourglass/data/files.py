@@ -1,5 +1,6 @@
 """Reading and downloading of files; failures are reported as user errors."""
 
+import codecs
 from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
@@ -118,6 +119,15 @@ def reading(source: str | os.PathLike) -> Iterator[None]:
       f'{source}: cannot be read ({e.strerror or e}){at}; check that it is a '
       'file that you may read'
     ) from e
+
+
+def check_not_utf16(name: str | os.PathLike, content: bytes) -> None:
+  """Raises `UserError` if the content of a file begins as UTF-16 does."""
+  if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    raise UserError(
+      f'{name}: got UTF-16, expected UTF-8; convert it, for example with '
+      '`iconv -f UTF-16 -t UTF-8`'
+    )
 
 
 def make_once(path: str, make: Callable[[str], None]) -> None:

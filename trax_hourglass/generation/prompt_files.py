@@ -1,10 +1,10 @@
 """Files of prompts, and of what was generated after each, as JSON lines."""
 
-import codecs
 from collections.abc import Sequence
 import json
 from typing import NamedTuple
 
+from trax_hourglass.data import files
 from trax_hourglass.errors import UserError
 from trax_hourglass.generation.sampler import Sample
 
@@ -33,11 +33,7 @@ def entries(content: bytes, name: str) -> list[Entry]:
   Raises:
     UserError: If there are none, or a line has none.
   """
-  if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-    raise UserError(
-      f'{name}: got UTF-16, expected UTF-8; convert it, for example with '
-      '`iconv -f UTF-16 -t UTF-8`'
-    )
+  files.check_not_utf16(name, content)
   read = _object if '.jsonl' in name.rpartition('/')[2] else _plain
   lines = content.removesuffix(b'\n').split(b'\n') if content else []
   if not lines:
