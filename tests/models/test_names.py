@@ -156,6 +156,11 @@ def test_a_hourglass_inside_another_model():
   } < set(named)
 
 
+def test_an_accelerated_model_has_the_names_of_the_model(model):
+  named = th.named_weights(tl.Accelerate(model, n_devices=1))
+  assert list(named) == list(th.named_weights(model))
+
+
 def test_attention_with_biases_of_its_own():
   def attention_type(d_model, n_heads, mode, **_):
     return th.RelativeAttention(d_model, n_heads, mode=mode)

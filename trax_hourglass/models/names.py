@@ -73,6 +73,8 @@ def named_weights(model: base.Layer) -> dict[str, jax.Array]:
 
 def named(model: base.Layer, weights) -> dict:
   """Returns the leaves of a tree of weights by name, in the tree's order."""
+  if isinstance(model, tl.Accelerate):  # Its weights are those of the model.
+    model = model.sublayer
   return dict(_top(_Node(model, weights)))
 
 
