@@ -122,6 +122,7 @@ class CachedValley(base.Layer):
     if self.n_in == 1:
       return outputs.astype(groups.dtype)
     rows, memory = outputs
+    # Without queries, this adds the memory to the cache of attention.
     self._run(self._per_vector, (rows[:, :0], memory, groups[:, :0]))
     return rows.astype(groups.dtype)
 

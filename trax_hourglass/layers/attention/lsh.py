@@ -105,9 +105,9 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
   Maps (queries that are also the keys, values), each
   `(batch * n_heads, length, d_head)`, to that shape. Trax keeps buckets and
   random keys as state, which fits only the batch that the layer was initialised
-  with. Here hashes follow from the layer's random key alone, the same for all
-  sequences. Heads are computed in turn, and again in the backward pass, so that
-  the attention weights of one head are in memory at a time.
+  with. Here hashes and dropout follow from the layer's random key alone, the
+  same for all sequences. Heads are computed in turn, and again in the backward
+  pass, so that the attention weights of one head are in memory at a time.
   """
 
   has_backward = False
