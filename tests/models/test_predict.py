@@ -158,6 +158,26 @@ def test_calls_may_bring_any_number_of_tokens(arguments, short_segments):
     )
 
 
+def test_a_call_that_is_too_long_leaves_the_state():
+  layer = th.Hourglass(
+    4,
+    4,
+    n_heads=2,
+    hierarchy='1@1',
+    mode='predict',
+    max_inference_length=7,
+    vanilla_attn_type=th.LocalAttention,
+  )
+  signature = trax_tools.activations_signature(1, 4)
+  layer.weights, layer.state = jax.tree.map(
+    lambda x: np.zeros(x.shape, x.dtype),
+    layer.weights_and_state_signature(signature),
+  )
+  with pytest.raises(tl.base.LayerError, match='got 8 vectors in one call'):
+    layer(np.zeros((1, 8, 4), np.float32))
+  assert not any(x.any() for x in jax.tree.leaves(layer.state))
+
+
 def test_outputs_beyond_the_limit_are_nan():
   arguments = {'hierarchy': '0@1 0@2 0@1', **AVERAGE}
   evaluated, model = predicting.pair(

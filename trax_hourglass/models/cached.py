@@ -212,15 +212,18 @@ class Limit(base.Layer):
   def init_weights_and_state(self, input_signature):
     self.state = jnp.zeros((), jnp.int32)
 
+  def check(self, x):
+    """Returns the x of a call; raises before any layer changes its state."""
+    if x.shape[1] > self._n:
+      raise UserError(
+        f"mode 'predict': got {x.shape[1]} vectors in one call, expected at "
+        f'most {self._n}; raise max_inference_length'
+      )
+    return x
+
   def forward(self, inputs):
     y, _ = inputs
-    length = y.shape[1]
-    if length > self._n:
-      raise UserError(
-        f"mode 'predict': got {length} vectors in one call, expected at most "
-        f'{self._n}; raise max_inference_length'
-      )
-    self.state += length
+    self.state += y.shape[1]
     return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)
 
 

@@ -155,9 +155,10 @@ class Parts(NamedTuple):
 
 def _parts(mode, multiple, rematerialize, max_inference_length):
   if mode == 'predict':
+    limit = Limit(max_inference_length)
     return Parts(
-      first=tl.Fn('Unpadded', lambda x: x),
-      last=Limit(max_inference_length),
+      first=tl.Fn('Unpadded', lambda x: limit.check(x)),
+      last=limit,
       valley=CachedValley,
       # A loop would stack, and so copy, weights and caches.
       repeat=functools.partial(tl.Serial, name='Repeated'),
