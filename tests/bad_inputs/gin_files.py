@@ -16,6 +16,13 @@ CASES = [
   ),
   Case(
     'train',
+    '--output_dir=$run',
+    'no configuration is given; the run in $run resumes with',
+    '--config_file=$run/checkpoints/step_00000001/config.gin',
+    alone=True,
+  ),
+  Case(
+    'train',
     '--config_file=nothing.gin',
     'Unable to open file: nothing.gin',
     'a file in gin/, such as quickstart.gin',

@@ -37,8 +37,7 @@ def seed(output_dir: str) -> int:
 
 
 def _earlier_seed(output_dir):
-  newest = max((one.step for one in folders.stored(output_dir)), default=0)
-  path = configs.in_force(output_dir, newest)
+  path = configs.newest(output_dir)
   if path is None:
     return None
   text = pathlib.Path(path).read_text('utf-8')

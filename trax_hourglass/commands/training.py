@@ -87,9 +87,16 @@ def train(
     if not configuration.get('config_file'):
       path = find.find_checkpoint(init_checkpoint)
       configuration['config_file'] = configs.find(path)
-  overrides = reading.configure(**configuration)
   addresses.check_on_disk('--output_dir', output_dir)
-  output_dir = os.path.expanduser(output_dir or _default_output_dir())
+  output_dir = output_dir and os.path.expanduser(output_dir)
+  has_none = not any(map(configuration.get, ('config_file', 'config', 'model')))
+  if has_none and output_dir and (saved := configs.newest(output_dir)):
+    raise UserError(
+      f'no configuration is given; the run in {output_dir} resumes with '
+      f'--config_file={saved}'
+    )
+  overrides = reading.configure(**configuration)
+  output_dir = output_dir or os.path.expanduser(_default_output_dir())
   with contextlib.ExitStack() as stack:
     with _new_directory(output_dir), explain.config_errors():
       if hosts.is_first():

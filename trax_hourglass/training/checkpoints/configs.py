@@ -54,6 +54,12 @@ def in_force(directory: str, step: int) -> str | None:
   return paths.get(max((x for x in paths if x <= step), default=None))
 
 
+def newest(directory: str) -> str | None:
+  """Returns the path of the configuration in force at the newest checkpoint."""
+  steps = (one.step for one in folders.stored(directory))
+  return in_force(directory, max(steps, default=0))
+
+
 def _by_step(directory) -> dict[int, str]:
   """Returns the paths of configurations by the first step of each."""
   directory = directory or '.'
