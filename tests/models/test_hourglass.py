@@ -99,6 +99,18 @@ def test_outputs_are_the_first_of_a_longer_sequence(apply, length):
   np.testing.assert_allclose(logits, apply(*TOKENS)[:, :length], atol=1e-5)
 
 
+def test_no_tokens_have_no_logits():
+  model = th.HourglassLM(5, 4, 4, hierarchy='1@1 1@3 1@1', n_heads=2)
+  signature = model.weights_and_state_signature(trax_tools.tokens_signature(0))
+  logits, _ = jax.eval_shape(
+    model.pure_fn,
+    np.zeros((1, 0), np.int32),
+    *signature,
+    jax.random.PRNGKey(0),
+  )
+  assert logits.shape == (1, 0, 5)
+
+
 def test_dropout_acts_in_training():
   layer = th.HourglassLM(
     5, **WIDTHS, hierarchy='0@1 0@3 0@1', dropout=0.5, mode='train'

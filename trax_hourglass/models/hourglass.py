@@ -179,7 +179,9 @@ def _pad(x, multiple):
       f'Hourglass: got an input of shape {x.shape}, expected (batch, length, '
       'd_model); HourglassLM takes tokens'
     )
-  return jnp.pad(x, [(0, 0), (0, -x.shape[1] % multiple), (0, 0)])
+  length = x.shape[1]
+  n_groups = -(-max(length, 1) // multiple)  # Attention needs a key.
+  return jnp.pad(x, [(0, 0), (0, n_groups * multiple - length), (0, 0)])
 
 
 def Valley(shorten_factor, shorten, inner, upsample, norm, total_pooling):
