@@ -222,7 +222,7 @@ def test_prompts_of_a_file(run, capsysbinary, tmp_path):
       )
       assert alone == prompt + bytes(row['tokens'])
   stop = bytes(rows[1]['tokens'][3:5]), bytes(rows[2]['tokens'][-1:])
-  path = tmp_path / 'prompts.jsonl.gz'
+  path = tmp_path / 'prompts.JSONL.gz'
   lines = (
     json.dumps({'id': i, 'prompt': row['prompt']}) + '\n'
     for i, row in enumerate(rows)

@@ -156,6 +156,13 @@ CASES = [
     'give another one',
     alone=True,
   ),
+  Case(
+    'export',
+    ('--output_dir=$run', '--folder=$run'),
+    'folder: got $run, where a run has a config.gin of its own',
+    'give another one',
+    alone=True,
+  ),
   Case('export', '--dataset_dir=x', "'dataset_dir'", FLAGS),
   Case('export', '--num_processes=2', '--num_processes has no', LEAVE),
   Case(

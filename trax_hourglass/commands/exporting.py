@@ -13,8 +13,9 @@ from trax_hourglass.configuration import (
   explain,
   trained,
 )
+from trax_hourglass.errors import UserError
 from trax_hourglass.models import HourglassLM, save_safetensors
-from trax_hourglass.training.checkpoints import load
+from trax_hourglass.training.checkpoints import find, folders, load
 
 
 def export(
@@ -58,6 +59,11 @@ def export(
 def _write(model, folder, dtype, text):
   """Writes a model and its configuration; returns the model's path."""
   folder = os.path.expanduser(folder)
+  if folders.stored(folder) or find.written_by_trax(folder):
+    raise UserError(
+      f'folder: got {folder}, where a run has a {pretrained_models.CONFIG} of '
+      'its own; give another one'
+    )
   config = os.path.join(folder, pretrained_models.CONFIG)
   with (
     directories.writable(folder, 'folder'),

@@ -17,6 +17,7 @@ from trax_hourglass.configuration import (
 from trax_hourglass.data import images as images_lib
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.generation import Sample, Sampler, completion
+from trax_hourglass.generation import prompts as prompts_lib
 from trax_hourglass.training.checkpoints import load
 
 _MOST = 500
@@ -76,7 +77,7 @@ def generate_text(
   source = trained.configure(checkpoint, **configuration)
   sampler = _sampler(source)
   if length is None:
-    length = _default_length(sampler, [prompt])
+    length = _default_length(sampler, prompt)
   parts = sampler.stream(prompt, length, stop=stop, **(draw or {}))
   source.report()
   return parts
@@ -188,7 +189,7 @@ def _make_room(n_tokens):
 def _default_length(sampler, prompts):
   if sampler.limit is None:
     return _MOST
-  room = sampler.limit - max(map(len, prompts))
+  room = sampler.limit - max(map(len, prompts_lib.rows(prompts)))
   return max(min(_MOST, room), 1)  # Without room the prompt is refused.
 
 

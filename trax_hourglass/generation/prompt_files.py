@@ -34,7 +34,8 @@ def entries(content: bytes, name: str) -> list[Entry]:
     UserError: If there are none, or a line has none.
   """
   files.check_not_utf16(name, content)
-  read = _object if '.jsonl' in name.rpartition('/')[2] else _plain
+  is_jsonl = '.jsonl' in name.rpartition('/')[2].lower()
+  read = _object if is_jsonl else _plain
   lines = content.removesuffix(b'\n').split(b'\n') if content else []
   if not lines:
     raise UserError(f'{name}: got an empty file, expected a prompt a line')
