@@ -35,10 +35,31 @@ def test_elements_are_independent():
     assert np.abs(correlation).max() < 6 / np.sqrt(400)
 
 
+def test_neighbours_are_independent():
+  mask = np.asarray(random_masks.keep(jax.random.PRNGKey(0), 0.5, (2000, 501)))
+  signs = 2.0 * mask - 1
+  for lag in range(1, 33):
+    for later, earlier in (
+      (signs[:, lag:], signs[:, :-lag]),
+      (signs[lag:], signs[:-lag]),
+      (signs[lag:, lag:], signs[:-lag, :-lag]),
+    ):
+      assert abs(np.mean(later * earlier)) < 5 / np.sqrt(later.size)
+
+
+def test_keys_have_masks_of_their_own():
+  keys = jax.random.split(jax.random.PRNGKey(0), 200)
+  masks = jax.vmap(lambda key: random_masks.keep(key, 0.5, (3, 400)))(keys)
+  signs = 2.0 * np.asarray(masks).reshape(200, -1) - 1
+  correlation = signs @ signs.T / 1200
+  np.fill_diagonal(correlation, 0)
+  assert np.abs(correlation).max() < 6 / np.sqrt(1200)
+
+
 def test_a_row_has_its_mask_wherever_it_is():
   key = jnp.array([1, 2], jnp.uint32)
   row = jnp.arange(8, dtype=jnp.uint32)[:, None]
-  whole = random_masks.keep_rows(key, 0.5, row, 9)
+  whole = random_masks.keep_rows(key, row, 0.5, 9)
   np.testing.assert_array_equal(
-    whole[5:], random_masks.keep_rows(key, 0.5, row[5:], 9)
+    whole[5:], random_masks.keep_rows(key, row[5:], 0.5, 9)
   )

@@ -22,6 +22,7 @@ from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from trax_hourglass.kernels import (
+  branches,
   derivatives,
   random_masks,
   reductions,
@@ -55,7 +56,7 @@ def attention(
     keys: `(batch, heads, k, d_head)`; `q` divides `k` or `k` divides `q`.
     values: `(batch, heads, k, d_head)`.
     location: A `Location`, or `None`.
-    dropout: Share of the attention weights dropped, exact to 1/65,536.
+    dropout: Share of the attention weights dropped, exact to float32.
     rng: Random key, needed where `dropout` is above 0.
     first: The first row of each row's document, whose keys are the first that
       the row sees, `(batch, heads, rows)`; `None` if there is one document.
@@ -262,5 +263,8 @@ def _drop(weights, key, block, dropout):
   n_phases, size, n_keys = weights.shape
   phase = jnp.arange(n_phases)[:, None, None]
   row = phase * block.n_rows + block.start + jnp.arange(size)[:, None]
-  kept = random_masks.keep_rows(key, dropout, row.astype(jnp.uint32), n_keys)
+  keep_rows = functools.partial(
+    random_masks.keep_rows, dropout=dropout, n=n_keys
+  )
+  kept = branches.once(keep_rows, key, row.astype(jnp.uint32))
   return jnp.where(kept, weights / (1 - dropout), 0)

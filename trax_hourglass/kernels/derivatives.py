@@ -12,6 +12,8 @@ import functools
 import jax
 from jax import numpy as jnp
 
+from trax_hourglass.kernels import branches
+
 _IS_FORWARD = contextvars.ContextVar('forward_mode', default=False)
 
 
@@ -99,7 +101,7 @@ def _times_transposed(x, kernel):
     return x @ jax.lax.optimization_barrier(kernel.T)
 
   def in_branch(x, kernel):
-    return jax.lax.cond(_true(kernel), from_copy, as_written, x, kernel)
+    return jax.lax.cond(branches.true(kernel), from_copy, as_written, x, kernel)
 
   if x.dtype != jnp.float32:
     return as_written(x, kernel)
@@ -143,19 +145,18 @@ def rematerialized(f, x, *constants):
       return jax.tree.map(jnp.zeros_like, inputs)
 
     gradients = jax.lax.cond(
-      _true(inputs[0]), differentiate, zeros, inputs, constants, cotangents[0]
+      branches.true(inputs[0]),
+      differentiate,
+      zeros,
+      inputs,
+      constants,
+      cotangents[0],
     )
     return gradients, None
 
   apply = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
   apply.defvjp(forward, backward)
   return apply((x, closed_over), constants)
-
-
-def _true(arrays):
-  """Returns True, as a value that XLA cannot know before it has the arrays."""
-  number = sum(x.ravel()[0] for x in jax.tree.leaves(arrays))
-  return jnp.minimum(jnp.isnan(number).astype(jnp.int32), 0) == 0
 
 
 def stack(trees):
@@ -186,7 +187,7 @@ def _stack_backward(trees, gradients):
   def unknown_numbers(n):
     # XLA fuses any other number into each kernel, and also those that a loop
     # counts.
-    n_times = 1 - _true(gradients).astype(jnp.int32)
+    n_times = 1 - branches.true(gradients).astype(jnp.int32)
     return jax.lax.fori_loop(
       0, n_times, lambda _, xs: [~x for x in xs], numbers(n)
     )
@@ -268,7 +269,7 @@ def _loop_backward(step, residuals, cotangents):
     dx, gradients, more = pull_back((weights, closed_over))(dx)
     # A turn's weights must be read before their place is overwritten, or XLA
     # copies all places in every turn: so the index depends on the gradients.
-    i = jnp.where(_true((dx, gradients)), i, 0)
+    i = jnp.where(branches.true((dx, gradients)), i, 0)
 
     def update(place, gradient):
       # Layers of Trax may compute in 64 bits where JAX lets them.
