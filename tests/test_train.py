@@ -269,7 +269,9 @@ _EVERYTHING_RANDOM = (
 )
 
 
-def test_interrupted_run_ends_as_one_that_was_not(text, tmp_path, monkeypatch):
+def test_interrupted_run_ends_as_one_that_was_not(
+  text, tmp_path, monkeypatch, capsys
+):
   def run(name, stop_at=None, *config):
     def stopped(self, *args):
       if self.step == stop_at:
@@ -284,7 +286,10 @@ def test_interrupted_run_ends_as_one_that_was_not(text, tmp_path, monkeypatch):
   one_step = Loop._update
   run('whole')
   run('parts', 5)
-  run('parts', None, 'train.eval_frequency = 3')  # At 6 and 9, not at 8.
+  # It is evaluated at 6 and 9, not at 8.
+  run('parts', 9, 'train.eval_frequency = 3')
+  run('parts', None, 'train.eval_frequency = 3')
+  assert re.search('^validation .* at step 9', capsys.readouterr().out, re.M)
   whole, parts = (
     load_checkpoint(str(tmp_path / name)) for name in ('whole', 'parts')
   )

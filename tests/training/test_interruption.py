@@ -49,6 +49,32 @@ def test_finishes_the_step_and_saves(tmp_path, signum, step, capsys):
   ]
 
 
+def test_a_signal_stops_an_evaluation_which_the_next_run_repeats(tmp_path):
+  kwargs = {'n_steps_per_checkpoint': 4, 'n_eval_batches': 3}
+  drawn = []
+
+  def eval_stream():
+    for i, batch in enumerate(batches()):
+      if i == 5:  # The second of three at step 4.
+        os.kill(os.getpid(), signal.SIGTERM)
+      drawn.append(i)
+      yield batch
+
+  loop = small_loop(tmp_path / 'a', eval_stream=eval_stream(), **kwargs)
+  with pytest.raises(interruption.Interrupted, match='at step 4, all saved'):
+    loop.run(9)
+  assert drawn[-1] == 5
+  assert [step for step, _ in loop.history.get('eval', 'metrics/loss')] == [1]
+  loop.run_evals()  # By itself it does not heed the signal of that run.
+  assert drawn[-1] == 8
+  resumed = small_loop(tmp_path / 'a', **kwargs)
+  assert resumed.is_eval_due
+  resumed.run(5)
+  whole = small_loop(tmp_path / 'b', **kwargs)
+  whole.run(9)
+  assert_same(resumed, whole)
+
+
 def test_best_evaluation_at_the_step_of_a_signal_keeps_its_checkpoint(tmp_path):
   kwargs = {
     'n_steps_per_checkpoint': 2,

@@ -117,7 +117,7 @@ def train(
         loop.configuration = run_config.text(command, seed)
         run_config.save(output_dir, loop.step, loop.configuration)
     start_time = time.time()
-    if built.n_steps:
+    if built.n_steps or loop.is_eval_due:
       with explain.training_errors():
         loop.run(built.n_steps)
     seconds = time.time() - start_time

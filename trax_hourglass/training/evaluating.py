@@ -17,7 +17,11 @@ _NOT_WEIGHTED_MEANS = {
 
 
 def metrics(
-  task, model, evaluator, new_rng: Callable[[], jax.Array]
+  task,
+  model,
+  evaluator,
+  new_rng: Callable[[], jax.Array],
+  check: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
   """Returns the metrics of a task over one evaluation.
 
@@ -30,10 +34,12 @@ def metrics(
     model: The layer to evaluate, with its weights and state.
     evaluator: The evaluator of the task in Trax's loop.
     new_rng: Function that returns the random key of each batch.
+    check: Called before each batch is evaluated; what it raises is raised.
   """
   n_metrics = len(task.metrics)
   sums, totals = np.zeros((2, n_metrics))
   for batch in task.labeled_data.evaluation(task.n_eval_batches):
+    check()
     values, _ = evaluator.metrics_fn(
       batch,
       (model.weights, evaluator.weights),

@@ -28,6 +28,10 @@ class Interrupted(KeyboardInterrupt):
     self.exit_code = 128 + signum
 
 
+class Stopped(Exception):
+  """An evaluation was left, as a run is to stop."""
+
+
 class Watch:
   """A request to stop after the current step.
 
@@ -35,6 +39,7 @@ class Watch:
 
   Attributes:
     own: The number of the first signal sent to this host, 0 for none.
+    is_on: Whether a run is going on, which stops at a request.
   """
 
   def __init__(self, *, is_shared: bool = False):
@@ -42,6 +47,7 @@ class Watch:
     self._is_shared = is_shared
     self._common = 0
     self.own = 0
+    self.is_on = False
 
   @property
   def signum(self) -> int:
@@ -56,8 +62,20 @@ class Watch:
     """Notes the number of a signal sent to any of the hosts, 0 for none."""
     self._common = self._common or signum
 
-  def reset(self) -> None:
+  def check(self) -> None:
+    """Raises `Stopped` if a run that is going on is to stop."""
+    if self.is_on and self.signum:
+      raise Stopped
+
+  @contextlib.contextmanager
+  def run(self):
+    """Starts without a request and heeds those that come in the body."""
     self.own = self._common = 0
+    self.is_on = True
+    try:
+      yield
+    finally:
+      self.is_on = False
 
   def interrupted(self, step: int, *, is_saved: bool) -> Interrupted:
     """Returns the exception of a run that has stopped after a step."""
@@ -133,7 +151,6 @@ def watching(watch: Watch):
   device, so a thread listens. Outside the main thread, where Python handles no
   signals, nothing is watched.
   """
-  watch.reset()
   if threading.current_thread() is not threading.main_thread():
     yield
     return

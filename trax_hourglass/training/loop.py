@@ -110,7 +110,7 @@ class Loop(training.Loop):
     """
     last = self.step + n_steps
     # If the step it resumes from was evaluated, its summaries are there.
-    first_summary = self.step + (not self._progress.sums.is_eval_due)
+    first_summary = self.step + (not self.is_eval_due)
     self._reports.warn_of_zero_rates(
       lambda step: self._task_at(step).learning_rate(step), self.step + 1, last
     )
@@ -120,27 +120,33 @@ class Loop(training.Loop):
         self._trax.train_dirs, self._trax.eval_dirs, first_summary
       ) as writers,
       self._reports.progress_bar(self.step, last),
+      self._watch.run(),
       interruption.watching(self._watch),
       self._keeper.saving(self, self._save),
     ):
       self._progress.start_clock()
       if self._keeper.has_others():
         self._save()
-      if self._progress.sums.is_eval_due:  # The last run stopped before it.
+      if self.is_eval_due:  # The last run stopped before it.
         self._evaluate(writers)
         self._save()
-      for _ in range(n_steps):
+      for _ in range(0 if self._watch.signum else n_steps):
         self._train_one_step()
+        if self.is_eval_due and not self._watch.signum:
+          self._evaluate(writers)
         if self._watch.signum:
           break
-        if self._progress.sums.is_eval_due:
-          self._evaluate(writers)
         if self._is_save_due():
           self._save()
       self._save()
     self.eval_model.weights = self.model.weights
     if self._watch.signum:
       raise self._watch.interrupted(self.step, is_saved=bool(self.output_dir))
+
+  @property
+  def is_eval_due(self) -> bool:
+    """Whether a run stopped before the evaluation at its last step."""
+    return self._progress.sums.is_eval_due
 
   def _task_at(self, step):
     return self.tasks[self._trax.which_task(step)]
@@ -194,11 +200,18 @@ class Loop(training.Loop):
       self._reports.bar.set_postfix_str(loss + self.measure.remarks)
 
   def _evaluate(self, writers):
+    """Evaluates; if a signal comes, that is left to the next run."""
     self._read_losses()
     train_writers, eval_writers = writers
-    with self._trax.restored_on_error(), self._trax.history_restored_on_error():
-      self._log_training(train_writers[self._trax.which_task(self.step)])
-      self.run_evals(eval_writers)
+    try:
+      with (
+        self._trax.restored_on_error(),
+        self._trax.history_restored_on_error(),
+      ):
+        self._log_training(train_writers[self._trax.which_task(self.step)])
+        self.run_evals(eval_writers)
+    except interruption.Stopped:
+      return
     for task in self.eval_tasks:
       task.labeled_data.mark_done()
     self._progress.start_over()
@@ -229,7 +242,7 @@ class Loop(training.Loop):
       self.eval_tasks, self._trax.evaluators, summary_writers, strict=True
     ):
       metrics = evaluating.metrics(
-        task, self.eval_model, evaluator, self.new_rng
+        task, self.eval_model, evaluator, self.new_rng, self._watch.check
       )
       report.append(reports.format_metrics(metrics))
       self.log_summary(metrics, writer, 'metrics/', 'eval')
