@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import threading
 import types
 
@@ -68,6 +69,15 @@ def test_sees_every_damaged_byte_of_the_manifest(tmp_path):
       manifest.write_bytes(damaged)
       with pytest.raises(folders.DamagedError):
         folders.verify(path)
+
+
+def test_folders_that_cannot_be_synced_do_not_matter(tmp_path, monkeypatch):
+  def fsync(descriptor):
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+      raise OSError(errno.EINVAL, 'Invalid argument')
+
+  monkeypatch.setattr(os, 'fsync', fsync)
+  folders.verify(_write(tmp_path, 1))
 
 
 def test_failed_write_leaves_nothing(tmp_path):

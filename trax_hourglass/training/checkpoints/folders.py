@@ -6,6 +6,7 @@ of it is on disk. Its `manifest.json` holds the size and SHA-256 of each file.
 
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -289,5 +290,9 @@ def _sync(folder):
   descriptor = os.open(folder, os.O_RDONLY)
   try:
     os.fsync(descriptor)
+  except OSError as error:
+    # Some file systems, such as VirtualBox's, cannot do that for folders.
+    if error.errno != errno.EINVAL:
+      raise
   finally:
     os.close(descriptor)
