@@ -30,9 +30,10 @@ def options(
       all of its share.
     keep_last: How many of the newest checkpoints are kept, beside permanent
       ones and the best by a metric, as Trax's arguments say.
-    save_every: Steps from one checkpoint to the next. By default checkpoints
-      are saved when Trax does: at step 1 and at each evaluation. If the best
-      by a metric is kept, one is saved at each evaluation in any case.
+    save_every: Steps from one checkpoint to the next, beside those that Trax's
+      `checkpoint_at` chooses. By default checkpoints are saved when Trax does:
+      at step 1 and at each evaluation. If the best by a metric is kept, one is
+      saved at each evaluation in any case.
     skip_nonfinite: Whether a batch whose loss or gradients are not finite is
       skipped; otherwise it ends the run.
     max_skipped_in_a_row: How many consecutive batches may be skipped.
@@ -79,7 +80,10 @@ def bind(args, kwargs, save_every=None) -> tuple[inspect.BoundArguments, list]:
   if given['random_seed'] is None and jax.process_count() > 1:
     given['random_seed'] = hosts.common_seed()
   if save_every is not None:
-    given['checkpoint_at'] = lambda step: step % save_every == 0
+    also_at = given['checkpoint_at'] or (lambda step: False)
+    given['checkpoint_at'] = lambda step: (
+      step % save_every == 0 or also_at(step)
+    )
   callbacks, given['callbacks'] = given['callbacks'] or [], None
   return bound, callbacks
 

@@ -162,8 +162,11 @@ def test_loop_keeps_what_it_is_told_to(tmp_path):
     n_steps_per_checkpoint=4,
     checkpoint_low_metric='loss',
     permanent_checkpoint_at=lambda step: step == 5,
+    checkpoint_at=lambda step: step == 11,  # Beside those of `save_every`.
   )
-  loop.run(13)
+  loop.run(12)
+  assert _steps(tmp_path)[:2] == [12, 11]
+  loop.run(1)
   losses = dict(loop.history.get('eval', 'metrics/loss'))
   best = min((4, 8, 12), key=losses.get)  # At 1 there is no checkpoint.
   assert set(_steps(tmp_path)) == {13, 12, 5, best}
