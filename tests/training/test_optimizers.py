@@ -99,6 +99,16 @@ def test_muon_resumes_exactly(tmp_path):
     np.testing.assert_array_equal(x, y)
 
 
+def test_random_keys_are_saved(tmp_path):
+  noisy = of(optax.add_noise(1.0, 0.5, key=7), optax.scale(-1.0))
+  whole = small_loop(tmp_path / 'whole', optimizer=noisy)
+  whole.run(3)
+  for n_steps in (2, 1):
+    parts = small_loop(tmp_path / 'parts', optimizer=noisy)
+    parts.run(n_steps)
+  assert_same(parts, whole)
+
+
 def test_another_transformation_does_not_resume(tmp_path):
   small_loop(tmp_path, optimizer=of(optax.adam(1.0))).run(1)
   with pytest.raises(UserError, match='got 7 optimizer slot arrays, expected'):

@@ -60,7 +60,7 @@ class Optax(optimizers_base.Optimizer):
           f'rates: got {factor!r} for {pattern!r}, expected a number'
         )
     self._model = None
-    self._names = self._factors = self._structure = None
+    self._names = self._factors = self._structure = self._are_keys = None
 
   def name_weights(self, model: base.Layer) -> None:
     """Names the weights as those of a model, initialised by `tree_init`."""
@@ -78,7 +78,11 @@ class Optax(optimizers_base.Optimizer):
     self._check(params, state)
     self._structure = jax.tree.structure(state)
     # Copies, for slots are updated in place: some start as the weights.
-    self.slots = tuple(jnp.array(x) for x in jax.tree.leaves(state))
+    slots = [jnp.array(x) for x in jax.tree.leaves(state)]
+    self._are_keys = [
+      jnp.issubdtype(x.dtype, jax.dtypes.prng_key) for x in slots
+    ]
+    self.slots = tuple(self._numbers(slots))
     return self.slots, self.opt_params
 
   def tree_update(
@@ -89,7 +93,13 @@ class Optax(optimizers_base.Optimizer):
     weights = fastmath.tree_flatten(weight_tree)
     updates, state = self._transformation.update(
       self._named(gradients),
-      jax.tree.unflatten(self._structure, slots),
+      jax.tree.unflatten(
+        self._structure,
+        [
+          jax.random.wrap_key_data(x) if is_key else x
+          for x, is_key in zip(slots, self._are_keys, strict=True)
+        ],
+      ),
       self._named(weights),
     )
     rate = opt_params['learning_rate']
@@ -99,7 +109,7 @@ class Optax(optimizers_base.Optimizer):
         weights, self._names, self._factors, strict=True
       )
     ]
-    slots = tuple(jax.tree.leaves(state))
+    slots = tuple(self._numbers(jax.tree.leaves(state)))
     if store_slots:
       self.slots = slots
     metrics = {
@@ -107,6 +117,13 @@ class Optax(optimizers_base.Optimizer):
       'weights_l2': optax.tree.norm(weights),
     }
     return fastmath.tree_unflatten(new_weights, weight_tree)[0], slots, metrics
+
+  def _numbers(self, leaves):
+    """Returns arrays of a state, random keys as the numbers that are saved."""
+    return [
+      jax.random.key_data(x) if is_key else x
+      for x, is_key in zip(leaves, self._are_keys, strict=True)
+    ]
 
   def _named(self, arrays):
     return dict(zip(self._names, arrays, strict=True))
