@@ -1,8 +1,10 @@
 """Tests of the training loop, on a model that compiles at once."""
 
 import io
+import itertools
 import sys
 import time
+import types
 
 import jax
 import numpy as np
@@ -13,7 +15,7 @@ from trax.supervised import training as trax_training
 
 from tests.training.small_loop import VOCAB_SIZE, batches, small_loop
 from trax_hourglass.errors import UserError
-from trax_hourglass.training import Loop
+from trax_hourglass.training import Loop, progress
 
 _COMPILED = []
 jax.monitoring.register_event_duration_secs_listener(
@@ -53,6 +55,40 @@ def test_losses_are_the_same_as_traxs():
           np.array(trax.history.get(mode, metric)),
           rtol=1e-6,
         )
+
+
+def test_means_of_several_tasks_are_over_the_same_steps():
+  tasks = [
+    trax_training.TrainTask(
+      batches(seed=seed),
+      tl.WeightedCategoryCrossEntropy(),
+      optimizers.SGD(0.1),
+      n_steps_per_checkpoint=4,
+    )
+    for seed in (0, 1)
+  ]
+  loop = small_loop(
+    tasks_of=types.SimpleNamespace(tasks=tasks, eval_tasks=[]),
+    eval_at=lambda step: step == 4,
+    which_task=lambda step: step // 3,  # Steps 3 and 4 are of the second.
+  )
+  loop.run(4)
+  [(_, loss)], [(_, mean)] = (
+    loop.history.get('train', metric)
+    for metric in ('metrics/WeightedCategoryCrossEntropy', 'training/loss')
+  )
+  assert mean == loss
+
+
+def test_a_clock_that_is_set_back_does_not_matter(monkeypatch):
+  times = itertools.count(10**9, -1)
+  monkeypatch.setattr(time, 'time', lambda: next(times))
+  sums = progress.Progress(1, lambda: '')
+  sums.start_clock()
+  sums.add(1, 1, {'loss': 1.0})
+  _, rate, metrics = sums.means()
+  assert rate > 0 and metrics['steps per second'] > 0
+  assert sums.state()['sums']['seconds'] > 0
 
 
 def test_initialises_one_model_for_both(tmp_path):

@@ -159,7 +159,7 @@ class Loop(training.Loop):
       is_other_task = task_index != before
       if is_other_task:
         self._read_losses()
-        self._progress.sums.loss, self._progress.sums.n_steps = 0.0, 0
+        self._progress.start_over()
       stats = self._update(task_index, is_other_task)
     stream = self.tasks[task_index].labeled_data
     stream.mark_done()

@@ -48,18 +48,18 @@ class Progress:
     self._max_skipped_in_a_row = max_skipped_in_a_row
     self._last_checkpoint = last_checkpoint
     self._unread = None
-    self._start_time = time.time()
+    self._start_time = time.monotonic()
 
   def start_clock(self) -> None:
     """Resumes counting seconds."""
-    self._start_time = time.time() - self.sums.seconds
+    self._start_time = time.monotonic() - self.sums.seconds
 
   def means(self) -> tuple[float, float, dict[str, float]]:
     """Returns the mean loss, the steps per second, and means of the metrics.
 
     If all steps were skipped, the loss is NaN.
     """
-    sums, seconds = self.sums, time.time() - self._start_time
+    sums, seconds = self.sums, time.monotonic() - self._start_time
     n_steps = max(1, sums.n_steps)
     metrics = {name: value / n_steps for name, value in sums.metrics.items()}
     metrics = {'steps per second': n_steps / seconds, **metrics}
@@ -69,7 +69,7 @@ class Progress:
     return loss, sums.n_steps / seconds, metrics
 
   def start_over(self) -> None:
-    """Starts new totals, after an evaluation."""
+    """Starts new totals, after an evaluation or for another task."""
     self.sums = Sums()
     self.start_clock()
 
@@ -122,7 +122,7 @@ class Progress:
 
   def state(self) -> dict:
     """Returns the totals and counts, for a checkpoint."""
-    self.sums.seconds = time.time() - self._start_time
+    self.sums.seconds = time.monotonic() - self._start_time
     return {
       'sums': dataclasses.asdict(self.sums),
       'n_skipped': self.n_skipped,
