@@ -19,7 +19,7 @@ from tests.training.small_loop import (
 from trax_hourglass.data import streams
 from trax_hourglass.errors import UserError
 from trax_hourglass.training import find_checkpoint
-from trax_hourglass.training.batches import Streams
+from trax_hourglass.training.batches import Batches, Streams
 
 
 def _run(directory, *n_steps, **kwargs):
@@ -231,6 +231,13 @@ def test_another_batch_size_goes_on_with_the_next_example(
   resumed = small_loop(tmp_path, stream=make(3), **at)
   data = resumed.tasks[0].labeled_data
   np.testing.assert_array_equal(_tokens(data, 2), expected[48:54])
+
+
+def test_an_evaluation_that_starts_over_has_no_position_to_warn_of(capsys):
+  stream = streams.Repeated(lambda: iter([batches()]), 1)
+  data = Batches(stream, batch_size=8)
+  data.seek(n_drawn=1, n_examples=4, batch_size=2)
+  assert not capsys.readouterr().err
 
 
 def test_batch_size_that_does_not_divide_the_position(tmp_path, capsys):

@@ -126,7 +126,7 @@ class Batches:
         f'{n_examples:,}'
       )
     n = n_examples - self._n_before - self.n_drawn * size
-    if state is None and n < 0:
+    if state is None and n < 0 and not starts_over:
       warn(f'{self.name}: cannot go back {-n:,} examples, so it goes on')
       return
     with user_code.named(self.name):
