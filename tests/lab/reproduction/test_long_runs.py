@@ -163,7 +163,7 @@ def test_trials(tmp_path):
 
 
 def test_one_seed_of_the_pair_is_no_verdict(tmp_path):
-  records = [run(name, 0, lambda step: 0.0) for name in PAIR]
+  records = [run(name, 0, lambda step: 0.0) for name in (*PAIR, '9@1')]
   found = results(tmp_path, records)
   for name in ('tiny', 'when_it_pays'):
     assert 'not resolved: 1 of 3 seeds' in section(name, found).verdict
@@ -178,7 +178,7 @@ def test_the_pair_alone_is_not_at_equal_cost(tmp_path):
     run(name, seed, lambda step: 0.0) for name in PAIR for seed in range(3)
   ]
   made = section('when_it_pays', results(tmp_path, records))
-  verdict = 'at equal operations not resolved: other Transformer-XLs not run'
+  verdict = 'at equal operations not resolved: not between two Transformer-XLs'
   assert verdict in made.verdict
 
 
@@ -221,7 +221,11 @@ def test_gaps_are_at_equal_cost(tmp_path):
 
 def test_seconds_are_another_cost(tmp_path):
   """Where the Hourglass is slow it is compared with the largest model."""
-  seconds = {**OPERATIONS, '2@1 8@3 2@1': OPERATIONS['9@1']}
+  seconds = {
+    **OPERATIONS,
+    '2@1 8@3 2@1': OPERATIONS['9@1'],
+    '2@1 8@2 2@1': 2 * OPERATIONS['9@1'],
+  }
   found = results(tmp_path, whole(lambda step: 0.0), seconds)
   body = section('tiny', found).body
   assert (
@@ -231,6 +235,10 @@ def test_seconds_are_another_cost(tmp_path):
   assert (
     '| `2@1 8@3 2@1` | seconds | 2.00 | +0.030 | +0.030, +0.030, +0.030 '
     '| 0.020 | Hourglass ahead |' in body
+  )
+  assert (
+    '| `2@1 8@2 2@1` | seconds | 4.00 | - | - | - '
+    '| not resolved: not between two Transformer-XLs in cost |' in body
   )
   assert '| `1@1 4@3 1@1` | operations | 0.62 | ' in body
   assert '1 of 3 seeds' in body

@@ -191,7 +191,8 @@ def _lead(bits: float) -> str:
 
 
 def _at_end(gap):
-  return f'{long_tables.word(gap)} ({gap.mean:+.3f} bits)'
+  bits = '' if gap.shift is None else f' ({gap.mean:+.3f} bits)'
+  return f'{long_tables.word(gap)}{bits}'
 
 
 def _answer(gaps: Sequence[curves.Gap], per_step) -> str:

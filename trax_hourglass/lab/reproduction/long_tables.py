@@ -110,14 +110,19 @@ def ends(
         f'`{claim.better}`',
         kind,
         f'{costs[kind][claim.better] / costs[kind][claim.worse]:.2f}',
-        f'{gap.mean:+.3f}',
-        ', '.join(f'{x:+.3f}' for x in gap.per_seed),
+        *_at_equal_cost(gap),
         f'{gap.largest:.3f}' if len(gap.per_seed) > 1 else '-',
         word(gap),
       )
       for (claim, kind), gap in at_end.items()
     ],
   )
+
+
+def _at_equal_cost(gap):
+  if gap.shift is None:
+    return '-', '-'
+  return f'{gap.mean:+.3f}', ', '.join(f'{x:+.3f}' for x in gap.per_seed)
 
 
 def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
@@ -152,9 +157,9 @@ def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
 
 def word(gap: curves.Gap) -> str:
   """Returns the verdict on a gap, with the reason if it cannot be resolved."""
+  if gap.shift is None:
+    return f'{analysis.NOT_RESOLVED}: not between two {TRANSFORMER_XL}s in cost'
   n = len(gap.per_seed)
   if n < analysis.SEEDS:
     return f'{analysis.NOT_RESOLVED}: {n} of {analysis.SEEDS} seeds'
-  if gap.shift is None:
-    return f'{analysis.NOT_RESOLVED}: other Transformer-XLs not run'
   return _WORDS.get(gap.word, gap.word)
