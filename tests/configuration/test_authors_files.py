@@ -130,11 +130,11 @@ def test_states_the_memory_of_the_files_batches(
   )
   monkeypatch.setattr(device_memory, 'table', lambda sizes, n: f'{sizes}')
   titles = {
-    'enwik8': 'Of 2 sequences of 36 tokens',
-    'imagenet32': 'Of 1 sequences of 3,072 tokens',
-    'imagenet64': 'Of 1 sequences of 12,288 tokens',
-    'cifar10': 'Of 1 sequences of 3,072 tokens',
-    'wiki40b': 'Of 2 sequences of 36 tokens',
+    'enwik8': '2 sequences of 36 tokens',
+    'imagenet32': '1 sequences of 3,072 tokens',
+    'imagenet64': '1 sequences of 12,288 tokens',
+    'cifar10': '1 sequences of 3,072 tokens',
+    'wiki40b': '2 sequences of 36 tokens',
   }
   for name, title in titles.items():
     memory.main(['memory', *flags(data, name, model, has_data=False)])
