@@ -120,6 +120,9 @@ def test_any_other_import_is_whole():
 _INTERRUPTED = """
 import os, signal, sys
 
+# Where tests run in the background, a shell has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Finder:
   def find_spec(self, name, *_):
     if name == '{module}':

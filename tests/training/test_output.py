@@ -85,12 +85,13 @@ def test_training_stops_where_nobody_reads_its_reports(
   with pytest.raises(SystemExit) as raised, _head(1) as reader:
     train.main(argv)
   assert raised.value.code == 141
+  step = load_checkpoint(str(tmp_path))['step']
+  assert step in (2, 3)  # The reader may be gone before the report of step 2.
   assert capsys.readouterr().err.splitlines() == [
     '',
-    'stopped by SIGPIPE (nobody reads its output) at step 3, all saved; the '
-    'same command goes on from there',
+    f'stopped by SIGPIPE (nobody reads its output) at step {step}, all saved; '
+    'the same command goes on from there',
   ]
-  assert load_checkpoint(str(tmp_path))['step'] == 3
 
 
 @pytest.mark.usefixtures('default_signals')
