@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import fsspec
+import gin
 import pytest
 
 # Compiled programs are kept between runs, and compiled fast, not to be fast.
@@ -34,6 +35,7 @@ os.environ.update(
 
 import trax_hourglass  # noqa: E402, F401 (before anything of Trax)
 from trax_hourglass import addresses  # noqa: E402
+from trax_hourglass.configuration import command_line  # noqa: E402
 
 _SEVERAL_DEVICES = (
   'import sys, trax_hourglass; from tests.training import data_parallel_child;'
@@ -108,3 +110,11 @@ def several_devices(request, tmp_path_factory):
   ) as process:
     yield process, path
     process.kill()
+
+
+@pytest.fixture
+def reproduce_flags():
+  """Parses the flags of `reproduce`, none given; unbinds gin afterwards."""
+  command_line.start(['reproduce'])
+  yield
+  gin.clear_config()

@@ -4,21 +4,15 @@ import json
 import shutil
 import signal
 
-import gin
 import pytest
 
 from tests.commands import fails
 from tests.lab.reproduction.small_runs import CHUNKS, argv, pretend_to_train
 from trax_hourglass import commands, reproduce
-from trax_hourglass.configuration import command_line, registration
+from trax_hourglass.configuration import registration
 from trax_hourglass.training.checkpoints import locking
 
-
-@pytest.fixture(autouse=True)
-def flags():
-  command_line.start(['reproduce'])
-  yield
-  gin.clear_config()
+pytestmark = pytest.mark.usefixtures('reproduce_flags')
 
 
 @pytest.fixture(scope='module')

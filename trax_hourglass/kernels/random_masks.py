@@ -2,8 +2,8 @@
 
 JAX draws 32 random bits for each boolean by Threefry, on a CPU in a loop over
 whole arrays. Here Threefry draws the two words of a row, the seed and increment
-of a SplitMix generator, which makes the elements of the row in a twentieth of
-the operations. XLA fuses that with the use of a mask.
+of a SplitMix generator, which makes the elements of the row in a sixth of the
+operations. XLA fuses that with the use of a mask.
 
 Source: doi:10.1145/2660193.2660195 (SplitMix), with the finalizer of
 MurmurHash3 for 32 bits.

@@ -60,7 +60,7 @@ class Optax(optimizers_base.Optimizer):
           f'rates: got {factor!r} for {pattern!r}, expected a number'
         )
     self._model = None
-    self._names = self._factors = self._structure = self._are_keys = None
+    self._names = self._factors = self._structure = self._key_types = None
 
   def name_weights(self, model: base.Layer) -> None:
     """Names the weights as those of a model, initialised by `tree_init`."""
@@ -79,8 +79,11 @@ class Optax(optimizers_base.Optimizer):
     self._structure = jax.tree.structure(state)
     # Copies, for slots are updated in place: some start as the weights.
     slots = [jnp.array(x) for x in jax.tree.leaves(state)]
-    self._are_keys = [
-      jnp.issubdtype(x.dtype, jax.dtypes.prng_key) for x in slots
+    self._key_types = [
+      jax.random.key_impl(x)
+      if jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+      else None
+      for x in slots
     ]
     self.slots = tuple(self._numbers(slots))
     return self.slots, self.opt_params
@@ -96,8 +99,8 @@ class Optax(optimizers_base.Optimizer):
       jax.tree.unflatten(
         self._structure,
         [
-          jax.random.wrap_key_data(x) if is_key else x
-          for x, is_key in zip(slots, self._are_keys, strict=True)
+          jax.random.wrap_key_data(x, impl=kind) if kind else x
+          for x, kind in zip(slots, self._key_types, strict=True)
         ],
       ),
       self._named(weights),
@@ -121,8 +124,8 @@ class Optax(optimizers_base.Optimizer):
   def _numbers(self, leaves):
     """Returns arrays of a state, random keys as the numbers that are saved."""
     return [
-      jax.random.key_data(x) if is_key else x
-      for x, is_key in zip(leaves, self._are_keys, strict=True)
+      jax.random.key_data(x) if kind else x
+      for x, kind in zip(leaves, self._key_types, strict=True)
     ]
 
   def _named(self, arrays):

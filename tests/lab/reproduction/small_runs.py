@@ -29,7 +29,7 @@ def argv(output_dir, *flags, config=CHUNKS):
 
 
 def pretend_to_train(output_dir, *, config_file, config):
-  """Returns what a run would, with bits and accuracy that follow its config."""
+  """Returns a made-up run, whose bits and accuracy depend on its config."""
   del output_dir, config_file
   bound = ' '.join(config)
   [seed] = [b[-1] for b in config if b.startswith('SEED = ')]

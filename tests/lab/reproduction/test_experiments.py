@@ -2,20 +2,13 @@
 
 import shutil
 
-import gin
 import pytest
 
 from tests.lab.reproduction.small_runs import CHUNKS, SMALL
-from trax_hourglass.configuration import command_line
 from trax_hourglass.lab.reproduction.experiments import Experiment
 from trax_hourglass.training.checkpoints import locking
 
-
-@pytest.fixture(autouse=True)
-def flags():
-  command_line.start(['reproduce'])
-  yield
-  gin.clear_config()
+pytestmark = pytest.mark.usefixtures('reproduce_flags')
 
 
 @pytest.mark.slow

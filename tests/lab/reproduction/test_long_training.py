@@ -4,21 +4,14 @@ import dataclasses
 import gc
 import json
 
-import gin
 import pytest
 
 from tests.lab.reproduction.small_runs import argv, pretend_to_train
 from trax_hourglass import commands, reproduce
-from trax_hourglass.configuration import command_line
 from trax_hourglass.lab.reproduction import costs, page
 from trax_hourglass.training.checkpoints import locking
 
-
-@pytest.fixture(autouse=True)
-def flags():
-  command_line.start(['reproduce'])
-  yield
-  gin.clear_config()
+pytestmark = pytest.mark.usefixtures('reproduce_flags')
 
 
 @pytest.fixture(scope='module')

@@ -2,22 +2,16 @@
 
 import json
 
-import gin
 import pytest
 
 from tests.commands import TINY
 from tests.lab.reproduction.small_runs import SMALL, argv
 from trax_hourglass import reproduce
-from trax_hourglass.configuration import command_line, registration
+from trax_hourglass.configuration import registration
 from trax_hourglass.lab.reproduction import costs, measuring, prepared
 from trax_hourglass.lab.reproduction.experiments import Experiment
 
-
-@pytest.fixture(autouse=True)
-def flags():
-  command_line.start(['reproduce'])
-  yield
-  gin.clear_config()
+pytestmark = pytest.mark.usefixtures('reproduce_flags')
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ STUDIES = {
   'table5': Study(
     title='Shortened layers',
     source='Table 5, Section 4.2',
-    says='The more layers on the shortened sequence, the fewer bits.',
+    says=long_studies.SHORTENED_LAYERS,
     rows={
       TEXT: (
         Row('1@1 1@3 1@1', '2@1 1@3 2@1', 1.164),
@@ -133,10 +133,7 @@ STUDIES = {
   'table6': Study(
     title='Vanilla layers',
     source='Table 6, Section 4.3',
-    says=(
-      'Without vanilla layers a model takes many more bits; one on each side '
-      'is better than two on one side, and two on each side better still.'
-    ),
+    says=long_studies.VANILLA_LAYERS,
     rows={
       TEXT: (
         Row('0@1 4@3 0@1', '(0, 0)', 1.460),
