@@ -99,6 +99,10 @@ def test_splits_follow_from_content(tmp_path):
     ('{"text": 3}', 'line 1: expected a JSON object'),
     ('["text"]', 'line 1: expected a JSON object'),
     ('text', "line 1: .* in 'text'; correct it or set field"),
+    (
+      r'{"text": "a\ud83d"}',
+      r"line 1: got '\\ud83d' in 'text', half of a surr",
+    ),
   ],
 )
 def test_bad_jsonl(tmp_path, content, message):

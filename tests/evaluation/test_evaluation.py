@@ -253,6 +253,11 @@ def test_images_beyond_the_vocabulary():
     evaluation.score_images(_memoryless_model(), IMAGES)
 
 
+def test_no_images():
+  with pytest.raises(UserError, match='images: got none, expected at least'):
+    evaluation.score_images(_memoryless_model(), IMAGES[:0])
+
+
 def test_image_evaluator_names_set_and_split(model):
   images = images_lib.Images.from_arrays('numbers', validation=IMAGES)
   score = evaluation.image_evaluator(images, batch_size=2)(model)

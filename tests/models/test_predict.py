@@ -201,20 +201,24 @@ def test_outputs_beyond_the_limit_are_nan():
   [
     th.RelativeAttention(4, mode='predict'),
     th.LSHAttention(4, mode='predict'),
+    th.RotaryAttention(4, mode='predict'),
     th.LocalAttention(4, mode='predict'),
     th.Hourglass(4, 4, n_heads=2, hierarchy='0@1 0@2 0@1', mode='predict'),
   ],
   ids=lambda layer: layer.name,
 )
-def test_a_batch_of_another_size_is_refused(layer):
+def test_a_refused_call_leaves_the_state(layer):
+  """One of a batch of another size."""
   signature = layer.weights_and_state_signature(
     trax_tools.activations_signature(1, 4, batch=3)
   )
-  weights, state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), signature)
+  layer.weights, layer.state = jax.tree.map(
+    lambda x: np.zeros(x.shape, x.dtype), signature
+  )
   one = np.zeros((1, 1, 4), np.float32)
-  rng = jax.random.PRNGKey(0)
   with pytest.raises(tl.base.LayerError, match='got 1 rows.*expected the 3 of'):
-    layer.pure_fn(one, weights, state, rng)
+    layer(one)
+  assert not any(map(np.any, jax.tree.leaves(layer.state)))
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def _model():
   return model
 
 
-def _metrics(model, batches, *layers):
+def _metrics(model, batches, *layers, task_class=trax_training.EvalTask):
   """Returns the layers' means over the batches, as a loop computes them."""
   batches = list(batches)
-  task = trax_training.EvalTask(
+  task = task_class(
     Batches(iter(batches)),
     layers,
     n_eval_batches=len(batches),
@@ -106,6 +106,25 @@ def test_without_any_weight_metrics_are_nan(model):
   assert np.isnan(found['WeightedCategoryCrossEntropy'])
 
 
+class _FirstSequence(trax_training.EvalTask):
+  """A task that prepares its batches: all but one sequence are left out."""
+
+  def next_batch(self):
+    return tuple(array[:1] for array in super().next_batch())
+
+
+def test_a_task_prepares_its_batches(model):
+  batches = list(_batches(4, 4))
+  nats, _ = _token_losses(model, [[x[:1] for x in one] for one in batches])
+  found = _metrics(
+    model,
+    batches,
+    tl.WeightedCategoryCrossEntropy(),
+    task_class=_FirstSequence,
+  )
+  assert found['WeightedCategoryCrossEntropy'] == pytest.approx(nats.mean())
+
+
 def test_loop_chooses_its_best_by_tokens(tmp_path):
   """History and checkpoint hold the mean over tokens."""
   batches = list(_batches(4, 1))
@@ -154,7 +173,10 @@ def test_every_evaluation_sees_the_same(
     eval_stream=stream, n_eval_batches=n, n_steps_per_checkpoint=1
   )
   task = loop.eval_tasks[0]
-  seen = [list(task.labeled_data.evaluation(n)) for _ in range(3)]
+  seen = []
+  for _ in range(3):
+    n_taken = task.labeled_data.start_evaluation(n)
+    seen.append([task.next_batch() for _ in range(n_taken)])
   assert len(seen[0]) == min(n, n_batches)
   expected = itertools.islice(make_stream(None), n)
   for evaluation in seen:

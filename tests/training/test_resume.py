@@ -290,6 +290,7 @@ class _Stateful:
 
   def get_state(self):
     self._shared['next'] = self._state
+    self._shared[3] = None  # Keys of two types have no order.
     return self._shared
 
   def set_state(self, state):

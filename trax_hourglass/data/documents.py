@@ -169,6 +169,12 @@ def _read_jsonl(path, field) -> Iterator[bytes]:
         files.check_not_utf16(path, line)
       try:
         text = json.loads(line)[field].encode()
+      except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise UserError(
+          f'{path}, line {number}: got {half} in {field!r}, half of a '
+          'surrogate pair, which UTF-8 cannot encode; correct or remove it'
+        ) from error
       except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(
           f'{path}, line {number}: expected a JSON object with a text in '

@@ -12,7 +12,7 @@ from trax_hourglass.data import images as images_lib
 from trax_hourglass.data import streams, windows
 from trax_hourglass.data import text as text_lib
 from trax_hourglass.distribution import devices
-from trax_hourglass.errors import check_positive
+from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers import metrics
 from trax_hourglass.layers.attention.types import is_strictly_causal
 from trax_hourglass.layers.basic import restored_on_error
@@ -124,10 +124,12 @@ def score_images(
     progress: As for `score`, in images.
 
   Raises:
-    UserError: If the batch size is not positive, or the images have values
-      outside the model's vocabulary.
+    UserError: If there are no images, the batch size is not positive, or the
+      images have values outside the model's vocabulary.
   """
   check_positive(batch_size=batch_size)
+  if not len(images):
+    raise UserError('images: got none, expected at least one')
   batches = images_lib.scoring_batches(images, batch_size)
   nats = (
     batch.reshape(-1, images[0].size).mean(axis=1, dtype=np.float64)

@@ -137,6 +137,18 @@ def restored_on_error(layer) -> Iterator[None]:
     raise
 
 
+class RestoredSerial(tl.Serial):
+  """`tl.Serial` that a call which raises leaves as it was.
+
+  In mode `'predict'` a layer may refuse a call after an earlier one has counted
+  its vectors.
+  """
+
+  def forward(self, xs):
+    with restored_on_error(self):
+      return super().forward(xs)
+
+
 def Cast(dtype):
   """Returns a layer that maps an array to one of `dtype` and the same shape."""
   return tl.Fn(f'To{jnp.dtype(dtype).name}', lambda x: x.astype(dtype))

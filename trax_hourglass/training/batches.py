@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 import copy
 import io
-import itertools
 import pickle
 
 import numpy as np
@@ -90,16 +89,16 @@ class Batches:
       self.stream, 'set_state'
     )
 
-  def evaluation(self, n: int) -> Iterator:
-    """Returns `n` batches for an evaluation.
+  def start_evaluation(self, n: int) -> int:
+    """Returns how many of the next batches an evaluation of `n` takes.
 
     A stream of this package starts over, so these are always the same batches,
-    fewer than `n` if it has fewer. Any other stream gives its next batches.
+    fewer than `n` if it has fewer. Any other stream goes on.
     """
-    if isinstance(self.stream, streams.Repeated):
-      self.stream.restart()
-      n = min(n, self.stream.n_batches)
-    return itertools.islice(self, n)
+    if not isinstance(self.stream, streams.Repeated):
+      return n
+    self.stream.restart()
+    return min(n, self.stream.n_batches)
 
   def seek(
     self,

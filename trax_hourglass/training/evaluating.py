@@ -38,7 +38,8 @@ def metrics(
   """
   n_metrics = len(task.metrics)
   sums, totals = np.zeros((2, n_metrics))
-  for batch in task.labeled_data.evaluation(task.n_eval_batches):
+  for _ in range(task.labeled_data.start_evaluation(task.n_eval_batches)):
+    batch = task.next_batch()
     check()
     values, _ = evaluator.metrics_fn(
       batch,

@@ -278,8 +278,7 @@ class Loop(training.Loop):
     self._keeper.save(
       self,
       {
-        'rng': self._trax.rng,
-        **self._progress.state(),
+        **state.to_host({'rng': self._trax.rng, **self._progress.state()}),
         **self._streams.positions(),
       },
       is_permanent=bool(self._trax.permanent_at(self.step)),

@@ -11,7 +11,7 @@ from trax.layers.research import efficient_attention
 from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.attention.cached import CachedAttention
 from trax_hourglass.layers.attention.rotary import Rotate, RotateNext
-from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.basic import Dense, RestoredSerial, stored
 from trax_hourglass.layers.checks import check_dropout, check_heads, check_mode
 
 
@@ -74,7 +74,7 @@ def LSHAttention(
       attention_dropout=dropout,
       mode=mode,
     )
-  return tl.Serial(
+  return RestoredSerial(
     tl.Branch(
       [Dense(d_model), rotate_layer(), tl.SplitIntoHeads(n_heads)],
       [Dense(d_model), tl.SplitIntoHeads(n_heads)],

@@ -10,7 +10,7 @@ from trax_hourglass.errors import UserError
 from trax_hourglass.kernels import documents, fused, sinusoids
 from trax_hourglass.kernels.cached import starts
 from trax_hourglass.layers.attention.cached import CachedAttention
-from trax_hourglass.layers.basic import Dense, stored
+from trax_hourglass.layers.basic import Dense, RestoredSerial, stored
 from trax_hourglass.layers.checks import (
   check_dropout,
   check_heads,
@@ -81,7 +81,7 @@ def RotarySelfAttention(rotate_layer, attention, d_model, n_heads, name):
   def split():
     return [Dense(d_model), tl.SplitIntoHeads(n_heads)]
 
-  return tl.Serial(
+  return RestoredSerial(
     tl.Branch(
       [split(), rotate_layer()],
       [split(), rotate_layer()],

@@ -21,7 +21,8 @@ def snapshot(loop, extra) -> dict[str, object]:
 
   Args:
     loop: A `Loop`.
-    extra: What Trax has no place for: a tree of arrays and plain values.
+    extra: What Trax has no place for: plain values and arrays in host memory,
+      which nothing changes later.
 
   Returns:
     The contents by file name: a list of arrays; for `model.pkl.gz` Trax's
@@ -37,7 +38,7 @@ def snapshot(loop, extra) -> dict[str, object]:
   _, eval_state = tl.flatten_weights_and_state(
     loop.model.weights, loop.eval_model.state
   )
-  files = {'model.weights.npy.gz': _copy(weights)}
+  files = {'model.weights.npy.gz': to_host(weights)}
   if loop.configuration is not None:
     files[folders.CONFIG] = loop.configuration
   if not all(_is_finite(x) for x in files['model.weights.npy.gz']):
@@ -47,8 +48,8 @@ def snapshot(loop, extra) -> dict[str, object]:
     )
   for i, trainer in enumerate(internals.trainers):
     slots = trax_internals.flat_slots(trainer.slots)
-    files[f'model.opt_slots{i}.npy.gz'] = _copy(slots)
-  files['model.pkl.gz'] = _copy(
+    files[f'model.opt_slots{i}.npy.gz'] = to_host(slots)
+  files['model.pkl.gz'] = to_host(
     {
       'step': loop.step,
       'flat_weights': format.LEVEL,  # A number: they are in their own file.
@@ -58,9 +59,10 @@ def snapshot(loop, extra) -> dict[str, object]:
       'slots_per_task': format.LEVEL,
       'input_signature': internals.signature[: loop.model.n_in],
       'version_timestamp': 'Mar-10-2021',  # Of the format, as Trax calls it.
-      format.EXTRA: extra,
     }
   )
+  # Not a tree to JAX: streams' states may have keys of several types.
+  files['model.pkl.gz'][format.EXTRA] = extra
   return files
 
 
@@ -146,8 +148,8 @@ def metrics_of_step(loop) -> dict[str, float]:
   }
 
 
-def _copy(tree):
-  """Returns a tree with arrays of NumPy that nothing else changes."""
+def to_host(tree):
+  """Returns a copy of a tree with NumPy's arrays in place of JAX's."""
 
   def copy(x):
     if isinstance(x, jax.Array) and not x.is_fully_addressable:
