@@ -185,15 +185,21 @@ def test_the_pair_alone_is_not_at_equal_cost(tmp_path):
 @pytest.mark.parametrize(
   'ahead, words',
   [
-    (grows, 'the Hourglass is ahead from 32 million bytes seen on'),
+    (
+      grows,
+      'the Hourglass takes 0.455 bits per byte fewer after 32 million bytes, '
+      'and is ahead from 32 million bytes on; ',
+    ),
     (
       lambda step: grows(step) if step < 8000 else -0.06,
-      'not resolved at 32 million bytes, where the Transformer-XL takes 0.005 '
-      'bits per byte fewer; resolved last at 4 million bytes, where the ',
+      'the Transformer-XL takes 0.005 bits per byte fewer after 32 million '
+      'bytes, which is not resolved (a difference was last resolved after '
+      '4 million bytes, where the Transformer-XL takes 0.245 bits per byte ',
     ),
     (
       lambda step: -0.3 if step < 2000 else -0.2,
-      'not within 32 million bytes: there the Transformer-XL takes ',
+      'the Transformer-XL takes 0.145 bits per byte fewer after 32 million '
+      'bytes; its lead was largest, 0.245, after ',
     ),
   ],
 )
@@ -201,6 +207,11 @@ def test_when_it_pays(ahead, words, tmp_path):
   made = section('when_it_pays', results(tmp_path, whole(ahead)))
   assert f'at equal operations {words}' in made.verdict
   assert '24,000 steps, where the Hourglass does 1.12 times' in made.body
+  longer = (
+    'trained for longer, at 1.12 times the operations and with one seed, the '
+    'Hourglass takes 0.060 bits per byte fewer after 97 million bytes'
+  )
+  assert made.verdict.endswith(longer)
   early = '[Figure 1 early in training](#cost-against-quality-early-in-'
   assert early in made.body
 
@@ -244,7 +255,20 @@ def test_seconds_are_another_cost(tmp_path):
   assert '1 of 3 seeds' in body
   assert '| `9@1` | 16.00 G | 16 |' in body
   verdict = section('when_it_pays', found).verdict
-  assert 'at equal seconds the Hourglass is ahead' in verdict
+  assert 'at equal seconds the Hourglass takes 0.030 bits per byte' in verdict
+
+
+def test_one_seed_is_told_without_a_verdict(tmp_path):
+  study = STUDIES['table5_long']
+  records = [run('2@1 8@3 2@1', seed, lambda step: 0.0) for seed in range(3)]
+  made = long_runs.one_seed('table5', study, results(tmp_path, records))
+  assert made.verdict == 'not run'
+  records.append(run('2@1 4@3 2@1', 0, lambda step: 0.05))
+  made = long_runs.one_seed('table5', study, results(tmp_path, records))
+  assert made.verdict == (
+    'no verdict from one seed, with which `2@1 8@3 2@1` takes 0.010 bits more '
+    'than `2@1 4@3 2@1`; 2 of 3 not run'
+  )
 
 
 def test_the_answer_names_what_is_early(tmp_path):

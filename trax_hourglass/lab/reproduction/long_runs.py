@@ -4,6 +4,7 @@ The sections take the arguments of `sections.comparison`.
 """
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 import statistics
 
 from trax_hourglass.lab.reproduction import (
@@ -72,6 +73,12 @@ def when_it_pays(name, study, found):
     for kind, gaps in by_kind.items()
   ]
   more = _gaps(found, longer, costs[_OPERATIONS])
+  answers = [
+    f'at equal {kind} {_answer(gaps, per_step)}'
+    for kind, gaps in by_kind.items()
+  ]
+  if _SECONDS not in by_kind:
+    answers.append('at equal seconds not measured yet')
   if more:
     series[f'{more[-1].step:,} steps, not corrected'] = more
     ratio = costs[_OPERATIONS][pair.better] / costs[_OPERATIONS][pair.worse]
@@ -79,6 +86,10 @@ def when_it_pays(name, study, found):
       f'{more[-1].step:,} steps, where the Hourglass does {ratio:.2f} times '
       'the operations, without correction:\n\n'
       + long_tables.gaps_over_bytes(more, per_step)
+    )
+    answers.append(
+      f'trained for longer, at {ratio:.2f} times the operations and with one '
+      f'seed, {_lead(more[-1].mean)} after {_seen(more[-1], per_step)}'
     )
   parts.append(
     f'`{pair.better}` against `{pair.worse}`, whose bits are moved to the cost '
@@ -96,13 +107,25 @@ def when_it_pays(name, study, found):
     )
   path = found.picture(name)
   pictures.gaps(series, per_step, early, path)
-  answers = [
-    f'at equal {kind} {_answer(gaps, per_step)}'
-    for kind, gaps in by_kind.items()
-  ]
-  if _SECONDS not in by_kind:
-    answers.append('at equal seconds not measured yet')
   return sections.Section('; '.join(answers), '\n\n'.join(parts), path)
+
+
+def one_seed(name, study, found):
+  """Compares bits without verdicts: all runs but the baseline's are single."""
+  made = sections.comparison(name, study, found)
+  verdicts = sections.claim_verdicts(study, found)
+  differences = [
+    f'`{claim.better}` takes {abs(verdict.per_seed[0]):.3f} bits '
+    f'{"fewer" if verdict.per_seed[0] > 0 else "more"} than `{claim.worse}`'
+    for claim, verdict in verdicts.items()
+    if verdict.per_seed
+  ]
+  if not differences:
+    return made
+  n_missing = len(verdicts) - len(differences)
+  missing = f'; {n_missing} of {len(verdicts)} not run' if n_missing else ''
+  words = f'no verdict from one seed, with which {", ".join(differences)}'
+  return dataclasses.replace(made, verdict=words + missing)
 
 
 def answer(pays: str, on_gpu: str, found: Results) -> str:
@@ -196,31 +219,30 @@ def _at_end(gap):
 
 
 def _answer(gaps: Sequence[curves.Gap], per_step) -> str:
-  """Returns a sentence on after how many bytes an Hourglass pays."""
+  """Returns a clause on after how many bytes an Hourglass pays."""
   last = gaps[-1]
-
-  def seen(gap):
-    return f'{gap.step * per_step / long_tables.MILLION:.0f} million bytes'
-
+  if last.shift is None:
+    return long_tables.word(last)
+  answer = f'{_lead(last.mean)} after {_seen(last, per_step)}'
   if last.word == analysis.HOLDS:
     first = curves.since(gaps, analysis.HOLDS)
-    return (
-      f'the Hourglass is ahead from {seen(first)} seen on; at {seen(last)} '
-      f'{_lead(last.mean)}'
-    )
+    return f'{answer}, and is ahead from {_seen(first, per_step)} on'
   if last.word == analysis.FAILS:
     most = min(gaps, key=lambda gap: gap.mean)
     return (
-      f'not within {seen(last)}: there {_lead(last.mean)}, after a lead of '
-      f'{-most.mean:.3f} at {seen(most)}'
+      f'{answer}; its lead was largest, {-most.mean:.3f}, after '
+      f'{_seen(most, per_step)}'
     )
-  if last.shift is None or len(last.per_seed) < analysis.SEEDS:
-    return (
-      f'{long_tables.word(last)}; so far, at {seen(last)}, {_lead(last.mean)}'
-    )
+  answer += f', which is {long_tables.word(last)}'
   resolved = [gap for gap in gaps if gap.word != analysis.NOT_RESOLVED]
-  answer = f'{analysis.NOT_RESOLVED} at {seen(last)}, where {_lead(last.mean)}'
   if resolved:
     before = resolved[-1]
-    answer += f'; resolved last at {seen(before)}, where {_lead(before.mean)}'
+    answer += (
+      f' (a difference was last resolved after {_seen(before, per_step)}, '
+      f'where {_lead(before.mean)})'
+    )
   return answer
+
+
+def _seen(gap, per_step):
+  return f'{gap.step * per_step / long_tables.MILLION:.0f} million bytes'

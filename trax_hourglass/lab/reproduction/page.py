@@ -46,6 +46,8 @@ also given for each seed."""
 _SPECIAL = {
   'when_it_pays': long_runs.when_it_pays,
   'tiny': long_runs.figure_1,
+  'table5_long': long_runs.one_seed,
+  'table6_long': long_runs.one_seed,
   'figure1': figures.figure_1,
   'section3_1': figures.section_3_1,
   'figures6and7': figures.figures_6_and_7,
