@@ -1,6 +1,7 @@
 """Tests of `reproduce`; training is faked."""
 
 import json
+import re
 import shutil
 import signal
 
@@ -116,6 +117,35 @@ def test_pages_are_those_of_the_results(tmp_path, monkeypatch):
   reproduce.main(['reproduce', '--page'])
   for name in ('REPRODUCTION.md', 'docs/reproduction.md'):
     assert (tmp_path / name).read_text() == (root / name).read_text()
+
+
+def test_readme_rounds_the_answer():
+  """Its sentence on bits is written by hand, after two pages."""
+  root = registration.GIN_DIRECTORY.parent
+  readme, answer, models = (
+    ' '.join((root / name).read_text().split())
+    for name in (
+      'README.md',
+      'REPRODUCTION.md',
+      'docs/measurements/small_text_models.md',
+    )
+  )
+  more = r'(\d\.\d\d)( bits per byte)? more than '
+  for kind in ('seconds', 'operations'):
+    exact = re.search(
+      rf'at equal {kind} the Transformer-XL takes (\S+) bits per byte fewer',
+      answer,
+    )
+    rounded = re.search(
+      rf'{more}(a Transformer-XL|one) of equal {kind}', readme
+    )
+    assert rounded[1] == f'{float(exact[1]):.2f}'
+  tests = re.findall(r'(\d\.\d{3}) \+- 0\.\d{3}(?:\*\*)? \|', models)
+  ours, theirs = map(float, tests)
+  assert (
+    f'`wikipedia_sample.gin` takes {ours - theirs:.2f} more than a '
+    'Transformer-XL of equal time'
+  ) in readme
 
 
 def test_other_settings_are_refused(done, monkeypatch, capsys):
