@@ -175,9 +175,8 @@ class Experiment:
     records = []
     with self._locked(f'{slug}_seed{seed}') as output_dir:
       if output_dir is not None:
-        if not self.is_there(
-          name, seed
-        ):  # Now that no other process trains it.
+        # No other process trains it now, but one may have.
+        if not self.is_there(name, seed):
           records = self._train(variants, name, seed, output_dir)
           self.add(records)
         shutil.rmtree(output_dir)
