@@ -46,7 +46,7 @@ class Loop(training.Loop):
     save_every=None,
     skip_nonfinite=False,
     max_skipped_in_a_row=100,
-    save_every_minutes=None,
+    save_every_minutes=30,
     **kwargs,
   ):
     options.options(

@@ -18,7 +18,7 @@ def options(
   save_every=None,
   skip_nonfinite=False,
   max_skipped_in_a_row=100,
-  save_every_minutes=None,
+  save_every_minutes=30,
 ):
   """Returns these arguments of `training.Loop` as a dict, checked.
 
@@ -38,7 +38,7 @@ def options(
       skipped; otherwise it ends the run.
     max_skipped_in_a_row: How many consecutive batches may be skipped.
     save_every_minutes: The most minutes between checkpoints, which may be a
-      fraction; beside those of `save_every`. By default there is no limit.
+      fraction; beside those of `save_every`. `None` sets no limit.
 
   Raises:
     UserError: If one is out of its range.

@@ -329,8 +329,12 @@ def test_error_that_is_not_the_disks_is_raised(tmp_path, monkeypatch):
     small_loop(tmp_path).run(3)
 
 
-def test_saves_by_time(tmp_path, monkeypatch):
-  clock = itertools.count(step=25)  # Seconds between batches.
+@pytest.mark.parametrize(
+  'options, seconds', [({'save_every_minutes': 1}, 25), ({}, 750)]
+)
+def test_saves_by_time(options, seconds, tmp_path, monkeypatch):
+  """By default every 30 minutes."""
+  clock = itertools.count(step=seconds)  # Of each batch.
   now = [0]
 
   def stream():
@@ -345,8 +349,8 @@ def test_saves_by_time(tmp_path, monkeypatch):
     tmp_path,
     stream=stream(),
     n_steps_per_checkpoint=6,  # Resets the clock.
-    save_every_minutes=1,
     keep_last=9,
+    **options,
   )
   loop.run(11)
   assert _steps(tmp_path) == [11, 9, 6, 4, 1]
