@@ -97,20 +97,22 @@ def files(address: str, depth: int) -> list[str]:
     return [path[len(root) :].lstrip('/') for path in found]
 
 
-def matching(pattern: str) -> list[str]:
+def matching(pattern: str) -> dict[str, tuple]:
   """Returns the addresses of the files that match a pattern, in order.
+
+  Each is mapped to a state, which changes if the file does.
 
   Raises:
     UserError: If their folders cannot be read.
   """
   with _one_line(pattern):
-    system, path = _opened(pattern)
-    found = system.glob(path, detail=True)
-    return sorted(
-      system.unstrip_protocol(name)
-      for name, info in found.items()
+    system, root = _opened(pattern)
+    found = sorted(
+      (system.unstrip_protocol(path), path)
+      for path, info in system.glob(root, detail=True).items()
       if info['type'] == 'file'
     )
+  return {address: _state(system, path, address) for address, path in found}
 
 
 def copy(folder: str, names: Sequence[str]) -> str:
@@ -138,9 +140,12 @@ def copy(folder: str, names: Sequence[str]) -> str:
       if not os.path.isdir(whole):
         part = f'{whole}.part'
         shutil.rmtree(part, ignore_errors=True)
-        for name, path in paths.items():
-          _get(system, path, os.path.join(part, inside, name), name)
-        os.rename(part, whole)
+        try:
+          for name, path in paths.items():
+            _get(system, path, os.path.join(part, inside, name), name)
+          os.rename(part, whole)
+        finally:  # The disk may be full.
+          shutil.rmtree(part, ignore_errors=True)
   return os.path.join(whole, inside)
 
 

@@ -48,5 +48,6 @@ def file_errors() -> tuple[type[Exception], ...]:
 def reason(error: Exception) -> str:
   """Returns the reason in an OSError or an error of TensorFlow's."""
   text = getattr(error, 'strerror', None) or getattr(error, 'message', None)
-  # TensorFlow puts the file's name before it.
-  return ' '.join((text or str(error)).rpartition('; ')[2].split())
+  # TensorFlow puts the file's name or its operation around it.
+  text = (text or str(error)).rpartition('; ')[2].rpartition('}} ')[2]
+  return ' '.join(text.partition(' [Op:')[0].split())

@@ -207,6 +207,23 @@ def test_a_part_is_kept_for_the_next_call(tmp_path):
   assert os.listdir(tmp_path) == ['file']
 
 
+def test_a_created_file_is_on_disk_before_it_is_moved(tmp_path, monkeypatch):
+  """Else it could be there, and be empty, after a power cut."""
+  synced = []
+  monkeypatch.setattr(
+    os, 'fsync', lambda descriptor: synced.append(os.fstat(descriptor).st_size)
+  )
+
+  def make(part):
+    with files.created(part) as file:
+      file.write(CONTENT)
+      assert not synced
+
+  files.make_once(str(tmp_path / 'file'), make)
+  assert synced == [len(CONTENT)]
+  assert (tmp_path / 'file').read_bytes() == CONTENT
+
+
 def _tar(path, members):
   with tarfile.open(path, 'w') as archive:
     for info, content in members:

@@ -162,6 +162,22 @@ def test_prepared_images(tmp_path, load, tfds_name, splits, name):
   assert len(list((tmp_path / 'cache').iterdir())) == 2
 
 
+def test_damaged_records_are_named(tmp_path):
+  folders = {'data_dir': tmp_path / 'tfds', 'cache_dir': tmp_path / 'cache'}
+  _prepare('cifar10', folders['data_dir'], {'train': 5, 'test': 3})
+  [path] = folders['data_dir'].rglob('*train.tfrecord*')
+  content = bytearray(path.read_bytes())
+  content[100] ^= 1
+  path.write_bytes(content)
+  images = prepared.cifar10(**folders)
+  message = f'^{path.parent}: cannot be read .corrupted record at 12., expected'
+  with pytest.raises(UserError, match=message) as error:
+    images.split('train')
+  assert '\n' not in str(error.value)
+  assert not folders['cache_dir'].exists()
+  assert len(images.split('test')) == 3
+
+
 def test_no_such_size():
   with pytest.raises(UserError, match='size: got 16, expected 32 or 64'):
     prepared.downsampled_imagenet(16)

@@ -64,6 +64,17 @@ def test_characters_and_their_bits():
   assert 'color-scheme: light dark' in page
 
 
+def test_a_model_that_has_diverged_and_a_name_that_is_no_utf_8():
+  bits = np.array([np.nan, np.inf, 0.6])
+  page = heatmap.page(b'abc', bits, title='\udcff.txt').encode()
+  assert rb'<h1>\udcff.txt</h1>' in page
+  assert Reader(page.decode()).elements == [
+    ('c16', 'nan', 'a'),
+    ('c16', 'inf', 'b'),
+    ('c1', '0.60', 'c'),
+  ]
+
+
 def test_a_long_text_is_cut_and_says_so(monkeypatch):
   assert 'The first' not in heatmap.page(TEXT, np.zeros(len(TEXT)), 'title')
   monkeypatch.setattr(heatmap, 'MOST_BYTES', 4)

@@ -1,5 +1,7 @@
 """Corpora of documents, read once into a memory-mapped file."""
 
+import array
+import bisect
 from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import functools
@@ -45,8 +47,7 @@ class Documents:
     Raises:
       UserError: If there is no such split, or it is empty.
     """
-    if name not in streams.SPLITS:
-      raise UserError(f'split: got {name!r}, expected one of {streams.SPLITS}')
+    streams.check_split(name)
     [numbers] = np.nonzero(self.splits == streams.SPLITS.index(name))
     if not len(numbers):
       raise UserError(
@@ -55,18 +56,33 @@ class Documents:
       )
     return numbers
 
-  def joined(self, split: str | None) -> tuple[np.ndarray, np.ndarray]:
+  def joined(
+    self, split: str | None, n_bytes: int | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the documents of a split, one after another, and their edges.
 
     Args:
       split: Its name; `None` stands for all documents.
+      n_bytes: Number of bytes to return from the start; by default all.
 
     Raises:
       UserError: As for `split`.
     """
-    numbers = range(len(self.splits)) if split is None else self.split(split)
-    parts = [self.content[self.edges[i] : self.edges[i + 1]] for i in numbers]
-    return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
+    if split is None:
+      numbers = np.arange(len(self.splits))
+    else:
+      numbers = self.split(split)
+    starts = self.edges[numbers]
+    edges = np.append(0, np.cumsum(self.edges[numbers + 1] - starts))
+    if n_bytes is not None:
+      edges = edges[: np.searchsorted(edges, n_bytes) + 1]
+      edges = np.minimum(edges, n_bytes)
+    content = np.asarray(self.content)  # A memory map is slow to slice.
+    if split is None:  # All are one after another as they are.
+      return content[: edges[-1]], edges
+    sizes = np.diff(edges)
+    parts = [content[i : i + n] for i, n in zip(starts, sizes, strict=False)]
+    return np.concatenate(parts), edges
 
 
 def text_files(
@@ -80,15 +96,20 @@ def text_files(
   mapped into memory, and made again when a file has changed.
 
   Args:
-    pattern: For example `'corpus/**/*.txt'`, where `**` stands for any folders.
-      Compressed files are unpacked, and addresses read, as by `text_file`.
+    pattern: For example `'corpus/**/*.txt'`, where `**` stands for any folders,
+      those behind links too, each once. Compressed files are unpacked, and
+      addresses read, as by `text_file`.
     cache_dir: A writable folder.
 
   Raises:
     UserError: If no file matches, all are empty, or one cannot be read.
   """
   return _documents(
-    pattern, cache_dir, 'text', lambda path: [archives.read_bytes(path)]
+    'pattern',
+    pattern,
+    cache_dir,
+    'text',
+    lambda path: [archives.read_bytes(path)],
   )
 
 
@@ -109,39 +130,67 @@ def jsonl_documents(
       object with a text in that field.
   """
   read = functools.partial(_read_jsonl, field=field)
-  return _documents(path, cache_dir, f'jsonl {field}', read)
+  return _documents('path', path, cache_dir, f'jsonl {field}', read)
 
 
-def _documents(pattern, cache_dir, kind, read) -> Documents:
+def _documents(name, pattern, cache_dir, kind, read) -> Documents:
   """Returns documents, read from files that match unless they were before."""
+  if not isinstance(pattern, str | os.PathLike):
+    raise UserError(
+      f'{name}: got {pattern!r}, expected the name of a file or a pattern'
+    )
   if addresses.is_address(pattern):
-    paths = list(map(addresses.local, addresses.matching(pattern)))
+    states = addresses.matching(pattern)
   else:
     pattern = os.path.expanduser(pattern)
-    paths = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
-  if not paths:
+    states = {path: _state(path) for path in _matching(pattern)}
+  if not states:
     raise UserError(
       f'{pattern}: got no file, expected at least one that matches'
     )
-  state = [(p, os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in paths]
+  state = list(states.values())
   key = hashlib.sha256(repr((kind, state)).encode()).hexdigest()[:16]
   prepared = os.path.join(
     files.folder('cache_dir', cache_dir), f'documents-{key}.bin'
   )
-  files.make_once(prepared, lambda part: _write(part, pattern, paths, read))
-  with files.reading(prepared), open(prepared, 'rb') as file:
-    file.seek(-8, os.SEEK_END)
-    n_bytes = int.from_bytes(file.read(), 'little')
-    file.seek(n_bytes)
-    edges, splits = np.load(file), np.load(file)
-  content = np.memmap(prepared, np.uint8, 'r', shape=(n_bytes,))
-  return Documents(pattern, content, edges, splits)
+  files.make_once(
+    prepared, lambda part: _write(part, pattern, states, read), 'cache_dir'
+  )
+  with files.reading(prepared):
+    try:
+      return Documents(pattern, *_read(prepared))
+    except (ValueError, EOFError) as error:
+      raise files.damaged(prepared, f'the documents of {pattern}') from error
+
+
+def _matching(pattern):
+  """Returns the files that match a pattern, those of each folder once.
+
+  A link may lead to a folder above it, through which `**` would find the same
+  files forty times. A link to nowhere is returned: its file is missing.
+  """
+  if os.path.isfile(pattern):  # Its name may have brackets in it.
+    return [pattern]
+  real_folder = functools.cache(os.path.realpath)
+  found = {}
+  for path in sorted(glob.glob(pattern, recursive=True), key=len):
+    if os.path.isfile(path) or not os.path.exists(path):
+      folder, name = os.path.split(path)
+      found.setdefault((real_folder(folder), name), path)
+  return sorted(found.values())
+
+
+def _state(path):
+  """Returns what changes if a file does."""
+  with files.reading(path):
+    status = os.stat(path)
+  return path, status.st_size, status.st_mtime_ns
 
 
 def _write(part, pattern, paths, read: Callable[[str], Iterable[bytes]]):
   """Writes all bytes, the arrays of edges and splits, and where those begin."""
-  edges, splits = [0], []
-  with open(part, 'wb') as file:
+  edges, splits = array.array('q', [0]), bytearray()  # Of a billion documents.
+  with files.created(part) as file:
     for path in tqdm.tqdm(paths, pattern, disable=None):
       for document in filter(None, read(path)):
         file.write(document)
@@ -149,14 +198,28 @@ def _write(part, pattern, paths, read: Callable[[str], Iterable[bytes]]):
         splits.append(_split(document))
     if not splits:
       raise UserError(f'{pattern}: got no text, expected at least one document')
-    np.save(file, np.array(edges, np.int64))
-    np.save(file, np.array(splits, np.uint8))
+    np.save(file, np.frombuffer(edges, np.int64))
+    np.save(file, np.frombuffer(splits, np.uint8))
     file.write(edges[-1].to_bytes(8, 'little'))
 
 
+def _read(prepared):
+  """Returns the bytes, the edges and the splits that `_write` has written."""
+  with open(prepared, 'rb') as file:
+    size = os.fstat(file.fileno()).st_size
+    file.seek(max(0, size - 8))
+    n_bytes = int.from_bytes(file.read(), 'little')
+    file.seek(min(n_bytes, size))
+    edges, splits = np.load(file), np.load(file)
+  if edges[-1] != n_bytes or len(edges) != len(splits) + 1:
+    raise ValueError('edges and splits do not fit')
+  return np.memmap(prepared, np.uint8, 'r', shape=(n_bytes,)), edges, splits
+
+
 def _split(document: bytes) -> int:
+  """Returns the index of a document's split, by a hash of its content."""
   digest = hashlib.blake2b(document, digest_size=8).digest()
-  return int(np.searchsorted([90, 95], int.from_bytes(digest) % 100, 'right'))
+  return bisect.bisect([90, 95], int.from_bytes(digest) % 100)
 
 
 def _read_jsonl(path, field) -> Iterator[bytes]:

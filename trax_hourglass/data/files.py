@@ -11,6 +11,7 @@ import lzma
 import os
 import shutil
 import tarfile
+from typing import BinaryIO
 import urllib.error
 import urllib.request
 import zipfile
@@ -20,7 +21,7 @@ import filelock
 import tqdm
 
 from trax_hourglass import addresses
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, reason
 
 _BROKEN = (
   EOFError,
@@ -107,11 +108,10 @@ def reading(source: str | os.PathLike) -> Iterator[None]:
   try:
     yield
   except _BROKEN as e:
-    raise UserError(
-      f'{source}: got a broken or truncated file ({e}), expected a complete '
-      'one; fetch it again'
-    ) from e
+    raise _broken(source, e) from e
   except OSError as e:
+    if e.errno is None:  # From bz2, which has no error of its own.
+      raise _broken(source, e) from e
     at = ''
     if isinstance(e, FileNotFoundError) and not os.path.isabs(source):
       at = f' at {os.path.abspath(os.path.expanduser(source))}'
@@ -119,6 +119,21 @@ def reading(source: str | os.PathLike) -> Iterator[None]:
       f'{source}: cannot be read ({e.strerror or e}){at}; check that it is a '
       'file that you may read'
     ) from e
+
+
+def _broken(source, error):
+  return UserError(
+    f'{source}: got a broken or truncated file ({error}), expected a complete '
+    'one; fetch it again'
+  )
+
+
+def damaged(path: str, expected: str) -> UserError:
+  """Returns the error for a file in a cache that is not what was written."""
+  return UserError(
+    f'{path}: got a damaged file, expected {expected}; delete it, and it is '
+    'made again'
+  )
 
 
 def check_not_utf16(name: str | os.PathLike, content: bytes) -> None:
@@ -130,13 +145,33 @@ def check_not_utf16(name: str | os.PathLike, content: bytes) -> None:
     )
 
 
-def make_once(path: str, make: Callable[[str], None]) -> None:
+@contextlib.contextmanager
+def created(path: str) -> Iterator[BinaryIO]:
+  """Opens a file to write to; it is on disk when the body has ended.
+
+  If the body fails, the file is removed: the disk may be full.
+  """
+  try:
+    with open(path, 'wb') as file:
+      yield file
+      file.flush()
+      os.fsync(file.fileno())  # Else a power cut could leave zeros in it.
+  except BaseException:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(path)
+    raise
+
+
+def make_once(
+  path: str, make: Callable[[str], None], folder_name: str = 'data_dir'
+) -> None:
   """Makes a file unless it exists. Of several processes, one makes it.
 
   Args:
     path: The file. Its folder is made too.
     make: Writes the file to the path it is given, where an earlier call that
       failed may have left a part. Then it is moved to `path`.
+    folder_name: The argument that gives the file's folder, for errors.
 
   Raises:
     UserError: If the file cannot be written, and what `make` raises.
@@ -151,7 +186,8 @@ def make_once(path: str, make: Callable[[str], None]) -> None:
         os.replace(f'{path}.part', path)
   except OSError as e:
     raise UserError(
-      f'data_dir: cannot write {path} ({e.strerror}); set another data_dir'
+      f'{folder_name}: cannot write {path} ({reason(e)}); set another '
+      f'{folder_name}'
     ) from e
 
 

@@ -32,22 +32,23 @@ def read_folder(folder: str) -> np.ndarray:
   with files.reading(folder):
     paths = sorted(_paths(folder))
   suffixes = _suffixes()
-  images, skipped = [], []
+  pixels, shape, skipped = bytearray(), None, []  # Held once, not stacked.
   for path in tqdm.tqdm(paths, folder, disable=None):
     if not (path.lower().endswith(suffixes) or _is_image(path)):
       skipped.append(os.path.relpath(path, folder))
       continue
     with files.reading(path), open(path, 'rb') as file:
       content = file.read()
-    size = images[0].shape[:2] if images else None
-    images.append(decode(content, path, size))
-  if not images:
+    image = decode(content, path, shape and shape[:2])
+    shape = image.shape
+    pixels += image.tobytes()
+  if not pixels:
     raise UserError(
       f'{folder}: got no image, expected a folder with PNG or JPEG files, or '
       'others that Pillow reads'
     )
   warn_of_skipped(folder, skipped)
-  return np.stack(images)
+  return np.frombuffer(pixels, np.uint8).reshape(-1, *shape)
 
 
 def warn_of_skipped(folder: str, names: list[str]) -> None:
@@ -157,7 +158,10 @@ def _is_image(path):
 
 
 def memory_mapped(
-  path: str, shape: tuple[int, int, int, int], images: Iterable[np.ndarray]
+  path: str,
+  shape: tuple[int, int, int, int],
+  images: Iterable[np.ndarray],
+  folder_name: str = 'data_dir',
 ) -> np.ndarray:
   """Returns images in a `.npy` file, which is written unless it exists.
 
@@ -165,29 +169,21 @@ def memory_mapped(
     path: The file.
     shape: `(n, height, width, 3)`.
     images: Arrays of `shape[1:]` to write.
+    folder_name: The argument that gives the file's folder, for errors.
 
   Raises:
     UserError: If the file cannot be written, or holds another array.
   """
-
-  def make(part):
-    try:
-      _write(part, shape, images, path)
-    except BaseException:
-      os.remove(part)
-      raise
-
-  files.make_once(path, make)
+  files.make_once(
+    path, lambda part: _write(part, shape, images, path), folder_name
+  )
   with files.reading(path):
     try:
       array = np.load(path, mmap_mode='r')
     except (ValueError, EOFError):
       array = np.empty(0)
   if array.shape != shape or array.dtype != np.uint8:
-    raise UserError(
-      f'{path}: got a damaged file, expected images of shape {shape}; delete '
-      'it, and it is made again'
-    )
+    raise files.damaged(path, f'images of shape {shape}')
   return array
 
 
@@ -195,15 +191,15 @@ def _write(part, shape, images, path):
   header = {'descr': '|u1', 'fortran_order': False, 'shape': shape}
   n_images = 0
   # Not through a memory map, where a full disk would kill the process.
-  with open(part, 'wb') as file:
+  with files.created(part) as file:
     np.lib.format.write_array_header_1_0(file, header)
     for image in tqdm.tqdm(
       images, f'unpack {os.path.basename(path)}', shape[0], disable=None
     ):
       file.write(image.tobytes())
       n_images += 1
-  if n_images != shape[0]:
-    raise UserError(
-      f'{path}: got {n_images:,} images to put there, expected {shape[0]:,}; '
-      'fetch their archives again'
-    )
+    if n_images != shape[0]:
+      raise UserError(
+        f'{path}: got {n_images:,} images to put there, expected {shape[0]:,}; '
+        'fetch their archives again'
+      )

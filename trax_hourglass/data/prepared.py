@@ -7,7 +7,7 @@ import numpy as np
 
 from trax_hourglass.data import files, image_files, imagenet
 from trax_hourglass.data.images import Images
-from trax_hourglass.errors import UserError
+from trax_hourglass.errors import UserError, file_errors, reason
 
 
 def cifar10(
@@ -87,8 +87,23 @@ def _load(tfds_name, size, data_dir, cache_dir, split) -> np.ndarray:
   return image_files.memory_mapped(
     os.path.join(files.folder('cache_dir', cache_dir), file_name),
     (builder.info.splits[split].num_examples, size, size, 3),
-    (example['image'] for example in tfds.as_numpy(dataset)),
+    _decoded(dataset, builder.data_path),
+    'cache_dir',
   )
+
+
+def _decoded(dataset, source):
+  """Yields the images of a data set; raises `UserError` if it is damaged."""
+  import tensorflow_datasets as tfds
+
+  try:
+    for example in tfds.as_numpy(dataset):
+      yield example['image']
+  except file_errors() as error:
+    raise UserError(
+      f'{source}: cannot be read ({reason(error)}), expected what TFDS has '
+      'prepared; delete it and prepare it again'
+    ) from error
 
 
 def _command(tfds_name, data_dir):

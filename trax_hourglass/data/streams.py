@@ -169,6 +169,12 @@ def split(items: np.ndarray) -> list[np.ndarray]:
   return np.split(items, [len(items) * percent // 100 for percent in (90, 95)])
 
 
+def check_split(name) -> None:
+  """Raises `UserError` unless this is the name of a split."""
+  if name not in SPLITS:
+    raise UserError(f'split: got {name!r}, expected one of {SPLITS}')
+
+
 def check_seed(seed) -> None:
   """Raises `UserError` unless this is a seed."""
   if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:

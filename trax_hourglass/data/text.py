@@ -40,8 +40,7 @@ class Text:
 
   def split(self, name: str) -> np.ndarray:
     """Returns the part called 'train', 'validation' or 'test'."""
-    if name not in streams.SPLITS:
-      raise UserError(f'split: got {name!r}, expected one of {streams.SPLITS}')
+    streams.check_split(name)
     return getattr(self, name)
 
 
@@ -58,7 +57,8 @@ def text_file(path: str | os.PathLike) -> Text:
 
   Its first bytes tell the format: gzip, bzip2, xz, lzma, zstd, a zip or tar of
   one file, or any of these inside another. It may be at an address, such as
-  `gs://bucket/book.txt.xz`; see `trax_hourglass.addresses`.
+  `gs://bucket/book.txt.xz`; see `trax_hourglass.addresses`. It is held in
+  memory; larger ones can be read as documents, see `documents.text_files`.
 
   Raises:
     UserError: If the file is missing, broken or empty, or an archive of another

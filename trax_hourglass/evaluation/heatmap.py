@@ -34,6 +34,8 @@ def page(text: bytes, bits: np.ndarray, title: str) -> str:
     bits: Bits of each of its bytes, `(len(text),)`.
     title: Its heading, with the figure for the whole text, say.
   """
+  # The name of a file may have bytes that are no UTF-8, too.
+  title = html.escape(title.encode('utf-8', 'backslashreplace').decode())
   shown = text[:MOST_BYTES]
   note = ''
   if len(shown) < len(text):
@@ -51,8 +53,8 @@ def page(text: bytes, bits: np.ndarray, title: str) -> str:
   return (
     '<!DOCTYPE html>\n<html lang="">\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width">\n'
-    f'<title>{html.escape(title)}</title>\n<style>{_STYLE}{colours}</style>\n'
-    f'<h1>{html.escape(title)}</h1>\n<p>Bits per byte: {legend}</p>\n{note}'
+    f'<title>{title}</title>\n<style>{_STYLE}{colours}</style>\n'
+    f'<h1>{title}</h1>\n<p>Bits per byte: {legend}</p>\n{note}'
     f'<pre>{"".join(_characters(shown, bits))}</pre>\n</html>\n'
   )
 
@@ -72,7 +74,9 @@ def _characters(text, bits):
 
 
 def _colour(bits):
-  return min(int(bits / _STEP), _N_COLOURS - 1)
+  """Returns the number of a colour: the last one also for infinity and NaN."""
+  last = _N_COLOURS - 1
+  return int(bits / _STEP) if bits < last * _STEP else last
 
 
 def _shown(character):

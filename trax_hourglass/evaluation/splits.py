@@ -58,15 +58,16 @@ def evaluator(
   Raises:
     UserError: If there is no such split or the sizes don't fit together.
   """
+  if n_bytes is not None:
+    check_positive(n_bytes=n_bytes)
+  edges = None
   if isinstance(text, Documents):
-    tokens, edges = text.joined(split)
+    tokens, edges = text.joined(split, n_bytes)
   else:
     text_lib.check_text(text)
-    parts = streams.SPLITS if split is None else (split,)
-    tokens = np.concatenate([text.split(part) for part in parts])
-    edges = None
-  tokens = _first(tokens, n_bytes=n_bytes)
-  edges = None if edges is None else np.minimum(edges, len(tokens))
+    names = streams.SPLITS if split is None else (split,)
+    parts = [text.split(name)[:n_bytes] for name in names]
+    tokens = parts[0] if split else np.concatenate(parts)[:n_bytes]
   windows.scoring_windows(tokens, length, step, batch_size)  # Checks sizes.
   source = text.name if split is None else f'{text.name}, {split} split'
 
@@ -98,8 +99,10 @@ def image_evaluator(
     UserError: If there is no such split, or a size is not positive.
   """
   images_lib.check_images(images)
-  chosen = _first(images.split(split), n_images=n_images)
   check_positive(batch_size=batch_size)
+  if n_images is not None:
+    check_positive(n_images=n_images)
+  chosen = images.split(split)[:n_images]
   source = f'{images.name}, {split} split'
 
   def score_split(model):
@@ -108,14 +111,6 @@ def image_evaluator(
     return dataclasses.replace(scored, source=source)
 
   return Evaluation(score_split, (batch_size, chosen[0].size))
-
-
-def _first(array, **size):
-  """Returns the first rows of an array, by a size with its name or `None`."""
-  [n] = size.values()
-  if n is not None:
-    check_positive(**size)
-  return array[:n]
 
 
 def _bar(name, total, unit):
