@@ -26,6 +26,13 @@ setup(
   description='Hourglass: hierarchical Transformer language models in Trax',
   long_description=description(),
   long_description_content_type='text/markdown',
+  keywords='transformer, language model, hourglass, trax, jax, gin',
+  classifiers=[
+    'Intended Audience :: Science/Research',
+    'Operating System :: POSIX :: Linux',
+    *(f'Programming Language :: Python :: 3.{n}' for n in (11, 12, 13)),
+    'Topic :: Scientific/Engineering :: Artificial Intelligence',
+  ],
   license='Apache-2.0',
   license_files=['LICENSE'],
   python_requires='>=3.11,<3.14',

@@ -1,11 +1,11 @@
 """Scores a trained model: python -m trax_hourglass.evaluate --output_dir=DIR.
 
-Prints bits per byte, with its standard error, of `train.model` on the text that
-`trax_hourglass.evaluate` is bound to: whole chunks without context, or with
---config='trax_hourglass.evaluate.step = 128' overlapping windows. Or bits per
-dim on the images that `trax_hourglass.evaluate_images` is bound to. --text
-scores any file in their place. --per_byte writes the bits of each byte, and
---html a page that shows them.
+Prints bits per byte, with their standard error, on the text that is bound to
+`trax_hourglass.evaluate.text`, in whole chunks without context or, with
+--config='trax_hourglass.evaluate.step = 128', in overlapping windows; or bits
+per dim on the images that are bound to `trax_hourglass.evaluate_images.images`.
+--text scores any file in their place. --per_byte writes the bits of each byte,
+and --html a page that shows them.
 
 If no --config_file is given, the configuration with which the checkpoint was
 trained is used, and named on standard error. It may be a `config.gin` that Trax
@@ -33,7 +33,7 @@ flags.DEFINE_string(
   'per_byte', None, 'A .npy file for the bits of each byte, float32, in order.'
 )
 flags.DEFINE_string(
-  'html', None, 'A file for a page that shows the text behind its bits.'
+  'html', None, 'A file for a page of the text, coloured by its bits.'
 )
 
 

@@ -1,8 +1,8 @@
 """Exports a trained model: python -m trax_hourglass.export.
 
 Writes the weights by name, and the model's arguments, to a safetensors file,
-which `trax_hourglass.load_safetensors` makes a model of, and which other
-programs read. Files that are there are replaced.
+which `trax_hourglass.load_safetensors` and other programs read. A file that is
+there is replaced.
 
   python -m trax_hourglass.export --output_dir=DIR --file=model.safetensors
 
@@ -32,10 +32,13 @@ for _name in (*command_line.CONFIGURATION_FLAGS, *_READ_FLAGS):
 flags.adopt_module_key_flags(checkpoint_flag)
 flags.DEFINE_string('file', None, 'The safetensors file to write.')
 flags.DEFINE_string(
-  'folder', None, 'A folder for it and its gin file, in place of --file.'
+  'folder', None, 'In place of --file, a folder for it and its gin file.'
 )
 flags.DEFINE_enum(
-  'dtype', 'float32', ['float32', 'bfloat16'], 'How weights are rounded.'
+  'dtype',
+  'float32',
+  ['float32', 'bfloat16'],
+  'The type to which weights are rounded.',
 )
 
 

@@ -66,15 +66,15 @@ flags.DEFINE_multi_string('stop', [], 'Text that ends a continuation')
 flags.DEFINE_float(
   'temperature', 1.0, 'Divides the logits; 0 takes the likeliest token.'
 )
-flags.DEFINE_integer('top_k', None, 'Draw from that many likeliest tokens.')
+flags.DEFINE_integer('top_k', None, 'Draw from this many likeliest tokens.')
 flags.DEFINE_float(
-  'top_p', None, 'Draw from the fewest likeliest tokens of this probability.'
+  'top_p', None, 'Draw from the fewest tokens of this probability in all.'
 )
 flags.DEFINE_integer('seed', 0, 'The same seed gives the same output.')
 flags.DEFINE_list(
-  'images', ['0', '1', '2', '3'], 'The numbers of the images to complete.'
+  'images', ['0', '1', '2', '3'], 'Which images to complete, from 0.'
 )
-flags.DEFINE_integer('completions', 3, 'How many of each image.')
+flags.DEFINE_integer('completions', 3, 'Completions of each image.')
 
 _TEXT_FLAGS = ('prompt', 'prompt_file')
 _BATCH_FLAGS = ('prompts_file', 'output', 'prompts_at_once')

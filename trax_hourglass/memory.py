@@ -2,7 +2,7 @@
 
 Takes the gin files of trax_hourglass.train, and compiles their update for as
 many simulated devices of a CPU as --devices says; nothing is allocated, and
-nothing runs. For images give the tokens of one as --tokens.
+nothing runs. For images, --tokens says how many tokens one has.
 
   python -m trax_hourglass.memory --config_file=enwik8.gin --devices=8
 """

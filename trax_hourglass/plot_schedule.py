@@ -1,6 +1,6 @@
 """Draws a run's learning rate: python -m trax_hourglass.plot_schedule.
 
-Takes --config_file and --config as `trax_hourglass.train` does, writes a
+Takes --config_file and --config as `trax_hourglass.train` does, and writes a
 picture of `train.lr_schedule_fn` over `train.steps` to --output, by default
 schedule.png, in the format of its suffix, such as .svg or .pdf. Prints the rate
 at its peak and at the end, and the last steps if their rate is zero.

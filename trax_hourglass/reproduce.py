@@ -3,8 +3,9 @@
 Trains the variants that a study compares, each with several seeds, and writes
 the results to --output_dir: JSON and pictures. It skips what is there already
 and resumes what was interrupted, so the same command may be started twice to
-share the work. At the end it writes a page of all results there: by default
-docs/reproduction.md, and the verdicts alone to REPRODUCTION.md.
+share the work. At the end it writes a page of all results, REPRODUCTION.md, to
+--output_dir; without that flag the page is docs/reproduction.md, and the
+verdicts alone are in REPRODUCTION.md.
 """
 
 from collections.abc import Sequence

@@ -28,11 +28,11 @@ flags.DEFINE_string(
 flags.DEFINE_string(
   'coordinator_address',
   None,
-  'HOST:PORT where the first of several hosts listens; requires '
-  '--num_processes and --process_id. srun and mpirun supply all three.',
+  'HOST:PORT where the first of several hosts listens; needs --num_processes '
+  'and --process_id, too. With srun and mpirun leave all three out.',
 )
 flags.DEFINE_integer('num_processes', None, 'Number of hosts.')
-flags.DEFINE_integer('process_id', None, 'Number of this host, from 0.')
+flags.DEFINE_integer('process_id', None, 'The number of this host, from 0.')
 flags.DEFINE_bool(
   'safe',
   False,
@@ -72,8 +72,8 @@ for _name, _help in {
   'config': 'A gin binding, which overrides all files; may be repeated.',
   'config_file': 'A gin file, as given or in gin/; may be repeated.',
   'data_dir': "The folder in which Trax's pipelines find TFDS data sets.",
-  'dataset': "Data in place of the file's: of Trax, or trax_hourglass.enwik8, "
-  '.imagenet32, ....',
+  'dataset': "Data in place of the file's: trax_hourglass.enwik8 or another of "
+  'this package, or one of TFDS.',
   'disable_jit': 'Run operation by operation, to find an error.',
   'log_level': "Show Trax's log: -1 for warnings, 0 for messages, 1 for all.",
   'model': "trax_hourglass.HourglassLM in place of Trax's; or a model of Trax.",

@@ -3,7 +3,7 @@
 from absl import flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer('length', None, 'Number of tokens.')
+flags.DEFINE_integer('length', None, 'Tokens to generate, or in a sequence.')
 
 
 def length(default: int) -> int:

@@ -8,7 +8,7 @@ from trax_hourglass.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_float(
-  'minutes', None, 'Start nothing more after that many minutes.'
+  'minutes', None, 'Start nothing more after this many minutes.'
 )
 
 
