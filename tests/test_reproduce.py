@@ -140,7 +140,7 @@ def test_readme_rounds_the_answer():
       rf'{more}(a Transformer-XL|one) of equal {kind}', readme
     )
     assert rounded[1] == f'{float(exact[1]):.2f}'
-  tests = re.findall(r'(\d\.\d{3}) \+- 0\.\d{3}(?:\*\*)? \|', models)
+  tests = re.findall(r'(\d\.\d{3}) ± 0\.\d{3}(?:\*\*)? \|', models)
   ours, theirs = map(float, tests)
   assert (
     f'`wikipedia_sample.gin` takes {ours - theirs:.2f} more than a '
