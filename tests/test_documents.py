@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import gin
+import numpy as np
 import pytest
 
 import trax_hourglass
@@ -35,13 +36,23 @@ def found(pattern, flags=0):
 
 
 GIN = list(found(r'```gin\n(.*?)```', re.DOTALL))
-EXAMPLES = list(found(r'```python\n(.*?)```', re.DOTALL))
+EXAMPLES = list(found(r'```python\n((?!# \w+\.py\n).*?)```', re.DOTALL))
+MODULES = list(found(r'```python\n(# (\w+\.py)\n.*?)```', re.DOTALL))
 FILES = list(found(r'`([\w/]+\.py)`'))
 LINKS = [
   (page, link)
   for page, text in PAGES.items()
   for link in re.findall(r'(?:\]\(|src=")(?!http)([^)"\s]+)[)"]', text)
 ]
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+  """A folder of the modules in the pages, which Python imports from there."""
+  for _, (code, name) in MODULES:
+    (tmp_path / name).write_text(code)
+  monkeypatch.syspath_prepend(tmp_path)
+  return tmp_path
 
 
 @pytest.mark.parametrize(('page', 'code'), EXAMPLES)
@@ -56,10 +67,33 @@ def test_python_examples_print_what_they_say(page, code):
 
 
 @pytest.mark.parametrize(('page', 'code'), GIN)
-def test_gin_blocks_are_of_parameters_that_exist(page, code, tmp_path):
-  file = tmp_path / 'block.gin'
+def test_gin_blocks_are_of_parameters_that_exist(page, code, modules):
+  file = modules / 'block.gin'
   file.write_text(f"include 'quickstart.gin'\n{code}")
   reading.configure(config_file=str(file))
+  gin.clear_config()
+
+
+def test_batches_of_a_users_own_have_the_stated_form(modules):
+  np.save(modules / 'tokens.npy', np.arange(100))
+  [code] = (code for _, code in GIN if 'import my_data' in code)
+  (modules / 'mine.gin').write_text(code)
+  path = modules / 'tokens.npy'
+  reading.configure(
+    config_file=str(modules / 'mine.gin'),
+    config=[f"my_data.tokens.path = '{path}'", 'my_data.tokens.length = 5'],
+  )
+  made = gin.get_configurable('my_data.tokens')()
+  for stream, least, most in (
+    (made.train_stream(1), 0, 89),
+    (made.eval_stream(1), 90, 99),
+  ):
+    tokens, targets, weights = next(stream)
+    assert tokens.shape == weights.shape == (2, 5)
+    assert (tokens.dtype, weights.dtype) == (np.int32, np.float32)
+    assert least <= tokens.min() and tokens.max() <= most
+    assert targets is tokens
+    assert (weights == 1).all()
   gin.clear_config()
 
 
