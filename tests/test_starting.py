@@ -144,6 +144,7 @@ evaluate.main(['evaluate', '--output_dir=.', '--config_file=tests/tiny.gin'])
     ('absl', signal.SIGINT),
     ('jaxlib', signal.SIGINT),
     ('jaxlib', signal.SIGTERM),
+    ('trax.layers', signal.SIGINT),
   ],
 )
 def test_a_signal_among_imports_ends_a_command(module, signum):

@@ -25,6 +25,7 @@ COMMANDS = (
   'reproduce',
 )
 _is_loaded = False
+_stderr = 2
 
 
 def is_starting() -> bool:
@@ -43,6 +44,9 @@ def is_starting() -> bool:
 
 def begin() -> None:
   """Lets Ctrl-C end the process, for as long as the package is empty."""
+  global _stderr
+  with contextlib.suppress(OSError):  # It is closed.
+    _stderr = os.dup(2)  # Trax is imported with standard error redirected.
   if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _end)
 
@@ -80,7 +84,7 @@ def _ended_by_signals() -> Iterator[None]:
 
 def _end(signum, frame):
   with contextlib.suppress(OSError):
-    os.write(2, b'\ninterrupted\n')
+    os.write(_stderr, b'\ninterrupted\n')
   os._exit(128 + signum)
 
 

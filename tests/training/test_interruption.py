@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from trax import optimizers
+from trax.supervised import callbacks
 
 from tests.training.small_loop import assert_same, batches, small_loop
 from trax_hourglass.training import interruption, updates
@@ -165,30 +166,82 @@ def test_signal_in_a_destructor_is_not_lost(signum):
     raise AssertionError('the signal was lost')
 
 
-def test_second_interrupt_stops_at_once():
-  # Python runs no handler before the main thread is back from the C function.
-  code = f"""
-import hashlib, importlib.util, os, signal
+def _started(code):
+  """Starts a process that runs code with the module, once it says 'ready'."""
+  load = f"""
+import hashlib, importlib.util, os, time
 spec = importlib.util.spec_from_file_location('x', {interruption.__file__!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-with module.watching(module.Watch()):
-  print('ready', flush=True)
-  hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
+watch = module.Watch()
 """
-  with subprocess.Popen(
-    [sys.executable, '-c', code],
+  process = subprocess.Popen(
+    [sys.executable, '-c', load + code],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
-  ) as process:
-    assert process.stdout.readline() == 'ready\n'
+    start_new_session=True,
+  )
+  assert process.stdout.readline() == 'ready\n'
+  return process
+
+
+def test_second_interrupt_stops_at_once():
+  # Python runs no handler before the main thread is back from the C function.
+  code = """
+with module.watching(watch):
+  print('ready', flush=True)
+  hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)
+"""
+  with _started(code) as process:
     process.send_signal(signal.SIGTERM)
     assert process.stderr.readline() == '\n'
     assert process.stderr.readline().startswith('SIGTERM: finishing the step')
     process.send_signal(signal.SIGTERM)  # As batch systems do: no matter.
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
+
+
+@pytest.mark.usefixtures('default_signals')
+@pytest.mark.parametrize(
+  ('signum', 'exit_code'), [(signal.SIGINT, 7), (signal.SIGTERM, -15)]
+)
+def test_forked_processes_have_no_part_in_it(signum, exit_code):
+  # A terminal and batch systems send signals to the whole group of processes.
+  code = """
+with module.raising(), module.watching(watch):
+  child = os.fork()
+  if not child:
+    try:
+      print('ready', flush=True)
+      time.sleep(20)
+    except KeyboardInterrupt:
+      os._exit(7)
+  _, status = os.waitpid(child, 0)
+print(watch.own, os.waitstatus_to_exitcode(status))
+"""
+  with _started(code) as process:
+    os.killpg(process.pid, signum)
+    out, err = process.communicate(timeout=60)
+  assert out == f'{int(signum)} {exit_code}\n'
+  assert err.split(':')[0] == f'\n{signum.name}'
+
+
+def test_a_callback_that_evaluates_does_not_make_a_signal_an_error(tmp_path):
+  class Evaluating(callbacks.TrainingStepCallback):
+    def call_at(self, step):
+      return step == 3
+
+    def on_step_begin(self, step):
+      os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_step_end(self, step):
+      self._loop.run_evals()
+
+  loop = small_loop(tmp_path, callbacks=[Evaluating])
+  with pytest.raises(interruption.Interrupted, match='at step 3, all saved'):
+    loop.run(9)
+  assert loop.history.get('eval', 'metrics/loss')[-1][0] == 3
 
 
 def test_trains_in_another_thread(tmp_path):

@@ -1,8 +1,11 @@
 """Signals at which a run finishes its step, saves and stops.
 
 They are those of Ctrl-C, SIGTERM, and SIGHUP unless it is ignored, as by nohup.
+Processes that a run forks, say to make batches, handle signals as if the run
+were not there: they have nothing to save, and Ctrl-C is sent to them, too.
 """
 
+from collections.abc import Callable, Mapping
 import contextlib
 import math
 import os
@@ -14,6 +17,17 @@ import time
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECONDS_TO_CLEAN_UP = 5
 _END = 0  # No signal has that number.
+
+# Functions that undo how signals are handled, for a process that is forked.
+_restorers = []
+
+
+def _restore_after_fork():
+  while _restorers:
+    _restorers.pop()()
+
+
+os.register_at_fork(after_in_child=_restore_after_fork)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,15 +53,14 @@ class Watch:
 
   Attributes:
     own: The number of the first signal sent to this host, 0 for none.
-    is_on: Whether a run is going on, which stops at a request.
   """
 
   def __init__(self, *, is_shared: bool = False):
     """Initialises it without a request; `is_shared` is for several hosts."""
     self._is_shared = is_shared
     self._common = 0
+    self._is_evaluating = False
     self.own = 0
-    self.is_on = False
 
   @property
   def signum(self) -> int:
@@ -62,20 +75,23 @@ class Watch:
     """Notes the number of a signal sent to any of the hosts, 0 for none."""
     self._common = self._common or signum
 
-  def check(self) -> None:
-    """Raises `Stopped` if a run that is going on is to stop."""
-    if self.is_on and self.signum:
-      raise Stopped
+  def start(self) -> None:
+    """Forgets earlier requests."""
+    self.own = self._common = 0
 
   @contextlib.contextmanager
-  def run(self):
-    """Starts without a request and heeds those that come in the body."""
-    self.own = self._common = 0
-    self.is_on = True
+  def evaluation(self):
+    """Lets `check` raise in the body: the evaluation of a run."""
+    self._is_evaluating = True
     try:
       yield
     finally:
-      self.is_on = False
+      self._is_evaluating = False
+
+  def check(self) -> None:
+    """Raises `Stopped` if the evaluation of a run is to be left."""
+    if self._is_evaluating and self.signum:
+      raise Stopped
 
   def interrupted(self, step: int, *, is_saved: bool) -> Interrupted:
     """Returns the exception of a run that has stopped after a step."""
@@ -123,14 +139,12 @@ def raising():
     threading.Timer(0.05, os.kill, (os.getpid(), signum)).start()
 
   signums = [signum for signum in _handled() if signum != signal.SIGINT]
-  handlers = {signum: signal.signal(signum, handle) for signum in signums}
-  hook, sys.unraisablehook = sys.unraisablehook, raise_again
-  try:
-    yield
-  finally:
-    sys.unraisablehook = hook
-    for signum, handler in handlers.items():
-      signal.signal(signum, handler)
+  with _handling(dict.fromkeys(signums, handle)):
+    hook, sys.unraisablehook = sys.unraisablehook, raise_again
+    try:
+      yield
+    finally:
+      sys.unraisablehook = hook
 
 
 def name(signum: int) -> str:
@@ -141,6 +155,33 @@ def _handled():
   """Returns the signals to handle, without SIGHUP if nohup ignores it."""
   is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
   return [s for s in _SIGNALS if not (s == signal.SIGHUP and is_ignored)]
+
+
+@contextlib.contextmanager
+def _handling(handlers: Mapping[int, Callable], wakeup_fd: int | None = None):
+  """Handles signals by functions in the body, except in forked processes.
+
+  Python writes the numbers of those that come to `wakeup_fd`.
+  """
+  earlier = {
+    signum: signal.signal(signum, handler)
+    for signum, handler in handlers.items()
+  }
+  if wakeup_fd is not None:
+    earlier_fd = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
+
+  def restore():
+    if wakeup_fd is not None:
+      signal.set_wakeup_fd(earlier_fd)
+    for signum, handler in earlier.items():
+      signal.signal(signum, handler)
+
+  _restorers.append(restore)
+  try:
+    yield
+  finally:
+    _restorers.remove(restore)
+    restore()
 
 
 @contextlib.contextmanager
@@ -162,14 +203,10 @@ def watching(watch: Watch):
   os.set_blocking(writer, False)
   listener = threading.Thread(target=_listen, args=(reader,), daemon=True)
   listener.start()
-  handlers = {signum: signal.signal(signum, handle) for signum in _handled()}
-  earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
   try:
-    yield
+    with _handling(dict.fromkeys(_handled(), handle), writer):
+      yield
   finally:
-    signal.set_wakeup_fd(earlier)
-    for signum, handler in handlers.items():
-      signal.signal(signum, handler)
     os.write(writer, bytes([_END]))
     listener.join()
     os.close(reader)
@@ -206,19 +243,14 @@ def time_limit(minutes: float | None):
     signal.raise_signal(signal.SIGTERM)
 
   def stop(signum, frame):
-    raise Interrupted(f'stopped by {signal.Signals(signum).name}', signum)
+    raise Interrupted(f'stopped by {name(signum)}', signum)
 
-  earlier = {
-    signum: signal.signal(signum, handler)
-    for signum, handler in ((signal.SIGALRM, end), (signal.SIGTERM, stop))
-  }
-  signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
-  try:
-    yield limit
-  finally:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for signum, handler in earlier.items():
-      signal.signal(signum, handler)
+  with _handling({signal.SIGALRM: end, signal.SIGTERM: stop}):
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    try:
+      yield limit
+    finally:
+      signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _listen(reader):

@@ -108,6 +108,7 @@ class Loop(training.Loop):
         ends, a stream, callback or metric raises, a loss is not finite, or the
         last checkpoint cannot be written.
     """
+    self._watch.start()
     last = self.step + n_steps
     # If the step it resumes from was evaluated, its summaries are there.
     first_summary = self.step + (not self.is_eval_due)
@@ -120,7 +121,6 @@ class Loop(training.Loop):
         self._trax.train_dirs, self._trax.eval_dirs, first_summary
       ) as writers,
       self._reports.progress_bar(self.step, last),
-      self._watch.run(),
       interruption.watching(self._watch),
       self._keeper.saving(self, self._save),
     ):
@@ -207,6 +207,7 @@ class Loop(training.Loop):
       with (
         self._trax.restored_on_error(),
         self._trax.history_restored_on_error(),
+        self._watch.evaluation(),
       ):
         self._log_training(train_writers[self._trax.which_task(self.step)])
         self.run_evals(eval_writers)
