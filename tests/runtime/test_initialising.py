@@ -46,7 +46,7 @@ def test_blocks_of_a_level_are_traced_once(monkeypatch):
   def traces(hierarchy, mode):
     traced.clear()
     model = HourglassLM(
-      7, d_model=4, d_ff=6, n_heads=2, hierarchy=hierarchy, mode=mode
+      7, 4, 6, n_heads=2, hierarchy=hierarchy, dropout=0.0, mode=mode
     )
     model.init(model.tokens_signature)
     return len(traced)
@@ -54,6 +54,25 @@ def test_blocks_of_a_level_are_traced_once(monkeypatch):
   for mode in ('train', 'predict'):
     few, many = traces('2@1 2@3 2@1', mode), traces('2@1 5@3 4@1', mode)
     assert few == many
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+def test_all_weights_are_there_after_an_attempt_that_failed(error):
+  def check(x):
+    if x.ndim > 2:
+      raise error
+    return x
+
+  model = tl.Serial(tl.Serial(tl.Dense(3)), tl.Fn('Check', check), tl.Dense(5))
+  with pytest.raises((tl.base.LayerError, KeyboardInterrupt)):
+    model.init(shapes.ShapeDtype((1, 2, 2), np.float32))
+  weights, _ = model.init(shapes.ShapeDtype((1, 2), np.float32))
+  assert [x.shape for x in jax.tree.leaves(weights)] == [
+    (2, 3),
+    (3,),
+    (3, 5),
+    (5,),
+  ]
 
 
 def test_infer_shapes_once_may_run_again():

@@ -41,4 +41,5 @@ def apply():
   replacing.skip_whole_examples()
   replacing.ignore_gzip_warning()
   initialising.infer_shapes_once()
+  initialising.forget_failed_inits()
   initialising.cheap_keys()

@@ -51,6 +51,31 @@ def infer_shapes_together(layer, other):
     infer_shapes_together(*pair)
 
 
+def forget_failed_inits():
+  """Lets a layer be initialised again after an attempt that failed.
+
+  Cause: `init` marks each sublayer as one that has weights, and clears the
+  marks at its end. After an error or Ctrl-C they stay, and the next `init`
+  takes marked sublayers for shared ones: their weights are then missing in
+  those of the layer, and are not trained.
+  """
+  base = importlib.import_module('trax.layers.base')
+  init = base.Layer.init
+  if hasattr(init, '__wrapped__'):
+    return
+
+  @functools.wraps(init)
+  def init_or_clear(layer, input_signature, rng=None, use_cache=False):
+    try:
+      return init(layer, input_signature, rng, use_cache)
+    except BaseException:
+      if not use_cache:
+        layer._clear_init_cache()
+      raise
+
+  base.Layer.init = init_or_clear
+
+
 def _compose_serial(serial, stack):
   combinators = sys.modules['trax.layers.combinators']
   states = []
