@@ -36,6 +36,7 @@ def test_rows(given, expected):
     ([b'ab', 3], r'prompt 1: got int64 \(\)'),
     ([[1], [[2], [3]]], r'prompt 1: got int64 \(2, 1\)'),
     ('ab', r'prompt: got <U2 \(\)'),
+    (np.zeros((0, 5), int), r'prompt: got \(0, 5\), no prompts, expected at l'),
   ],
 )
 def test_names_what_is_wrong(given, message):

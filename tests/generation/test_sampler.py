@@ -231,6 +231,12 @@ def test_bytes_and_bits():
   np.testing.assert_allclose(sample.bits, [2, 0])
 
 
+def test_other_tokens_than_bytes_are_no_text():
+  sample = th.generation.Sample(np.array([[72, 328]]), np.zeros((1, 2)))
+  with pytest.raises(th.UserError, match='texts: got a token 328, expected b'):
+    sample.texts()
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
@@ -266,6 +272,12 @@ def test_errors(sampler, arguments, message):
 def test_a_model_of_another_mode_is_refused():
   model = th.HourglassLM(**CONFIG, mode='eval')
   with pytest.raises(th.UserError, match="not in mode 'predict', expected mod"):
+    th.Sampler(model)
+
+
+def test_a_model_without_weights_is_refused():
+  model = th.HourglassLM(**CONFIG, mode='predict')
+  with pytest.raises(th.UserError, match='model: got one without weights, exp'):
     th.Sampler(model)
 
 

@@ -17,7 +17,7 @@ from trax_hourglass.layers import metrics
 from trax_hourglass.layers.attention.types import is_strictly_causal
 from trax_hourglass.layers.basic import restored_on_error
 from trax_hourglass.layers.checks import check_tokens
-from trax_hourglass.models.cached import check_mode
+from trax_hourglass.models.cached import check_ready
 
 _BLOCK_BYTES = 4096
 
@@ -147,7 +147,7 @@ def _token_nats(
   model, batches: Iterable[streams.Batch], what: str, highest_token: int
 ) -> Iterator[np.ndarray]:
   """Yields the float32 cross-entropies of the tokens with weight, by batch."""
-  check_mode(model, 'eval')
+  check_ready(model, 'eval')
   rng = fastmath.random.get_prng(0)
   # Trax makes a layer's key when it is first read. Made while tracing, it would
   # stay in the model as a tracer and break the next call.

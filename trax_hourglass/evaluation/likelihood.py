@@ -13,7 +13,7 @@ from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.layers.basic import restored_on_error
 from trax_hourglass.layers.checks import check_tokens
 from trax_hourglass.layers.metrics import token_log_probs
-from trax_hourglass.models.cached import check_mode
+from trax_hourglass.models.cached import check_ready
 
 # Texts of any length are padded to a multiple of it: fewer programs to compile.
 _MULTIPLE = 128
@@ -131,7 +131,7 @@ def _as_row(tokens, name):
 def _scored(model, tokens):
   """Returns log-probabilities, and whether each token is the likeliest."""
   if model not in _COMPILED:
-    check_mode(model, 'eval')
+    check_ready(model, 'eval')
     _COMPILED[model] = _compiled(model)
   *found, vocab_size = _COMPILED[model](
     model.weights, model.state, tokens.astype(np.int32)

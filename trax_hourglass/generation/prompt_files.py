@@ -1,4 +1,4 @@
-"""Files of prompts, and of what was generated after each, as JSON lines."""
+"""Files of prompts, and the texts generated after them, as JSON lines."""
 
 from collections.abc import Sequence
 import json
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from trax_hourglass.data import files
 from trax_hourglass.errors import UserError
-from trax_hourglass.generation.sampler import Sample
+from trax_hourglass.generation.sample import Sample
 
 
 class Entry(NamedTuple):
@@ -14,7 +14,7 @@ class Entry(NamedTuple):
 
   Attributes:
     prompt: Its bytes.
-    fields: What is written beside the result: the prompt as text, and other
+    fields: What is written with the result: the prompt as text, and the other
       fields of its JSON object.
   """
 
@@ -27,11 +27,11 @@ def entries(content: bytes, name: str) -> list[Entry]:
 
   Args:
     content: The file's content.
-    name: The file's name. If it has the suffix .jsonl, perhaps before that of a
-      compression, each line is a JSON object with a `prompt`.
+    name: The file's name. If it ends in .jsonl, whatever the suffix of a
+      compression after that, each line is a JSON object with a `prompt`.
 
   Raises:
-    UserError: If there are none, or a line has none.
+    UserError: If the file has no prompts, or a line has none.
   """
   files.check_not_utf16(name, content)
   is_jsonl = '.jsonl' in name.rpartition('/')[2].lower()
@@ -56,9 +56,9 @@ def results(
 ) -> str:
   """Returns a line for each row of a sample: a JSON object.
 
-  Its fields are those of the entry; `text`, where bytes that are no UTF-8 are
-  replaced; `tokens`, exact; `bits`, their mean under the model; and `ended`,
-  'stop' or 'length'.
+  Its fields are those of the entry; `text`, in which bytes that are not UTF-8
+  are replaced; `tokens`, exact; `bits`, their mean under the model; and
+  `ended`, 'stop' or 'length'.
   """
   lines = []
   for entry, text, bits in zip(

@@ -27,7 +27,7 @@ class Rows(NamedTuple):
 
   Attributes:
     tokens: int32, `(batch, length)`: start token and prompt of each row from
-      its start on; `START` before, `UNKNOWN` behind.
+      its start on; `START` before that, `UNKNOWN` after it.
     n_read: Tokens of all rows that go through the model in one pass, at most
       those before the last one of any prompt.
     starts: Where each row starts, int32, `(batch,)`; `None` where all do at 0.
@@ -60,7 +60,12 @@ def rows(prompts: Prompts) -> list[np.ndarray]:
         _checked(np.asarray(x), 1, f'prompt {i}') for i, x in enumerate(prompts)
       ]
   prompts = np.asarray(_tokens(prompts))
-  return list(np.atleast_2d(_checked(prompts, 2, 'prompt')))
+  found = list(np.atleast_2d(_checked(prompts, 2, 'prompt')))
+  if not found:
+    raise UserError(
+      f'prompt: got {prompts.shape}, no prompts, expected at least one'
+    )
+  return found
 
 
 def _tokens(prompt):
@@ -102,7 +107,7 @@ def side_by_side(
   elif longest >= one_pass and group is None:
     n_read = int(lengths.min()) // one_pass * one_pass
   elif longest >= one_pass:
-    # Few lengths to read, for each is compiled.
+    # Each length to read is compiled: so there are few of them.
     end = -(-longest // one_pass) * one_pass
     end = end if most is None else max(min(end, most), longest)
     starts = (end - lengths) // group * group

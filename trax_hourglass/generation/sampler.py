@@ -1,7 +1,6 @@
 """Samples from a model in mode 'predict', in one compiled loop."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
@@ -15,45 +14,16 @@ from trax_hourglass.errors import UserError, check_positive
 from trax_hourglass.generation import prompts as prompts_lib
 from trax_hourglass.generation import sampling, stops
 from trax_hourglass.generation.prompts import UNKNOWN, Prompts
+from trax_hourglass.generation.sample import Sample
 from trax_hourglass.kernels.cached import starts as starts_lib
 from trax_hourglass.layers.basic import layers_of, restored_on_error
 from trax_hourglass.layers.checks import check_tokens
-from trax_hourglass.layers.metrics import nats_to_bits, token_log_probs
-from trax_hourglass.models.cached import Limit, check_mode, start_multiple
+from trax_hourglass.layers.metrics import token_log_probs
+from trax_hourglass.models.cached import Limit, check_ready, start_multiple
 
-# Prompts of that many tokens are worth a compiled program of their own.
+# Prompts of this many tokens are worth a compiled program of their own.
 ONE_PASS = 64
-_STOP_CHUNK = 16  # Tokens between two looks for the strings that end a row.
-
-
-class Sample(NamedTuple):
-  """Generated tokens, without the prompt.
-
-  Attributes:
-    tokens: int32, `(batch, length)`; `UNKNOWN`, -1, behind a row that a stop
-      string has ended.
-    log_probs: float32, `(batch, length)`: natural logarithm of each token's
-      probability under the model, before temperature, top-k and top-p; 0 behind
-      a row's end.
-  """
-
-  tokens: np.ndarray
-  log_probs: np.ndarray
-
-  @property
-  def bits(self) -> np.ndarray:
-    """Bits per token of each sequence, `(batch,)`."""
-    nats = -self.log_probs.sum(axis=1, dtype=np.float64)
-    return nats_to_bits(nats / self.lengths)
-
-  @property
-  def lengths(self) -> np.ndarray:
-    """Tokens of each sequence, `(batch,)`."""
-    return (self.tokens != UNKNOWN).sum(axis=1)
-
-  def texts(self) -> list[bytes]:
-    """Returns each sequence as bytes; tokens must be below 256."""
-    return [row[row >= 0].astype(np.uint8).tobytes() for row in self.tokens]
+_STOP_CHUNK = 16  # Tokens between two searches for the strings that end rows.
 
 
 class Sampler:
@@ -71,11 +41,11 @@ class Sampler:
       vocab_size)`. Its weights may change between calls.
 
   Raises:
-    UserError: If the model is an Hourglass in another mode.
+    UserError: If the model is an Hourglass in another mode, or without weights.
   """
 
   def __init__(self, model: base.Layer):
-    check_mode(model, 'predict')
+    check_ready(model, 'predict')
     self._model = model
     self._rng = jax.random.PRNGKey(0)  # Nothing is drawn in this mode.
     _ = model.rng  # Made when first read: not within a trace.
@@ -125,8 +95,8 @@ class Sampler:
       top_p: Draw from the fewest of the likeliest tokens that reach this
         probability, in (0, 1]; by default from all.
       seed: Seed of the draws, at least 0 and below 2**63.
-      stop: Bytes, or several: a row ends behind the first of them that it
-        generates. Generation ends when all rows have.
+      stop: Bytes, or several: a row ends with the first of them that it
+        generates. Generation ends when all rows have ended.
       first_row: Number of the first row.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Rows of a sample that end behind a stop string."""
+"""Rows of a sample that end with a stop string."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ def stop_strings(stop: bytes | Sequence[bytes]) -> tuple[bytes, ...]:
   """Returns stop strings as a tuple.
 
   Raises:
-    UserError: If one is empty, or no bytes.
+    UserError: If one is empty, or is not bytes.
   """
   stops = (stop,) if isinstance(stop, bytes) else tuple(stop)
   for one in stops:
@@ -27,9 +27,9 @@ def until_stopped(
   """Yields parts of a sample until all rows have generated a stop string.
 
   Args:
-    parts: Tokens and log-probabilities, each `(batch, n)`. What stands behind
-      the end of a row is replaced, by `UNKNOWN` and 0.
-    stops: Strings of which the first in a row ends it, the string included.
+    parts: Tokens and log-probabilities, each `(batch, n)`. After the end of a
+      row these are replaced by `UNKNOWN` and 0.
+    stops: Strings; the first one in a row ends it, and is part of it.
   """
   # A token is a character here, whatever the size of the vocabulary.
   stops = [stop.decode('latin-1') for stop in stops]

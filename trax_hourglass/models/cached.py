@@ -223,12 +223,15 @@ class Limit(base.Layer):
 
   def forward(self, inputs):
     y, _ = inputs
-    self.state += y.shape[1]
+    # Not in place, in which a state of NumPy would change that of the caller.
+    self.state = self.state + y.shape[1]
     return jnp.where(self.state <= self._n, y, jnp.nan).astype(y.dtype)
 
 
-def check_mode(model, mode: str) -> None:
-  """Raises `UserError` if an Hourglass in a model is of the wrong mode.
+def check_ready(model, mode: str) -> None:
+  """Raises `UserError` unless each Hourglass in a model can run in a mode.
+
+  That is, unless it was made for the mode, and is initialised.
 
   Args:
     model: Trax layer.
@@ -241,6 +244,11 @@ def check_mode(model, mode: str) -> None:
         raise UserError(
           f"model: got one {'' if predicts else 'not '}in mode 'predict', "
           f'expected mode {mode!r}'
+        )
+      if not jax.tree.leaves(layer.weights):
+        raise UserError(
+          'model: got one without weights, expected an initialised one; call '
+          'its init first'
         )
 
 
