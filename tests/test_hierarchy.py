@@ -5,6 +5,7 @@ import operator
 
 import hypothesis
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 from trax_hourglass import hierarchy
@@ -42,6 +43,7 @@ def test_parses_the_full_notation(text, expected):
     ('6@3', None, '1@1 6@3 1@1'),
     ('6@3', (2, 0), '2@1 6@3 0@1'),
     ('6@3', [0, 5], '0@1 6@3 5@1'),
+    ('6@3', (np.int64(2), 0), '2@1 6@3 0@1'),
     ('6@{2,3}', (2, 0), '2@1 6@{2,3} 0@1'),
     ('1@2 4@4 1@2', (2, 3), '2@1 1@2 4@4 1@2 3@1'),
   ],

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import re
 from typing import NamedTuple
 
@@ -144,7 +145,7 @@ def _check_vanilla_layers(vanilla_layers) -> tuple[int, int]:
   valid = (
     isinstance(vanilla_layers, (tuple, list))
     and len(vanilla_layers) == 2
-    and all(isinstance(n, int) and n >= 0 for n in vanilla_layers)
+    and all(isinstance(n, numbers.Integral) and n >= 0 for n in vanilla_layers)
   )
   if not valid:
     raise UserError(

@@ -18,8 +18,8 @@ LENGTHS = [(29, 29), (9, 27), (27, 9)]
 SIZES = {
   'whole': {},
   'blocks': {'BLOCK': 3, 'MAX_RUNS': 16},
-  'heads': {'BLOCK': 4, 'MAX_RUNS': 3, '_CACHED': 1},
-  'sequences': {'BLOCK': 4, 'MAX_RUNS': 3, '_CACHED': 300},
+  'heads': {'BLOCK': 4, 'MAX_RUNS': 3, '_MOST_LOGITS': 1},
+  'sequences': {'BLOCK': 4, 'MAX_RUNS': 3, '_MOST_LOGITS': 300},
 }
 DROPOUT = 0.3
 
@@ -37,7 +37,7 @@ DROPOUT = 0.3
 def attention(request, monkeypatch):
   """Attention with blocks of another size, jitted."""
   for name, size in SIZES[request.param].items():
-    room = blockwise if name == '_CACHED' else row_blocks
+    room = blockwise if name == '_MOST_LOGITS' else row_blocks
     monkeypatch.setattr(room, name, size)
   function = blockwise.attention.__wrapped__
   return jax.jit(
@@ -209,7 +209,7 @@ def test_memory_grows_with_the_length():
 
 @pytest.mark.parametrize('platform', ['cpu', 'cuda', 'tpu'])
 def test_takes_heads_in_turn_on_a_cpu_alone(platform, monkeypatch):
-  monkeypatch.setattr(blockwise, '_CACHED', 1)
+  monkeypatch.setattr(blockwise, '_MOST_LOGITS', 1)
 
   def loss(*args):
     return jnp.sum(blockwise.attention.__wrapped__(*args))
@@ -223,7 +223,7 @@ def test_takes_heads_in_turn_on_a_cpu_alone(platform, monkeypatch):
 @pytest.mark.parametrize(('length', 'size'), [(16, '8'), (24, '4')])
 def test_blocks_are_smaller_where_rows_see_many_keys(monkeypatch, length, size):
   monkeypatch.setattr(row_blocks, 'BLOCK', 8)
-  monkeypatch.setattr(blockwise, '_CACHED', 4 * 8 * 16)
+  monkeypatch.setattr(blockwise, '_MOST_LOGITS', 4 * 8 * 16)
   arguments = _arguments(length, length, batch=1, heads=5)
   function = blockwise.attention.__wrapped__
   text = jax.jit(lambda *args: function(*args)).lower(*arguments).as_text()

@@ -2,13 +2,16 @@
 
 import warnings
 
+import jax
 import numpy as np
 import pytest
 from trax import layers as tl
 from trax import shapes
 
 from trax_hourglass import layers
+from trax_hourglass.layers.attention.cached import Projections
 from trax_hourglass.layers.basic import LayerNorm
+from trax_hourglass.models import Hourglass
 
 X = np.random.default_rng(0).integers(-9, 10, size=(2, 6, 4))
 LAYERS = {
@@ -37,3 +40,20 @@ def test_integers_and_float64_are_computed_in_float32(name):
   np.testing.assert_array_equal(y, expected)
   assert y.dtype == expected.dtype == np.float32
   np.testing.assert_array_equal(layer(X), expected)
+
+
+def test_the_kernel_of_distances_is_not_rounded_to_integers():
+  """It is passed on to the cache, in mode 'predict'."""
+  layer = Projections(4)
+  layer.init((shapes.signature(X),) * 3)
+  kernel, bias, *_ = layer((X, X, X))
+  np.testing.assert_array_equal(kernel, layer.weights[0][0])
+  np.testing.assert_array_equal(bias, layer.weights[0][1])
+
+
+@pytest.mark.parametrize('mode', ['train', 'predict'])
+def test_an_hourglass_takes_integers(mode):
+  layer = Hourglass(4, 6, hierarchy='2@1', n_heads=2, mode=mode)
+  signature = layer.weights_and_state_signature(shapes.signature(X))
+  y, _ = jax.eval_shape(layer.pure_fn, X, *signature, jax.random.PRNGKey(0))
+  assert (y.shape, y.dtype) == (X.shape, np.float32)

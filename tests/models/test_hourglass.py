@@ -137,6 +137,23 @@ def test_hourglass_takes_activations_inside_a_serial():
   assert forward(forward.random_weights(), x).shape == (1, 7, 2)
 
 
+@pytest.mark.parametrize('mode', ['eval', 'predict'])
+@pytest.mark.parametrize('shape', [(2, 6), (2, 4, 1), (2, 4, 7), (1, 2, 4, 6)])
+def test_other_shapes_than_those_of_activations_are_refused(mode, shape):
+  """In an error that leaves no tracers in the layer."""
+  layer = th.Hourglass(**WIDTHS, hierarchy='0@1', mode=mode)
+  layer.init(trax_tools.activations_signature(4, 6))
+  before = jax.tree.leaves((layer.weights, layer.state))
+  with pytest.raises(
+    tl.base.LayerError, match=r'expected \(batch, length, 6\)'
+  ):
+    jax.eval_shape(
+      layer.pure_fn, np.zeros(shape), layer.weights, layer.state, layer.rng
+    )
+  after = jax.tree.leaves((layer.weights, layer.state))
+  assert all(x is y for x, y in zip(before, after, strict=True))
+
+
 def test_the_baseline_is_a_stack_of_blocks():
   """'12@1' has the weights of twelve blocks, one norm, and no resampling."""
   weights = [

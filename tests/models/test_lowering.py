@@ -46,7 +46,7 @@ def work(request):
   batch = *tokens, loss_weights.astype(np.float32)
   with pytest.MonkeyPatch.context() as monkeypatch:
     # Heads are taken in turn on a CPU, and all at once elsewhere.
-    monkeypatch.setattr(blockwise, '_CACHED', 1)
+    monkeypatch.setattr(blockwise, '_MOST_LOGITS', 1)
     work = request.param(_model, batch)
     yield jax.jit(work.function, donate_argnums=work.donated), work.arguments
 

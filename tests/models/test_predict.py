@@ -178,6 +178,16 @@ def test_a_call_that_is_too_long_leaves_the_state():
   assert not any(x.any() for x in jax.tree.leaves(layer.state))
 
 
+def test_a_call_leaves_the_state_that_it_is_given():
+  """One of NumPy, too, such as a copy of the first."""
+  layer = th.Hourglass(4, 4, n_heads=2, hierarchy='0@1', mode='predict')
+  layer.init(trax_tools.activations_signature(1, 4))
+  state = jax.device_get(layer.state)
+  x = np.zeros((1, 1, 4), np.float32)
+  _, new = layer.pure_fn(x, layer.weights, state, layer.rng)
+  assert (jax.tree.leaves(state), jax.tree.leaves(new)) == ([0], [1])
+
+
 def test_outputs_beyond_the_limit_are_nan():
   arguments = {'hierarchy': '0@1 0@2 0@1', **AVERAGE}
   evaluated, model = predicting.pair(
@@ -196,6 +206,17 @@ def test_outputs_beyond_the_limit_are_nan():
     model.call(weights, model.start, fed[:, :8])
 
 
+class Counting(tl.base.Layer):
+  """An attention type that refuses nothing, and counts its vectors."""
+
+  def init_weights_and_state(self, input_signature):
+    self.state = np.zeros((), np.int32)
+
+  def forward(self, x):
+    self.state = self.state + x.shape[1]
+    return x
+
+
 @pytest.mark.parametrize(
   'layer',
   [
@@ -203,7 +224,14 @@ def test_outputs_beyond_the_limit_are_nan():
     th.LSHAttention(4, mode='predict'),
     th.RotaryAttention(4, mode='predict'),
     th.LocalAttention(4, mode='predict'),
-    th.Hourglass(4, 4, n_heads=2, hierarchy='0@1 0@2 0@1', mode='predict'),
+    th.Hourglass(
+      4,
+      4,
+      n_heads=2,
+      hierarchy='1@1 0@2 0@1',
+      mode='predict',
+      vanilla_attn_type=lambda d_model, **_: Counting(),
+    ),
   ],
   ids=lambda layer: layer.name,
 )

@@ -108,9 +108,12 @@ def align(n_queries, n_keys, total_pooling=1):
     total_pooling: Total shorten factor of the longer sequence.
 
   Raises:
-    UserError: If neither length is a multiple of the other.
+    UserError: If neither length is a multiple of the other, or one alone is 0.
   """
-  if n_queries % n_keys and n_keys % n_queries:
+  if n_queries == n_keys:
+    return Alignment(total_pooling=total_pooling)
+  shorter, longer = sorted((n_queries, n_keys))
+  if not shorter or longer % shorter:
     raise UserError(
       f'got {n_queries} queries and {n_keys} keys, expected one number to be a '
       'multiple of the other'

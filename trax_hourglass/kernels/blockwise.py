@@ -32,7 +32,7 @@ from trax_hourglass.kernels.row_blocks import product, transposed
 
 # The name of outputs and logarithms in policies of `jax.checkpoint`.
 OUTPUTS = 'attention outputs'
-_CACHED = 2**20  # Most logits that a CPU computes at once.
+_MOST_LOGITS = 2**20  # That a CPU computes at once: they fit its cache.
 
 
 class Location(typing.NamedTuple):
@@ -137,11 +137,11 @@ def _each_head(head_fn, dropout, operands, rng, *arrays):
     return functools.partial(_map_heads, run_head, map_heads, map_batch)
 
   run_at_once = run(size, _at_once, _at_once)
-  if heads * batch * n_logits <= _CACHED:
+  if heads * batch * n_logits <= _MOST_LOGITS:
     return run_at_once(operands, keys, *arrays)
-  if n_logits > _CACHED // 4:
+  if n_logits > _MOST_LOGITS // 4:
     size //= 2
-  map_batch = _at_once if batch * n_logits <= _CACHED else jax.lax.map
+  map_batch = _at_once if batch * n_logits <= _MOST_LOGITS else jax.lax.map
   return jax.lax.platform_dependent(
     operands,
     keys,

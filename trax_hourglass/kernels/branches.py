@@ -1,7 +1,7 @@
-"""Branches of conditions, into which XLA does not look on a CPU.
+"""Conditionals, into whose branches XLA does not look on a CPU.
 
-Elsewhere it computes a cheap array again in each kernel that uses it, and
-recognises a computation that is repeated on purpose.
+Outside them it computes a cheap array again in each kernel that uses it, and
+merges a computation that is repeated on purpose with the first one.
 """
 
 import jax
@@ -24,6 +24,6 @@ def once(f, *arrays):
 def true(arrays):
   """Returns True, as a value that XLA cannot know before it has the arrays."""
   number = sum(
-    x.ravel()[0].astype(jnp.float32) for x in jax.tree.leaves(arrays)
+    x.ravel()[0].astype(jnp.float32) for x in jax.tree.leaves(arrays) if x.size
   )
   return jnp.minimum(jnp.isnan(number).astype(jnp.int32), 0) == 0

@@ -1,7 +1,7 @@
-"""Backward passes written by hand, and JAX's own in their place.
+"""Backward passes written by hand, and a switch to JAX's own.
 
 Those by hand save memory and time, but JAX cannot differentiate them in forward
-mode.
+mode, nor check them within `jax.shard_map`: give that `check_vma=False`.
 """
 
 from collections.abc import Iterator
@@ -89,9 +89,9 @@ def _matmul_backward(dtype, residuals, dy):
 def _times_transposed(x, kernel):
   """Returns x @ kernel.T, on a CPU in float32 from a transposed copy.
 
-  There XLA transposes more slowly in a product, and more slowly still where it
-  fuses the copy with what takes the kernel from those of a loop. So the copy is
-  made in a branch of a condition, into which XLA does not look.
+  There XLA transposes more slowly within a product, and more slowly still where
+  it fuses the copy with the slice that takes the kernel from those of a loop.
+  So the copy is made in a branch, see `branches`.
   """
 
   def as_written(x, kernel):
@@ -116,9 +116,9 @@ _matmul_by_hand.defvjp(_matmul_forward, _matmul_backward, symbolic_zeros=True)
 def rematerialized(f, x, *constants):
   """Returns `f(x, *constants)`, which the backward pass computes again.
 
-  Like `jax.checkpoint`, but on a CPU too: there XLA recognises the repeated
-  computation and keeps its results instead. It does not look into the branches
-  of a condition, so the backward pass runs in one.
+  Like `jax.checkpoint`, but on a CPU too: there XLA would merge the repeated
+  computation with the first and keep its results. So the backward pass runs in
+  a branch, see `branches`.
 
   Args:
     f: Function to (differentiable output, any tree). Gradients also reach the
@@ -157,152 +157,3 @@ def rematerialized(f, x, *constants):
   apply = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
   apply.defvjp(forward, backward)
   return apply((x, closed_over), constants)
-
-
-def stack(trees):
-  """Returns trees of arrays, alike in shape, as one with a first axis for them.
-
-  Gradients are those of `jnp.stack`. On a CPU one compiled kernel for each
-  shape takes them apart, together with what an optimizer computes of them;
-  else XLA would compile another kernel for each tree.
-  """
-  return (_stack if is_forward() else _stack_by_hand)(trees)
-
-
-def _stack(trees):
-  return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)
-
-
-_stack_by_hand = jax.custom_vjp(_stack)
-
-
-def _stack_forward(trees):
-  return _stack(trees), [()] * len(trees)
-
-
-def _stack_backward(trees, gradients):
-  def numbers(n):
-    return [jnp.uint32(i) for i in range(n)]
-
-  def unknown_numbers(n):
-    # XLA fuses any other number into each kernel, and also those that a loop
-    # counts.
-    n_times = 1 - branches.true(gradients).astype(jnp.int32)
-    return jax.lax.fori_loop(
-      0, n_times, lambda _, xs: [~x for x in xs], numbers(n)
-    )
-
-  indices = jax.lax.platform_dependent(
-    cpu=functools.partial(unknown_numbers, len(trees)),
-    default=functools.partial(numbers, len(trees)),
-  )
-
-  def at(i):
-    return jax.tree.map(
-      lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), gradients
-    )
-
-  return ([at(i) for i in indices],)
-
-
-_stack_by_hand.defvjp(_stack_forward, _stack_backward)
-
-
-def repeat(step, policy, x, weights, *others):
-  """Returns the last `x` of a loop and the stacked further outputs of `step`.
-
-  Like `jax.lax.scan`, but in the backward pass the gradients of stacked weights
-  take the memory of a copy of these weights.
-
-  Args:
-    step: Function from x and one turn's weights and others to (next x, any
-      tree). Gradients also reach the floats that it closes over.
-    policy: What the backward pass finds stored, for `jax.checkpoint`.
-    x: An array.
-    weights: Tree of arrays whose first axis is the number of turns.
-    *others: Further trees of such arrays, without gradients.
-  """
-  if is_forward():
-    step = jax.checkpoint(step, prevent_cse=False, policy=policy)
-    return jax.lax.scan(
-      lambda x, inputs: step(x, *inputs), x, (weights, *others)
-    )
-  first = jax.tree.map(lambda a: a[0], (weights, *others))
-  step, closed_over = jax.closure_convert(step, x, *first)
-  step = jax.checkpoint(step, prevent_cse=False, policy=policy)
-  return _loop(step, x, weights, others, closed_over)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _loop(step, x, weights, others, closed_over):
-  def turn(x, inputs):
-    return step(x, *inputs, *closed_over)
-
-  return jax.lax.scan(turn, x, (weights, *others))
-
-
-def _loop_forward(step, x, weights, others, closed_over):
-  def turn(x, inputs):
-    weights, *others = inputs
-
-    def differentiated(x, weights, closed_over):
-      return step(x, weights, *others, *closed_over)
-
-    y, pull_back, output = jax.vjp(
-      differentiated, x, weights, closed_over, has_aux=True
-    )
-    return y, (output, _without(pull_back, (weights, closed_over)))
-
-  y, (outputs, pull_backs) = jax.lax.scan(turn, x, (weights, *others))
-  return (y, outputs), (weights, closed_over, pull_backs)
-
-
-def _loop_backward(step, residuals, cotangents):
-  del step
-  weights, closed_over, pull_backs = residuals
-  n = len(jax.tree.leaves((weights, pull_backs))[0])
-
-  def turn(carry, inputs):
-    dx, places, sums = carry
-    i, pull_back = inputs
-    weights = jax.tree.map(lambda a: a[i], places)
-    dx, gradients, more = pull_back((weights, closed_over))(dx)
-    # A turn's weights must be read before their place is overwritten, or XLA
-    # copies all places in every turn: so the index depends on the gradients.
-    i = jnp.where(branches.true((dx, gradients)), i, 0)
-
-    def update(place, gradient):
-      # Layers of Trax may compute in 64 bits where JAX lets them.
-      gradient = gradient.astype(place.dtype)
-      return jax.lax.dynamic_update_index_in_dim(place, gradient, i, axis=0)
-
-    places = jax.tree.map(update, places, gradients)
-    return (dx, places, jax.tree.map(jnp.add, sums, more)), None
-
-  zeros = jax.tree.map(jnp.zeros_like, closed_over)
-  (dx, gradients, sums), _ = jax.lax.scan(
-    turn,
-    (cotangents[0], weights, zeros),
-    (jnp.arange(n), pull_backs),
-    reverse=True,
-  )
-  return dx, gradients, None, sums
-
-
-_loop.defvjp(_loop_forward, _loop_backward)
-
-
-def _without(tree, known):
-  """Returns a function from `known` to a tree, a tree without those arrays."""
-  leaves, structure = jax.tree.flatten(tree)
-  ids = [id(leaf) for leaf in jax.tree.leaves(known)]
-  places = [ids.index(id(x)) if id(x) in ids else None for x in leaves]
-
-  def put_back(rest, known):
-    known, rest = jax.tree.leaves(known), iter(rest)
-    return jax.tree.unflatten(
-      structure, [next(rest) if i is None else known[i] for i in places]
-    )
-
-  rest = [leaf for leaf in leaves if id(leaf) not in ids]
-  return jax.tree_util.Partial(put_back, rest)

@@ -1,8 +1,8 @@
 """Documents side by side in a sequence, which do not see one another.
 
 A document starts at a multiple of the total shorten factor, so at each level it
-is a run of vectors, and all keys that a query may see begin with those of its
-own document. Padding after a document belongs to it: the document does not see
+is a run of vectors, and a query sees no keys before the first of its own
+document. Padding after a document belongs to it: the document does not see
 what comes later.
 """
 

@@ -39,16 +39,18 @@ def attention(
     keys: `(batch, heads, k, d_head)`; without a location, `k` is `q`.
     values: Like `keys`.
     location: A `blockwise.Location`, or `None`.
-    dropout: As for `blockwise.attention`, the only one to have any.
+    dropout: As for `blockwise.attention`; only `'blockwise'` takes any.
     rng: Random key, needed where `dropout` is above 0.
     implementation: `'blockwise'`; `'cudnn'`; `'auto'`, which is cuDNN's kernel
-      where it can run and blockwise elsewhere; or `'xla'`, the code for cuDNN's
-      kernel with XLA in its place, on any device, for comparisons.
+      where it can run and blockwise elsewhere; or `'xla'`, to compare with on
+      any device: the code for cuDNN's kernel with XLA in the kernel's place.
     first: As for `blockwise.attention`; only `'blockwise'` takes it.
 
   Raises:
     UserError: If `'cudnn'` or `'xla'` cannot compute this.
   """
+  if not queries.size:  # No sequences, or none but empty ones.
+    return queries
   inputs = queries, keys, values, location
   refusal = implementation != 'blockwise' and _refusal(
     inputs, dropout, first, implementation
@@ -64,7 +66,7 @@ def attention(
 
 
 def _refusal(inputs, dropout, first, implementation):
-  """Returns why attention cannot be computed like that, if so."""
+  """Returns why `implementation` cannot compute this, or `None`."""
   if dropout:
     return f'got dropout {dropout:g}, but it drops no attention weights'
   if first is not None:
@@ -170,9 +172,10 @@ def _in_blocks(implementation, inputs):
 
 
 def _each_head_alone(*arrays, **options):
-  """Returns JAX's attention, each head a sequence: `(n, length, d_head)`.
+  """Returns JAX's attention of arrays `(n, length, d_head)`, one for each head.
 
-  So the arrays need not be transposed, and a sharded batch stays sharded.
+  With each head as a sequence of its own, the arrays need not be transposed,
+  and a sharded batch stays sharded.
   """
   arrays = (x[:, :, None] for x in arrays)
   return jax.nn.dot_product_attention(*arrays, **options)[:, :, 0]

@@ -20,6 +20,8 @@ def local_attention(
   that each query may see, `(..., length)`, by default 0; other arguments are
   those of `attend`.
   """
+  if not queries.size:  # No sequences, or none but empty ones.
+    return queries
   *batch, length, d = queries.shape
   chunk = min(window, length)
   queries, keys, values = (_chunks(x, chunk) for x in (queries, keys, values))
@@ -73,6 +75,8 @@ def attend_to_cache(cache, queries, keys, values, first=None):
 
   `first` is the position of each sequence's first vector, `(n,)`; by default 0.
   """
+  if not queries.size:
+    return queries, cache
   run = _one_query if queries.shape[1] == 1 else _many_queries
   return run(cache, queries, keys, values, first)
 

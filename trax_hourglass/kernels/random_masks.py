@@ -19,7 +19,7 @@ from trax_hourglass.runtime import threefry
 
 
 def keep(rng, dropout, shape):
-  """Returns booleans of a shape, of which a share of `dropout` is False.
+  """Returns booleans of a shape, a share `dropout` of which is False.
 
   Args:
     rng: Random key of any kind.

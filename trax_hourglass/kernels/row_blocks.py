@@ -1,4 +1,4 @@
-"""The rows of a head in blocks, with the keys and distances that each sees.
+"""Blocks of a head's rows, with the keys and distances that each block sees.
 
 Names and shapes are those of `blockwise`.
 
@@ -15,8 +15,8 @@ from trax_hourglass.kernels import heads as heads_lib
 from trax_hourglass.kernels.alignment import Alignment, align
 
 BLOCK = 256  # Rows of a block.
-# Most runs of blocks, each compiled by itself: more runs meet fewer keys that
-# no row sees, but take longer to compile.
+# Most runs of blocks, each compiled by itself: with more runs, fewer keys are
+# met that no row sees, but compilation takes longer.
 MAX_RUNS = 8
 MASKED = -1e9  # The logit of a key that a query does not see.
 
@@ -210,7 +210,7 @@ def each_block(f, carry, operands, size):
       outputs, `(..., rows of the block, d)`.
     carry: The first carry.
     operands: `Operands` of a head, or of all.
-    size: Rows of a block; the last one may have less.
+    size: Rows of a block; the last one may have fewer.
   """
   n_rows, step = _rows_and_step(operands)
   outputs = []

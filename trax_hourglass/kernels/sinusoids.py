@@ -51,11 +51,15 @@ def table(n, step, d_model):
 
 
 def rotate(x, start=0):
-  """Returns `x`, `(..., length, d)`, with each vector rotated by its position.
+  """Returns vectors, like `x`, each rotated by its position.
 
-  Components i and i + d/2, as a pair, rotate by position / 10,000^(2i/d);
-  `start` is the position of the first vector, or of each sequence's, `(.., 1)`,
-  or is added to the position of each vector, `(.., length)`.
+  Components i and i + d/2, as a pair, rotate by position / 10,000^(2i/d).
+
+  Args:
+    x: `(..., length, d)`.
+    start: The position of the first vector, a number; or of the first one of
+      each sequence, `(..., 1)`; or what to add to the position of each vector,
+      `(..., length)`.
   """
   length, d = x.shape[-2:]
   sin, cos = _sines_and_cosines(start + jnp.arange(length), d)

@@ -138,15 +138,16 @@ def restored_on_error(layer) -> Iterator[None]:
 
 
 class RestoredSerial(tl.Serial):
-  """`tl.Serial` that a call which raises leaves as it was.
+  """`tl.Serial` that keeps its weights and state when a call raises.
 
   In mode `'predict'` a layer may refuse a call after an earlier one has counted
-  its vectors.
+  its vectors; and a call that fails while it is compiled would leave tracers.
   """
 
-  def forward(self, xs):
+  # Not `forward`, before which Trax has set the weights and state of the call.
+  def pure_fn(self, x, weights, state, rng, use_cache=False):
     with restored_on_error(self):
-      return super().forward(xs)
+      return super().pure_fn(x, weights, state, rng, use_cache)
 
 
 def Cast(dtype):

@@ -61,9 +61,10 @@ def check_heads(d_model, n_heads):
 
 
 def check_rows(x, cached):
-  """Raises `UserError` unless a call has the rows of a cache, the first axis.
+  """Raises `UserError` unless a call has as many rows as a cache.
 
-  JAX would broadcast a single row, and write it to the first of the cache.
+  Rows are the first axis. JAX would broadcast a single row, and write it to the
+  first row of the cache alone.
   """
   if len(x) != len(cached):
     raise UserError(

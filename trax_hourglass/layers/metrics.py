@@ -37,7 +37,7 @@ def BitsPerByte():
 def BitsPerDim():
   """Returns a layer that maps (logits, targets, weights) to a scalar.
 
-  `BitsPerByte` by its name for sub-pixels.
+  `BitsPerByte`, by the name that figures of images have.
   """
   return _bits('BitsPerDim')
 
@@ -52,7 +52,7 @@ def _bits(name):
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-  """The unit of figures in bits, and the remarks to print beside them.
+  """The unit of figures in bits, and the remarks to print with them.
 
   Attributes:
     unit: 'bits per byte' of a text, 'bits per dim' of images.

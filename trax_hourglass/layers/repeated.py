@@ -1,17 +1,17 @@
-"""Layers that the backward pass computes again, alone or in a loop."""
+"""Layers that the backward pass computes again: a single one, or a loop."""
 
 import jax
 from trax import fastmath
 from trax.layers import base
 
-from trax_hourglass.kernels import blockwise, derivatives
+from trax_hourglass.kernels import blockwise, derivatives, loops
 from trax_hourglass.layers.basic import STORED
 
 
 class Rematerialized(base.Layer):
-  """A layer whose inside the backward pass computes again, from its inputs.
+  """Runs a layer that the backward pass computes again, from its inputs.
 
-  Outputs, flat weights and gradients are those of the layer inside.
+  Outputs, flat weights and gradients are those of the layer.
   """
 
   def __init__(self, layer):
@@ -37,7 +37,7 @@ class Rematerialized(base.Layer):
 
 
 class Repeated(base.Layer):
-  """Runs layers one after the other in a loop, of which one is compiled.
+  """Runs layers one after the other, in a loop of which one turn is compiled.
 
   Maps an array to one of the same shape. Flat weights and outputs are those of
   `tl.Serial`. For the backward pass each layer keeps its input, the arrays that
@@ -71,15 +71,16 @@ class Repeated(base.Layer):
     return input_signature, base.nested_map(base.signature, self.state)
 
   def forward(self, x):
-    # A layer that all share has its weights in the first of them or before, and
-    # a mark in place of weights in the last. It has cached them by now.
+    # A layer that all of them share has its weights in the first of them, or in
+    # a layer before; in the last it has a mark in their place, and has cached
+    # them by now.
     *_, last = self.sublayers
     weights = self.weights
 
     def step(x, weights, state, rng):
       return last.pure_fn(x, weights, state, rng, use_cache=True)
 
-    y, states = derivatives.repeat(
+    y, states = loops.repeat(
       step,
       self._policy,
       x,
@@ -105,6 +106,6 @@ def _stack(trees, mark):
   def owned(last, x):
     return last if is_mark(last) else x
 
-  return derivatives.stack(
+  return loops.stack(
     [jax.tree.map(owned, trees[-1], tree, is_leaf=is_mark) for tree in trees]
   )

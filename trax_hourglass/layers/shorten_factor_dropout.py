@@ -59,7 +59,7 @@ class _OneOf(base.Layer):
     weights, state = self._layers[0].init(_unpack(signature), use_cache=True)
     self.weights, self.state = (weights,), (state,)
     for layer in self._layers[1:]:
-      layer.rng = self.rng  # Else made within a trace, which it would outlive.
+      layer.rng = self.rng  # A key made within a trace would outlive it.
 
   def forward(self, inputs):
     i, *x = inputs

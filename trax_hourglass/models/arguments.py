@@ -40,7 +40,7 @@ _TRAX = (
   ),
 )
 # All that a file may name. Those of Trax are unwrapped, so that what gin binds
-# for a training run has no effect on a model that is loaded beside it.
+# for a training run does not affect a model that is loaded during it.
 FUNCTIONS = {
   **{f'trax_hourglass.{f.__name__}': f for f in OURS},
   **{f'trax.layers.{f.__name__}': f for f in map(unwrapped, _TRAX)},

@@ -13,7 +13,12 @@ from trax_hourglass.kernels import documents as documents_lib
 from trax_hourglass.layers.attention.local import LocalAttention
 from trax_hourglass.layers.attention.relative import RelativeAttention
 from trax_hourglass.layers.attention.rotary import RotaryAttention
-from trax_hourglass.layers.basic import Cast, DenseToFloat32, Dropout
+from trax_hourglass.layers.basic import (
+  Cast,
+  DenseToFloat32,
+  Dropout,
+  RestoredSerial,
+)
 from trax_hourglass.layers.checks import check_dtype, check_segments, unwrapped
 from trax_hourglass.layers.resampling import (
   AttentionResampling,
@@ -152,7 +157,7 @@ def _check_keeps_apart(arguments):
         )
 
 
-class LanguageModel(tl.Serial):
+class LanguageModel(RestoredSerial):
   """A language model that knows the arguments it was made with."""
 
   def __init__(self, *layers, arguments):

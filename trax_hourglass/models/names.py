@@ -11,8 +11,8 @@ Level 0 is that of the tokens, level 1 the first shortened one, and so on:
   context_bias
   logits.kernel
 
-They are the same in each mode, whatever is rematerialized, and for each shorten
-factor. The weights of attention types and resamplers that are not known here
+Names depend neither on the mode, nor on rematerialization, nor on shorten
+factors. The weights of attention types and resamplers that are not known here
 are numbered by the kind of their layer: `level_1.shortening.conv_0.kernel`.
 """
 
@@ -116,7 +116,7 @@ def in_order(expected: Mapping, weights: Mapping) -> list:
 
 
 class _Node(NamedTuple):
-  """A layer, and the tree of its weights: marks for those that others have."""
+  """A layer and the tree of its weights, with marks for shared ones."""
 
   layer: base.Layer
   weights: object

@@ -32,7 +32,7 @@ def save_safetensors(
 ) -> None:
   """Writes a model's weights and arguments to a safetensors file.
 
-  A file that is there is replaced when the new one is whole.
+  An existing file is replaced once the new one is complete.
 
   Args:
     model: An initialised `HourglassLM`.
@@ -41,8 +41,9 @@ def save_safetensors(
       loaded has them in `'float32'` again.
 
   Raises:
-    UserError: If it is another model, has a function of the user's among its
-      arguments, or the file cannot be written; nothing is left of it then.
+    UserError: If `HourglassLM` did not make the model, an argument is a
+      function that a file cannot name, or the file cannot be written; then no
+      part of it is left.
   """
   if not isinstance(model, LanguageModel):
     raise UserError(

@@ -80,6 +80,15 @@ def test_equal_sequences_of_a_batch_have_equal_outputs():
   assert np.abs(y[0] - y[1]).max() > 0.1
 
 
+@pytest.mark.parametrize('make_key', [jax.random.PRNGKey, jax.random.key])
+def test_takes_keys_of_any_kind(make_key):
+  layer = LSHAttention(12, 3, dropout=0.1, chunk_len=CHUNK_LEN)
+  signature = trax_tools.activations_signature(10, 12, batch=2)
+  weights, state = layer.weights_and_state_signature(signature)
+  y, _ = jax.eval_shape(layer.pure_fn, signature, weights, state, make_key(0))
+  assert y.shape == (2, 10, 12)
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [

@@ -69,6 +69,7 @@ def test_lengths_that_do_not_divide_are_named():
     ({'d_model': 9, 'n_heads': 3}, 'd_model 9: expected an even number'),
     ({'d_model': 8, 'n_heads': 0}, 'n_heads: got 0'),
     ({'d_model': 8, 'dropout': 1.0}, 'dropout: got 1.0'),
+    ({'d_model': 8, 'total_pooling': 0}, 'total_pooling: got 0'),
     ({'d_model': 8, 'mode': 'test'}, "mode: got 'test'"),
     ({'d_model': 8, 'mode': 'training'}, "mode: got 'training'"),
   ],

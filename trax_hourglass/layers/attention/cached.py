@@ -1,4 +1,4 @@
-"""Attention layers of mode `'predict'`, the counterparts of those of training.
+"""The counterparts in mode `'predict'` of the attention layers of training.
 
 They map the queries, keys and values of one call, and keep the keys and values
 of earlier calls as state.
@@ -12,7 +12,7 @@ from trax.layers import base
 from trax_hourglass.kernels import heads, sinusoids
 from trax_hourglass.kernels.alignment import Alignment
 from trax_hourglass.kernels.cached import attention as cached_attention
-from trax_hourglass.layers.basic import Dense
+from trax_hourglass.layers.basic import Dense, float_type
 from trax_hourglass.layers.checks import check_rows
 
 
@@ -117,7 +117,7 @@ class Projections(base.Layer):
         self.sublayers[1:], inputs, others, strict=True
       )
     ]
-    dtype = inputs[0].dtype
+    dtype = float_type(inputs[0])
     return kernel.astype(dtype), bias.astype(dtype), *projected
 
 
@@ -187,7 +187,7 @@ class AttendToCache(base.Layer):
 
 
 def _signature(layer, queries):
-  """Saves the initialisation of a model a trace of `forward`."""
+  """Returns the signatures of a layer's outputs and state without a trace."""
   return queries, base.nested_map(base.signature, layer.state)
 
 

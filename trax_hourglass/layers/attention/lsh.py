@@ -113,9 +113,11 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
   has_backward = False
 
   def init_weights_and_state(self, input_signature):
-    """Leaves both empty."""
+    """Has neither weights nor state."""
 
   def forward(self, inputs):
+    if not inputs[0].size:  # No sequences, or none but empty ones.
+      return inputs[1]
     n, length, _ = inputs[0].shape
     padding = [(0, 0), (0, -length % self._chunk_len), (0, 0)]
     queries, values = (jnp.pad(x, padding) for x in stored(inputs))
@@ -144,13 +146,13 @@ class HashedSelfAttention(efficient_attention.PureLSHSelfAttention):
     return stored(outputs.swapaxes(0, 1).reshape(n, length, -1))
 
   def hash_vectors(self, vecs, rng, mask=None):
-    # The zeros of the padding are sorted behind all else.
+    # The zeros of the padding are sorted after everything else.
     return super().hash_vectors(vecs, rng, jnp.any(vecs != 0, axis=-1))
 
   def _keys(self, n):
-    """Returns a random key for each head of each sequence, `(n, 2)`."""
+    """Returns a random key for each head of each sequence, `(n, ...)`."""
     keys = jax.random.split(self.rng, self._n_heads)
-    return jnp.tile(keys, (n // self._n_heads, 1))
+    return keys[jnp.arange(n) % self._n_heads]
 
 
 class CachedSelfAttention(CachedAttention):

@@ -141,7 +141,9 @@ def RelativeCrossAttention(
   check_mode(mode)
   check_dropout(dropout)
   check_heads(d_model, n_heads)
-  check_positive(max_inference_length=max_inference_length)
+  check_positive(
+    total_pooling=total_pooling, max_inference_length=max_inference_length
+  )
   check_implementation(implementation)
   if context_bias_layer is None and location_bias_layer is None:
     context_bias_layer, location_bias_layer = RelativeBiases(d_model, n_heads)

@@ -221,9 +221,9 @@ def _check_chunks(layer, length):
     _check_chunks(sublayer, length)
 
 
-# Functions that call an attention type of Trax, and call it in mode 'predict',
-# where one that keeps no cache, or gives other outputs than in 'eval', is
-# refused.
+# For each attention type of Trax the function that calls it, and the one that
+# calls it in mode 'predict': `_uncached` refuses a type that keeps no cache, or
+# whose outputs are others than in 'eval'.
 _ADAPTERS = {
   unwrapped(sparsity.CausalFavor): (_plain, _uncached),
   efficient_attention.SelfAttention: (_efficient, _cached_efficient),

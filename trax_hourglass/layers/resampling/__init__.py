@@ -10,7 +10,7 @@ with the keywords of `trax.models.HourglassLM`, see `types.resampling_layer`:
 
 so any function that takes these can stand in for ours. A shortened vector
 depends on all k vectors of its group: a causal model shifts right by k - 1
-before the shortening, see `models.hourglass.Valley`. The resampler inside
+before the shortening, see `models.levels.Valley`. The resampler inside
 `AttentionResampling` is called with `shorten_factor`, `d_model`, `dropout` and
 `mode` alone, and maps one array to one.
 

@@ -82,7 +82,7 @@ def LinearPooling(shorten_factor, d_model, dropout=0.0, mode='train', **unused):
 
   def concatenate_groups(x):
     groups = _groups(x, shorten_factor)
-    return groups.reshape(*groups.shape[:2], -1)
+    return groups.reshape(*groups.shape[:2], shorten_factor * x.shape[-1])
 
   return tl.Serial(
     tl.Fn('ConcatenateGroups', concatenate_groups),
