@@ -13,6 +13,7 @@ import pytest
 
 from tests.commands import arguments, fails
 from trax_hourglass import commands, generate, train
+from trax_hourglass.generation import completion
 
 LIMIT = 'trax_hourglass.HourglassLM.max_inference_length'
 
@@ -144,6 +145,41 @@ def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
   assert info.value.code == 141
   _, configuration = capsys.readouterr().err.splitlines()
   assert configuration.startswith('configuration ')
+
+
+def test_a_full_disk_leaves_the_completions_before(
+  image_run, tmp_path, disk, capsys, monkeypatch
+):
+  def plot_on_full_disk(*args):
+    disk(1000)
+    try:
+      plot(*args)
+    finally:
+      disk()
+
+  plot = completion.plot_completions
+  monkeypatch.setattr(completion, 'plot_completions', plot_on_full_disk)
+  (tmp_path / 'completions.json').write_text('earlier')
+  with pytest.raises(SystemExit) as info:
+    generate.main(
+      [
+        'generate',
+        f'--checkpoint={image_run}',
+        f'--output_dir={tmp_path}',
+        '--images=3,1',
+        '--completions=2',
+      ]
+    )
+  assert info.value.code == 2
+  assert (
+    capsys.readouterr()
+    .err.splitlines()[-1]
+    .startswith(
+      f'error: {tmp_path}/completions.png: cannot be written (File too large)'
+    )
+  )
+  assert (tmp_path / 'completions.json').read_text() == 'earlier'
+  assert os.listdir(tmp_path) == ['completions.json']
 
 
 def test_completed_images_need_a_place(image_run, capsys, bucket):

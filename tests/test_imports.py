@@ -22,7 +22,7 @@ DOORS = (
 ROOMS = (
   ('errors', 'hierarchy', 'starting'),
   ('addresses',),
-  ('pretrained_models',),
+  ('outputs', 'pretrained_models'),
   ('runtime',),
   ('kernels',),
   ('layers',),
@@ -40,6 +40,7 @@ FORBIDDEN = {
   'addresses': {'jax', 'trax', 'tensorflow', 'numpy'},
   'errors': {'jax', 'trax', 'tensorflow'},
   'pretrained_models': {'jax', 'trax', 'tensorflow', 'numpy'},
+  'outputs': {'jax', 'trax', 'tensorflow', 'numpy'},
   'starting': {'jax', 'trax', 'tensorflow', 'numpy'},
   'hierarchy': {'jax', 'trax', 'tensorflow', 'numpy'},
   'kernels': {'trax', 'tensorflow'},

@@ -27,7 +27,7 @@ import sys
 
 from absl import flags
 
-from trax_hourglass import starting
+from trax_hourglass import outputs, starting
 from trax_hourglass.configuration import (
   command_line,
   exits,
@@ -126,8 +126,8 @@ def main(argv: Sequence[str]) -> None:
   with directories.writable(output_dir):
     name, subject, results = _measured(settings)
     path = os.path.join(output_dir, name)
-    with open(f'{path}.json', 'w') as file:
-      file.write(json.dumps(results, indent=1))
+    with outputs.replacement(f'{path}.json') as file:
+      file.write(json.dumps(results, indent=1).encode())
     print(f'\noutput    {path}.json, {path}.png')
     subject.plot(results, f'{path}.png')
 

@@ -28,7 +28,7 @@ import time
 from absl import flags
 import numpy as np
 
-from trax_hourglass import addresses, starting
+from trax_hourglass import addresses, outputs, starting
 from trax_hourglass.configuration import (
   checkpoint_flag,
   command_line,
@@ -130,7 +130,7 @@ def _continue_text(model):
     draw=_draw(),
     **command_line.configuration(),
   )
-  start, n_bytes, nats = time.time(), 0, 0.0
+  start, n_bytes, nats = time.monotonic(), 0, 0.0
   write = _writer()
   write(prompt)
   for part in parts:
@@ -149,7 +149,7 @@ def _continue_prompts(model):
   with contextlib.ExitStack() as stack:
     write = _writer()
     if FLAGS.output is not None:
-      file = stack.enter_context(directories.replacement(FLAGS.output))
+      file = stack.enter_context(outputs.replacement(FLAGS.output))
       write = file.write
     samples = commands.continue_prompts(
       model.checkpoint,
@@ -160,7 +160,7 @@ def _continue_prompts(model):
       draw=_draw(),
       **command_line.configuration(),
     )
-    start, n_bytes, nats = time.time(), 0, 0.0
+    start, n_bytes, nats = time.monotonic(), 0, 0.0
     firsts = range(0, len(entries), FLAGS.prompts_at_once)
     for first, sample in zip(firsts, samples, strict=True):
       batch = entries[first : first + len(sample.tokens)]
@@ -171,7 +171,7 @@ def _continue_prompts(model):
 
 
 def _report(n_bytes, nats, start):
-  rate = n_bytes / (time.time() - start)
+  rate = n_bytes / (time.monotonic() - start)
   bits = layers.metrics.nats_to_bits(nats) / n_bytes
   print(
     f'{n_bytes:,} bytes, {bits:.3f} bits per byte, '
@@ -232,7 +232,12 @@ def _complete_images(model):
   directory = os.path.expanduser(
     FLAGS.output_dir or checkpoints.find.find_run(model.checkpoint)
   )
-  with directories.writable(directory):
+  stem = os.path.join(directory, 'completions')
+  with (
+    directories.writable(directory),
+    outputs.replacement(f'{stem}.json') as file,
+    outputs.replacement(f'{stem}.png') as picture,
+  ):
     found = commands.complete_images(
       model.checkpoint,
       _numbers(),
@@ -240,24 +245,19 @@ def _complete_images(model):
       draw=_draw(),
       **command_line.configuration(),
     )
-  stem = os.path.join(directory, 'completions')
-  bits_per_dim = found.completions.bits.tolist()
-  with open(stem + '.json', 'w') as file:
-    json.dump(
-      {
-        'source': found.source,
-        'checkpoint': found.model.checkpoint,
-        'configuration': list(found.model.config_files),
-        **_draw(),
-        'images': found.numbers,
-        'bits_per_dim': bits_per_dim,
-      },
-      file,
-      indent=1,
+    bits_per_dim = found.completions.bits.tolist()
+    results = {
+      'source': found.source,
+      'checkpoint': found.model.checkpoint,
+      'configuration': list(found.model.config_files),
+      **_draw(),
+      'images': found.numbers,
+      'bits_per_dim': bits_per_dim,
+    }
+    file.write(json.dumps(results, indent=1).encode())
+    generation.completion.plot_completions(
+      found.completions, found.source, picture
     )
-  generation.completion.plot_completions(
-    found.completions, found.source, stem + '.png'
-  )
   for number, bits in zip(found.numbers, bits_per_dim, strict=True):
     figures = ' '.join(f'{x:.4f}' for x in bits)
     print(f'image {number}: {figures} bits per dim [{found.source}]')

@@ -13,12 +13,11 @@ import sys
 
 from absl import flags
 
-from trax_hourglass import starting
+from trax_hourglass import outputs, starting
 from trax_hourglass.configuration import command_line, exits, output_flag
 from trax_hourglass.errors import UserError, check_positive
 
 bindings = starting.lazy('trax_hourglass.configuration.bindings')
-directories = starting.lazy('trax_hourglass.configuration.directories')
 explain = starting.lazy('trax_hourglass.configuration.explain')
 reading = starting.lazy('trax_hourglass.configuration.reading')
 schedules = starting.lazy('trax_hourglass.training.schedules')
@@ -104,7 +103,7 @@ def _plot(curve, zeros, title, path):
   axes.set_xlim(left=0)
   axes.set_ylim(bottom=0)
   axes.grid(alpha=0.3)
-  with directories.replacement(path) as file:
+  with outputs.replacement(path) as file:
     suffix = os.path.splitext(path)[1].lower().removeprefix('.')
     is_known = suffix in picture.canvas.get_supported_filetypes()
     picture.savefig(file, format=suffix if is_known else 'png', dpi=150)

@@ -63,7 +63,7 @@ def test_bindings_and_calls(configured):
   calls = gin_internals.calls()
   assert calls['s', selector]['peak'] == 0.5
   assert calls['LENGTH', 'gin.macro'] == {'value': 3}
-  assert gin_internals.format_calls(calls) == gin.operative_config_str()
+  assert gin_internals.format_bindings(calls) == gin.operative_config_str()
 
 
 def test_registry_and_search_path():

@@ -4,11 +4,17 @@ import re
 
 import gin
 import numpy as np
+import optax
 import pytest
 
 from tests.commands import TINY, fails, run_of
 from trax_hourglass import evaluate, generate, memory, plot_schedule, train
-from trax_hourglass.configuration import operative, selectors
+from trax_hourglass.configuration import (
+  operative,
+  reading,
+  selectors,
+  values,
+)
 from trax_hourglass.lab.benchmarks import device_memory
 
 _PATH = 'trax_hourglass.text_file.path'
@@ -256,11 +262,15 @@ def _foreign():
   ('content', 'expected'),
   [
     (
-      '# Parameters for A/f:\n# ==\nA/f.x = %B\nA/f.y = \\\n    [1,\n     2]\n'
+      '# Parameters for A/f:\n# ==\nA/f.x = %B\n'
+      '# Parameters for A/g:\n# ==\nA/g.y = \\\n    [1,\n     2]\n'
       '# Parameters for f:\n# ==\nf.x = %B\n',
-      '# Parameters for A/f:\n# ==\nf.x = %B\nf.y = \\\n    [1,\n     2]\n'
+      '# Parameters for A/f:\n# ==\nf.x = %B\n'
+      '# Parameters for A/g:\n# ==\ng.y = \\\n    [1,\n     2]\n'
       '# Parameters for f:\n# ==\nf.x = %B\n',
     ),
+    # A call without the scope was given another value, as by its caller.
+    ('# Parameters for A/f:\nA/f.x = 1\n# Parameters for f:\n# None.\n', None),
     # References differ by their scopes, though gin has them equal.
     ('# Parameters for A/f:\nA/f.x = %B\nf.x = %C\n', None),
     ('# Parameters for A/f:\nA/f.x = @a/g\nf.x = @b/g\n', None),
@@ -272,3 +282,31 @@ def _foreign():
 def test_scopes_that_make_no_difference_are_taken_out(content, expected):
   got = operative.without_macro_scopes(content, 'a.gin')
   assert got == (expected or content)
+
+
+_SMALL_WINDOW = (
+  'train.model = @trax_hourglass.HourglassLM',
+  'trax_hourglass.HourglassLM.middle_attn_type = %ATTENTION',
+  'ATTENTION = @small/trax_hourglass.LocalAttention',
+  'small/trax_hourglass.LocalAttention.window = 3',
+  "trax_hourglass.Optax.rates = {'level_1.*': 0.1, '*': 1.0}",
+)
+
+
+@pytest.mark.parametrize(
+  'written', [operative.operative_bindings, operative.all_bindings]
+)
+def test_what_is_written_means_the_same_when_it_is_read(tmp_path, written):
+  reading.configure(config=_SMALL_WINDOW)
+  transformation = optax.sgd(1.0)
+  gin.get_configurable('trax_hourglass.Optax')(transformation)
+  with gin.config_scope('small'):
+    gin.get_configurable('trax_hourglass.LocalAttention')(d_model=2)
+  values.value('ATTENTION')
+  path = tmp_path / 'written.gin'
+  path.write_text(written())
+  reading.configure(config_file=str(path), config=_SMALL_WINDOW[:1])
+  assert values.bound('small/trax_hourglass.LocalAttention.window') == 3
+  assert values.bound('trax_hourglass.LocalAttention.window') is None
+  # Of the patterns that match a weight's name, the first counts.
+  assert list(values.bound('trax_hourglass.Optax.rates').values()) == [0.1, 1.0]

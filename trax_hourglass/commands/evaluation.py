@@ -7,6 +7,7 @@ from typing import Unpack
 import numpy as np
 from trax import shapes
 
+from trax_hourglass import outputs
 from trax_hourglass.configuration import (
   bindings,
   directories,
@@ -46,11 +47,11 @@ def evaluate(
     UserError: At a user's mistake.
   """
   directories.check_different(text=text, per_byte=per_byte, html=html)
-  outputs = {'per_byte': per_byte, 'html': html} if hosts.is_first() else {}
+  paths = {'per_byte': per_byte, 'html': html} if hosts.is_first() else {}
   with contextlib.ExitStack() as stack:
     files = {
-      name: stack.enter_context(directories.replacement(path))
-      for name, path in outputs.items()
+      name: stack.enter_context(outputs.replacement(path))
+      for name, path in paths.items()
       if path is not None
     }
     evaluator, model = _configured(checkpoint, text, configuration)

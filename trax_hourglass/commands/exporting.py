@@ -4,13 +4,12 @@ import itertools
 import os
 from typing import Unpack
 
-import gin
-
-from trax_hourglass import addresses, pretrained_models
+from trax_hourglass import addresses, outputs, pretrained_models
 from trax_hourglass.configuration import (
   bindings,
   directories,
   explain,
+  operative,
   trained,
 )
 from trax_hourglass.errors import UserError
@@ -51,7 +50,8 @@ def export(
     if folder is None:
       save_safetensors(model, file, dtype)
     else:
-      file = _write(model, folder, dtype, _header(source) + gin.config_str())
+      text = _header(source) + operative.all_bindings()
+      file = _write(model, folder, dtype, text)
   source.report()
   return os.path.expanduser(file)
 
@@ -67,7 +67,7 @@ def _write(model, folder, dtype, text):
   config = os.path.join(folder, pretrained_models.CONFIG)
   with (
     directories.writable(folder, 'folder'),
-    directories.replacement(config) as config_file,
+    outputs.replacement(config) as config_file,
   ):
     config_file.write(text.encode())
     path = os.path.join(folder, pretrained_models.WEIGHTS)

@@ -1,4 +1,4 @@
-"""The `config.gin` of a run, which is all that repeating it takes."""
+"""The `config.gin` of a run, which is all it takes to repeat the run."""
 
 import copy
 import hashlib
@@ -102,7 +102,7 @@ def text(command: str, random_seed: int) -> str:
     *_first_weights(),
   )
   lines = ['# ' + ' '.join(line.split()) for line in header]
-  return '\n'.join([*lines, '', operative.text()])
+  return '\n'.join([*lines, '', operative.operative_bindings()])
 
 
 def save(output_dir: str, step: int, configuration: str) -> None:

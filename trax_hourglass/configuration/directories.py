@@ -4,7 +4,6 @@ from collections.abc import Iterator
 import contextlib
 import os
 import shutil
-from typing import BinaryIO
 
 from trax_hourglass import addresses
 from trax_hourglass.errors import UserError, reason, warn
@@ -64,35 +63,6 @@ def expendable(path: str) -> Iterator[str]:
     warn(f'{path} cannot be written ({reason(error)})')
 
 
-@contextlib.contextmanager
-def replacement(path: str | os.PathLike) -> Iterator[BinaryIO]:
-  """Opens a file that replaces the one at `path` when the body has ended.
-
-  A path that cannot be written is thus reported before hours of work. If the
-  body fails, nothing is left, and an earlier file stays.
-
-  Raises:
-    UserError: If the file cannot be written.
-  """
-  addresses.check_on_disk('output', path)
-  path = os.path.expanduser(path)
-  part = f'{path}.part'
-  if not os.path.basename(path) or os.path.isdir(path):
-    raise UserError(f'{path!r}: got a folder, expected the name of a file')
-  try:
-    with open(part, 'wb') as file:
-      yield file
-    os.replace(part, path)
-  except OSError as error:
-    raise UserError(
-      f'{path}: cannot be written ({reason(error)}); check its folder, or give '
-      'another file'
-    ) from error
-  finally:
-    with contextlib.suppress(OSError):
-      os.remove(part)
-
-
 def check_different(**paths: str | os.PathLike | None) -> None:
   """Raises `UserError` if two of some files, which may be `None`, are one."""
   names = {}
@@ -115,4 +85,4 @@ def _remove(made, path):
         stack.enter_context(locking.locked(path))
       except UserError:
         return
-    shutil.rmtree(made)
+    shutil.rmtree(made, ignore_errors=True)  # The body's error is raised.

@@ -4,6 +4,10 @@ setup.py admits the versions of gin-config that this was tested with.
 """
 
 from collections.abc import Sequence
+import functools
+import pprint
+import types
+from unittest import mock
 
 from gin import config, selector_map
 
@@ -35,9 +39,15 @@ def calls() -> Arguments:
     return {key: dict(found) for key, found in config._OPERATIVE_CONFIG.items()}
 
 
-def format_calls(arguments: Arguments) -> str:
-  """Returns arguments as a gin file; gin only formats all, in their scopes."""
-  return config._config_str(arguments)
+def format_bindings(arguments: Arguments) -> str:
+  """Returns arguments as a gin file; gin only formats all, in their scopes.
+
+  gin also sorts dictionaries, whose order may count: see `Optax.rates`.
+  """
+  unsorted = functools.partial(pprint.pformat, sort_dicts=False)
+  as_pprint = types.SimpleNamespace(pformat=unsorted)
+  with mock.patch.object(config, 'pprint', as_pprint):
+    return config._config_str(arguments)
 
 
 def search_path() -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The operative configuration: the values that gin supplied, as a file.
+"""Configurations as files: the values that gin supplied, or all bindings.
 
 gin writes the parameters of a call in a scope as bound in that scope. A call
 through a macro has the macro's name for its scope, so for
@@ -8,6 +8,10 @@ through a macro has the macro's name for its scope, so for
 
 gin writes `TEXT/trax_hourglass.text_file.path = 'book.txt'`, which no binding
 of `trax_hourglass.text_file.path` overrides.
+
+Our files have each value in the scope of its binding, and a comment for every
+function without a scope, too: in them no parameter bound in scopes alone looks
+as if each call had been given it.
 """
 
 import collections
@@ -18,11 +22,19 @@ from gin import config_parser
 
 from trax_hourglass.configuration import gin_internals, values
 
-# The comment with which gin introduces a function that was called in a scope.
-_CALLED_IN_SCOPE = re.compile(r'^# Parameters for (\S+)/([^\s/]+):$', re.M)
+# The comment with which gin introduces a function that was called, in a scope
+# or without one.
+_CALL = re.compile(r'^# Parameters for (?:(\S+)/)?([^\s/]+):$', re.M)
 
 
-def text() -> str:
+def all_bindings() -> str:
+  """Returns `gin.config_str()` as a file of ours."""
+  bound = gin_internals.bindings()
+  unscoped = {('', x): {} for _, x in bound if not _is_macro(x)}
+  return gin_internals.format_bindings({**unscoped, **bound})
+
+
+def operative_bindings() -> str:
   """Returns `gin.operative_config_str()`, each value in its binding's scope.
 
   The same bindings then override the written file and the original one.
@@ -30,28 +42,35 @@ def text() -> str:
   """
   called = {}
   for (scope, selector), arguments in gin_internals.calls().items():
-    # The scope of a macro is its name.
-    is_macro = gin_internals.registry()[selector].module == 'gin'
+    is_macro = _is_macro(selector)
     called.setdefault((scope if is_macro else '', selector), {})
     for name, value in arguments.items():
       place = scope if is_macro else values.supplier(scope, selector, name)
       called.setdefault((place or '', selector), {})[name] = value
-  return gin_internals.format_calls(called)
+  return gin_internals.format_bindings(called)
+
+
+def _is_macro(selector):
+  """Returns whether a scope is a macro's name."""
+  return gin_internals.registry()[selector].module == 'gin'
 
 
 def without_macro_scopes(content: str, path: str) -> str:
-  """Returns an operative configuration that gin wrote, as `text` would have.
+  """Returns an operative configuration that gin wrote as ours would be.
 
-  A parameter with the same value in all scopes was bound without a scope, or
-  might as well have been, so its scopes are dropped. If its values differ, they
-  stay. Files that gin did not write are returned unchanged.
+  A parameter that has the same value in each scope in which the function was
+  called was bound without a scope, or might as well have been, so its scopes
+  are dropped. Otherwise they stay. Files that gin did not write are returned
+  unchanged.
 
   Args:
     content: The file's text.
     path: The file's name, for errors.
   """
-  called = set(_CALLED_IN_SCOPE.findall(content))
-  if not called:
+  called = collections.defaultdict(set)
+  for scope, selector in _CALL.findall(content):
+    called[selector].add(scope)
+  if not any(map(any, called.values())):
     return content
   lines = io.StringIO(content)
   lines.name = path
@@ -61,11 +80,9 @@ def without_macro_scopes(content: str, path: str) -> str:
       bound[statement.selector, statement.arg_name].append(statement)
   lines = content.splitlines(keepends=True)
   for (selector, _), statements in bound.items():
-    scoped = [statement for statement in statements if statement.scope]
-    if len({repr(statement.value) for statement in statements}) == 1 and all(
-      (statement.scope, selector) in called for statement in scoped
-    ):
-      for statement in scoped:
+    is_same = len({repr(statement.value) for statement in statements}) == 1
+    if is_same and called[selector] == {one.scope for one in statements}:
+      for statement in filter(lambda one: one.scope, statements):
         i = statement.location.line_num - 1
         lines[i] = lines[i].removeprefix(f'{statement.scope}/')
   return ''.join(lines)

@@ -1,6 +1,6 @@
 """Images completed from their upper halves, as in the paper's Figure 8."""
 
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,9 @@ def complete(
   return Completions(images, completed, sample.bits.reshape(n, n_completions))
 
 
-def plot_completions(completed: Completions, title: str, path: str) -> None:
+def plot_completions(
+  completed: Completions, title: str, file: str | BinaryIO
+) -> None:
   """Writes a PNG with a row for each image, as in the paper's Figure 8.
 
   A row shows the image, its upper half, and its completions with the bits per
@@ -83,4 +85,4 @@ def plot_completions(completed: Completions, title: str, path: str) -> None:
       axis.imshow(pixels, interpolation='nearest')
       axis.set_title(caption, fontsize='x-small')
       axis.set_axis_off()
-  picture.savefig(path, format='png', dpi=150)
+  picture.savefig(file, format='png', dpi=150)

@@ -8,7 +8,6 @@ rounded for the file.
 import hashlib
 import inspect
 import os
-import pathlib
 
 import jax
 from jax import numpy as jnp
@@ -17,7 +16,7 @@ import safetensors
 from safetensors import numpy as safetensors_numpy
 from trax.layers import base
 
-from trax_hourglass import addresses, pretrained_models
+from trax_hourglass import addresses, outputs, pretrained_models
 from trax_hourglass.errors import UserError, reason
 from trax_hourglass.layers.checks import check_dtype
 from trax_hourglass.models import arguments as arguments_lib
@@ -64,24 +63,12 @@ def save_safetensors(
     content['rounded'] = True
   digest = _digest(arguments, weights)
   content |= {'arguments': arguments, 'sha256': digest}
-  addresses.check_on_disk('path', path)
-  path = os.path.expanduser(path)
-  try:
-    # Not `save_file`, whose files nobody but their owner may read.
-    written = safetensors_numpy.save(
-      weights, {_ENTRY: arguments_lib.to_json(content)}
-    )
-    new = pathlib.Path(f'{path}.new')
-    try:
-      new.write_bytes(written)
-      new.replace(path)
-    finally:
-      new.unlink(missing_ok=True)
-  except (OSError, safetensors.SafetensorError) as error:
-    raise UserError(
-      f'{path}: cannot be written ({reason(error)}); check its folder, or '
-      'give another file'
-    ) from error
+  # Not `save_file`, whose files nobody but their owner may read.
+  written = safetensors_numpy.save(
+    weights, {_ENTRY: arguments_lib.to_json(content)}
+  )
+  with outputs.replacement(path) as file:
+    file.write(written)
 
 
 def load_safetensors(
