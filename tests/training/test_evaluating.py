@@ -49,7 +49,9 @@ def _metrics(model, batches, *layers, task_class=trax_training.EvalTask):
     state=with_metrics.state[1],
     metrics_fn=jax.jit(with_metrics.pure_fn),
   )
-  return evaluating.metrics(task, model, evaluator, lambda: None)
+  return evaluating.metrics(
+    task, model, evaluator, lambda: None, task_class.next_batch
+  )
 
 
 @pytest.fixture(scope='module')

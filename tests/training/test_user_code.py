@@ -2,10 +2,15 @@
 
 import errno
 import itertools
+import types
 
 import gin
+import numpy as np
 import pytest
+from trax import layers as tl
+from trax import optimizers
 from trax.data import inputs as trax_inputs
+from trax.supervised import training as trax_training
 
 from tests.commands import arguments, fails, random_text
 from tests.training.small_loop import assert_same, batches, history, small_loop
@@ -291,3 +296,59 @@ def test_the_command_reports_it_in_one_line(tmp_path_factory, tmp_path, capsys):
     train.main(argv)
   line = capsys.readouterr().err.splitlines()[-1]
   assert line.startswith('error: train.inputs: got a stream without a batch')
+
+
+class _OfTokens(trax_training.TrainTask):
+  """A task that makes batches of what its stream has."""
+
+  def next_batch(self):
+    tokens = next(self.labeled_data)['tokens']
+    return tokens, tokens, np.ones(tokens.shape, np.float32)
+
+
+def _loop_of(task_class, stream, output_dir=None):
+  """Returns the small loop, its training task replaced."""
+  sample = next(batches())
+  task = task_class(
+    stream,
+    tl.WeightedCategoryCrossEntropy(),
+    optimizers.Adam(0.1),
+    n_steps_per_checkpoint=2,
+    sample_batch=sample,
+  )
+  tasks = types.SimpleNamespace(
+    tasks=[task], eval_tasks=small_loop().eval_tasks
+  )
+  return small_loop(output_dir, tasks_of=tasks)
+
+
+def test_batches_are_those_that_the_task_makes(tmp_path):
+  stream = [{'tokens': x} for x, *_ in itertools.islice(batches(), 1, 4)]
+  loop = _loop_of(_OfTokens, iter([*stream, {}]), tmp_path)
+  with pytest.raises(UserError, match="training stream raised KeyError: 'tok"):
+    loop.run(9)
+  expected = small_loop()
+  expected.run(3)
+  assert_same(loop, expected)
+  assert load_checkpoint(str(tmp_path))['step'] == 3
+
+
+def test_a_task_with_other_data_is_refused():
+  class Shuffled(trax_training.TrainTask):
+    @property
+    def labeled_data(self):
+      return map(tuple, self._labeled_data)
+
+  with pytest.raises(UserError, match='Shuffled has a labeled_data of its own'):
+    _loop_of(Shuffled, batches())
+
+
+def test_a_loop_that_saves_in_its_own_way_is_refused():
+  class Uploading(Loop):
+    def save_checkpoint(self, basename):
+      super().save_checkpoint(basename)
+
+  with pytest.raises(
+    UserError, match='Uploading.save_checkpoint: got a method'
+  ):
+    small_loop(loop_class=Uploading)

@@ -25,7 +25,6 @@ class Batches:
 
   Attributes:
     stream: The iterator that they come from.
-    check: Function that raises at a bad batch; by default all are good.
     name: The name of the stream in messages.
     n_drawn: How many were drawn, over all runs in this output directory. The
       very first, from which the loop takes the shape, is not counted.
@@ -37,7 +36,6 @@ class Batches:
     self, stream: Iterator, batch_size: int = 1, name: str = 'stream'
   ):
     self.stream = stream
-    self.check = _no_check
     self.name = name
     self.n_drawn = 0
     self._batch_size = batch_size
@@ -50,7 +48,6 @@ class Batches:
   def __next__(self):
     batch = self._draw()
     self.n_drawn += 1
-    self.check(batch)
     return batch
 
   def _draw(self):
@@ -168,13 +165,14 @@ class Streams:
 
   def __init__(self, model, tasks: Sequence, eval_tasks: Sequence):
     self._tasks, self._eval_tasks = tasks, eval_tasks
+    self._check = _no_check
     for task in tasks:
       _check_arrays(model, task)
     _count(tasks, 'training stream')
     _count(eval_tasks, 'evaluation stream')
 
   def check(self, loop) -> None:
-    """Makes batches raise whose targets are beyond the model's logits.
+    """Makes `next_batch` raise at targets beyond the model's logits.
 
     XLA would take the nearest embedding for such a token, and the loss ignores
     it. In a language model the targets are the inputs; in a classifier the
@@ -184,10 +182,9 @@ class Streams:
       UserError: If a task's first batch has such a target, or the state of its
         stream cannot be saved.
     """
-    check = _target_check(loop)
+    self._check = _target_check(loop)
     for task in (*self._tasks, *self._eval_tasks):
-      check(task.sample_batch)
-      task.labeled_data.check = check
+      self._check(task.sample_batch)
       task.labeled_data.check_state()
     if not loop.is_chief:
       return
@@ -198,6 +195,17 @@ class Streams:
           f'evaluation: got {n} batches (train.eval_steps), but the data has '
           f'{stream.n_batches}; each evaluation uses all of them once'
         )
+
+  def next_batch(self, task):
+    """Returns the next batch of a task, which may be of a subclass of Trax's.
+
+    Raises:
+      UserError: If the stream ends, the task raises, or a target is bad.
+    """
+    with user_code.named(task.labeled_data.name):
+      batch = task.next_batch()
+    self._check(batch)
+    return batch
 
   def positions(self) -> dict[str, list]:
     """Returns the positions in the streams, for a checkpoint."""
@@ -245,8 +253,13 @@ def _count(tasks, name):
     if not isinstance(batches, Batches):
       batches = Batches(batches, batch_size=len(task.sample_batch[0]))
       trax_internals.set_stream(task, batches)
+      if task.labeled_data is not batches:
+        raise UserError(
+          f'{name}: {type(task).__name__} has a labeled_data of its own, whose '
+          'batches cannot be counted; give its constructor that iterator, or '
+          'override next_batch'
+        )
     batches.name = f'{name} {i + 1}' if len(tasks) > 1 else name
-    batches.check = _no_check
     batches.mark_done()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
+from trax.supervised import training
 
 # Losses and metrics of Trax that take weights but are not means weighted by
 # them: sums, and means over whole sequences.
@@ -17,11 +18,11 @@ _NOT_WEIGHTED_MEANS = {
 
 
 def metrics(
-  task,
+  task: training.EvalTask,
   model,
   evaluator,
   new_rng: Callable[[], jax.Array],
-  check: Callable[[], None] = lambda: None,
+  next_batch: Callable[[training.EvalTask], tuple],
 ) -> dict[str, float]:
   """Returns the metrics of a task over one evaluation.
 
@@ -30,17 +31,16 @@ def metrics(
   the number of targets. A metric is NaN if all weights are zero.
 
   Args:
-    task: A `trax.supervised.training.EvalTask` whose data are `Batches`.
+    task: One whose data are `Batches`.
     model: The layer to evaluate, with its weights and state.
     evaluator: The evaluator of the task in Trax's loop.
     new_rng: Function that returns the random key of each batch.
-    check: Called before each batch is evaluated; what it raises is raised.
+    next_batch: Function from the task to its next batch.
   """
   n_metrics = len(task.metrics)
   sums, totals = np.zeros((2, n_metrics))
   for _ in range(task.labeled_data.start_evaluation(task.n_eval_batches)):
-    batch = task.next_batch()
-    check()
+    batch = next_batch(task)
     values, _ = evaluator.metrics_fn(
       batch,
       (model.weights, evaluator.weights),

@@ -43,7 +43,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Stopped(Exception):
-  """An evaluation was left, as a run is to stop."""
+  """An evaluation was left because its run is to stop."""
 
 
 class Watch:

@@ -49,6 +49,7 @@ class Loop(training.Loop):
     save_every_minutes=30,
     **kwargs,
   ):
+    user_code.check_subclass(type(self), Loop)
     options.options(
       device_batch_size,
       keep_last,
@@ -174,7 +175,7 @@ class Loop(training.Loop):
     task = self.tasks[task_index]
     self._user_callbacks.call('on_step_begin', self.step)
     learning_rate = task.learning_rate(self.step)
-    batch = task.next_batch()
+    batch = self._streams.next_batch(task)
     rng = self.new_rng()
     if is_other_task:
       self.update_weights_and_state(self.model.weights, self.model.state)
@@ -243,7 +244,7 @@ class Loop(training.Loop):
       self.eval_tasks, self._trax.evaluators, summary_writers, strict=True
     ):
       metrics = evaluating.metrics(
-        task, self.eval_model, evaluator, self.new_rng, self._watch.check
+        task, self.eval_model, evaluator, self.new_rng, self._next_eval_batch
       )
       report.append(reports.format_metrics(metrics))
       self.log_summary(metrics, writer, 'metrics/', 'eval')
@@ -252,6 +253,11 @@ class Loop(training.Loop):
     self._trax.rng = key  # Else dropout would depend on how often it evaluates.
     line = '  '.join(filter(None, report)) + self.measure.remarks
     self._reports.say(line)
+
+  def _next_eval_batch(self, task):
+    batch = self._streams.next_batch(task)
+    self._watch.check()
+    return batch
 
   def log_summary(
     self, values, summary_writer, value_prefix, log_prefix, stdout=True

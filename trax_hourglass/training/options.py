@@ -1,4 +1,4 @@
-"""The arguments of the loop: those beyond Trax's, and Trax's bound."""
+"""The arguments of the loop: ours checked, and those that it passes to Trax."""
 
 import inspect
 

@@ -41,7 +41,7 @@ class Progress:
   def __init__(
     self, max_skipped_in_a_row: int, last_checkpoint: Callable[[], str]
   ):
-    """Takes an argument of the loop; `last_checkpoint` describes that."""
+    """Takes an argument of the loop, and a function that names a checkpoint."""
     self.sums = Sums()
     self.n_skipped = 0
     self._n_skipped_in_a_row = 0

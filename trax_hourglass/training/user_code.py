@@ -18,7 +18,7 @@ from trax_hourglass.errors import UserError
 def named(what: str):
   """Turns any exception in the body into a `UserError` that names `what`.
 
-  With --log_level=debug, a command prints the traceback, too.
+  With --log_level=1, a command prints the traceback, too.
   """
   try:
     yield
@@ -42,6 +42,16 @@ def describe(error: BaseException) -> str:
   if not frames:
     return text
   return f'{text} ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})'
+
+
+def check_subclass(subclass: type, loop: type) -> None:
+  """Raises `UserError` if a subclass overrides a method that no run calls."""
+  if subclass.save_checkpoint is not loop.save_checkpoint:
+    raise UserError(
+      f'{subclass.__name__}.save_checkpoint: got a method of a subclass, which '
+      'no run calls, because checkpoints are written while training goes on; '
+      'give it another name, and call it in a callback'
+    )
 
 
 class Callbacks:
