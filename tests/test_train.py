@@ -1,12 +1,14 @@
 """Tests of `python -m trax_hourglass.train`, run in process."""
 
 import contextlib
+import datetime
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import types
 
 from absl import flags
 import gin
@@ -19,6 +21,7 @@ from trax.supervised import training as trax_training
 
 from tests.commands import TINY, arguments, fails, random_text
 from trax_hourglass import load_checkpoint, train
+from trax_hourglass.commands import training
 from trax_hourglass.configuration import command_line, reading, values
 from trax_hourglass.training.checkpoints import format
 from trax_hourglass.training.loop import Loop
@@ -134,6 +137,23 @@ def test_a_run_starts_from_addresses(text, run, tmp_path, bucket):
   saved = (tmp_path / 'there' / 'config.gin').read_text()
   assert "train.init_checkpoint = 'memory://b/run'" in saved
   assert "text_file.path = 'memory://b/text'" in saved
+
+
+def test_each_run_started_in_a_minute_has_a_new_directory(
+  tmp_path, monkeypatch
+):
+  minute = datetime.datetime(2026, 1, 2, 3, 4)
+  clock = types.SimpleNamespace(now=lambda: minute)
+  monkeypatch.setattr(
+    training, 'datetime', types.SimpleNamespace(datetime=clock)
+  )
+  monkeypatch.setenv('HOME', str(tmp_path))
+  reading.configure(config=['train.model = @trax_hourglass.HourglassLM'])
+  first = '~/trax/HourglassLM_random_20260102_0304'
+  for expected in (first, f'{first}_2', f'{first}_3'):
+    path = training._default_output_dir()
+    assert path == expected
+    os.makedirs(os.path.expanduser(path))
 
 
 def test_config_gin_repeats_the_run(run, tmp_path):

@@ -4,6 +4,7 @@ import gin
 import pytest
 
 from trax_hourglass.configuration import bindings
+from trax_hourglass.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,16 @@ def test_an_evaluation_may_be_switched_off_by_a_macro():
   gin.clear_config()
   gin.parse_config('TEXT = None\ntrax_hourglass.evaluate.text = %TEXT')
   assert bindings.evaluator() is None
+
+
+def test_a_macro_for_a_call_is_no_function():
+  gin.clear_config()
+  gin.parse_config(
+    'RATE = @trax_hourglass.warmup_rsqrt()\n'
+    'trax_hourglass.warmup_rsqrt.constant = 0.5\n'
+    'trax_hourglass.warmup_rsqrt.warmup_steps = 3\n'
+    'train.lr_schedule_fn = %RATE'
+  )
+  expected = r'got @trax_hourglass.warmup_rsqrt\(\), expected a function'
+  with pytest.raises(UserError, match=expected):
+    bindings.check_train()

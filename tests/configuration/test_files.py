@@ -35,6 +35,23 @@ def _read(path, *flags):
 _MODEL = 'train.model = @trax_hourglass.HourglassLM\n'
 
 
+def test_an_error_in_a_module_that_a_file_imports_has_its_place(
+  places, monkeypatch
+):
+  _write(places / 'faulty_module.py', "\n{}['gone']\n")
+  monkeypatch.syspath_prepend(places)
+  with pytest.raises(UserError) as raised:
+    reading.configure(config=['import faulty_module'])
+  assert "imports raised KeyError: 'gone' " in str(raised.value)
+  assert '(faulty_module.py:2)' in str(raised.value)
+
+
+def test_a_folder_of_data_may_have_any_name():
+  model = 'train.model = @trax.models.TransformerLM'
+  reading.configure(config=[model], data_dir="/data/bob's")
+  assert values.bound('data_streams.data_dir') == "/data/bob's"
+
+
 def test_include_is_the_file_beside(places):
   toy = _write(places / 'exp/toy.gin', "include 'quickstart.gin'\n")
   _write(places / 'exp/quickstart.gin', f'{_MODEL}train.steps = 7\n')

@@ -167,6 +167,16 @@ def test_text_before_an_error_is_not_lost(monkeypatch, capfd):
   assert capfd.readouterr().err == 'why it failed\n'
 
 
+def test_nothing_is_held_back_where_no_disk_can_be_written(monkeypatch, capfd):
+  def temporary_file():
+    raise FileNotFoundError(2, 'No usable temporary directory found')
+
+  monkeypatch.setattr(importing.tempfile, 'TemporaryFile', temporary_file)
+  with importing.no_tensorflow_notices():
+    os.write(2, b'W0000 notice\n')
+  assert capfd.readouterr().err == 'W0000 notice\n'
+
+
 def test_a_user_may_ask_for_the_notices(monkeypatch, capfd):
   monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '0')
   with importing.no_tensorflow_notices():

@@ -20,7 +20,7 @@ from trax_hourglass.generation import Sample, Sampler, completion
 from trax_hourglass.generation import prompts as prompts_lib
 from trax_hourglass.training.checkpoints import load
 
-_MOST = 500
+_DEFAULT_LENGTH = 500
 
 
 class Draw(TypedDict, total=False):
@@ -188,9 +188,10 @@ def _make_room(n_tokens):
 
 def _default_length(sampler, prompts):
   if sampler.limit is None:
-    return _MOST
+    return _DEFAULT_LENGTH
   room = sampler.limit - max(map(len, prompts_lib.rows(prompts)))
-  return max(min(_MOST, room), 1)  # Without room the prompt is refused.
+  # Without room the prompt is refused.
+  return max(min(_DEFAULT_LENGTH, room), 1)
 
 
 def _sampler(source: trained.Trained) -> Sampler:

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import datetime
+import itertools
 import os
 import time
 from typing import Unpack
@@ -116,11 +117,11 @@ def train(
       if built.n_steps and loop.is_chief:
         loop.configuration = run_config.text(command, seed)
         run_config.save(output_dir, loop.step, loop.configuration)
-    start_time = time.time()
+    start_time = time.monotonic()
     if built.n_steps or loop.is_eval_due:
       with explain.training_errors():
         loop.run(built.n_steps)
-    seconds = time.time() - start_time
+    seconds = time.monotonic() - start_time
     if loop.is_chief:
       picture = os.path.join(output_dir, 'learning_curve.png')
       with directories.expendable(picture) as part:
@@ -173,14 +174,19 @@ def _check_bindings(init_checkpoint):
 
 
 def _default_output_dir():
-  """Returns a new folder, named as `trax.trainer` names it."""
+  """Returns a new folder, named as `trax.trainer` names it.
+
+  A number follows if there is one of that name, as of a run a moment before.
+  """
   if jax.process_count() > 1:
     raise UserError(
       '--output_dir: not given, expected one that all hosts share'
     )
   model = values.selector('train.model').rpartition('.')[2]
   data = values.value('data_streams.dataset_name', 'random')
-  path = f'~/trax/{model}_{data}_{datetime.datetime.now():%Y%m%d_%H%M}'
+  first = f'~/trax/{model}_{data}_{datetime.datetime.now():%Y%m%d_%H%M}'
+  paths = itertools.chain([first], (f'{first}_{i}' for i in itertools.count(2)))
+  path = next(x for x in paths if not os.path.lexists(os.path.expanduser(x)))
   print(f'--output_dir: not given, using {path}')
   return path
 

@@ -1,4 +1,4 @@
-"""What has to be bound to the parameters of Trax's `train`.
+"""Checks of what is bound to the parameters of Trax's `train`.
 
 Trax accepts any value, and fails over it later.
 """
@@ -23,8 +23,8 @@ from trax_hourglass.errors import UserError, is_positive
 from trax_hourglass.layers import metrics
 from trax_hourglass.models import arguments, safetensors_files
 
-# Arguments of HourglassLM that leave open what weights mean.
-_NOT_OF_THE_MODEL = {
+# Arguments of HourglassLM that may change while its weights stay.
+_CHANGEABLE = {
   'activation_dtype',
   'documents',
   'dropout',
@@ -54,7 +54,7 @@ def function(parameter: str) -> Callable:
   bound = _train_bindings()
   if name not in bound:
     return inspect.signature(trainer_lib.train).parameters[name].default
-  reference = bound[name]
+  reference = values.without_macros(bound[name])
   value = copy.deepcopy(reference)
   is_function = inspect.isroutine(value) or inspect.isclass(value)
   if not is_function or str(reference).endswith('()'):
@@ -116,7 +116,7 @@ def check_model(path: str) -> None:
     hierarchy.parse(one['hierarchy'], one['vanilla_layers'])
     for one in (got, expected)
   ]
-  for name in [one for one in expected if one not in _NOT_OF_THE_MODEL]:
+  for name in [one for one in expected if one not in _CHANGEABLE]:
     is_same = (
       levels[0] == levels[1]
       if name in ('hierarchy', 'vanilla_layers')

@@ -26,6 +26,7 @@ from trax_hourglass.configuration import (
   trax_bindings,
 )
 from trax_hourglass.errors import UserError, file_errors
+from trax_hourglass.training import user_code
 
 # Raised by gin for a file that is wrong.
 GIN_ERRORS = (
@@ -130,6 +131,8 @@ def _one_line(explanation):
 
 def gin_error(error: BaseException) -> str:
   """Returns a line on one of `GIN_ERRORS`, with what to do about it."""
+  if _is_in_imported_module(error):
+    return f'gin: a module that it imports raised {user_code.describe(error)}'
   text = ' '.join(str(error).split())
   for pattern, line in _REPLACEMENTS:
     if found := re.search(pattern, text):
@@ -253,6 +256,13 @@ def _shape(signature):
 
 def _frames(error):
   return traceback.extract_tb(error.__traceback__)
+
+
+def _is_in_imported_module(error):
+  """Returns whether code that a gin file imports raised, not the import."""
+  names = [frame.name for frame in _frames(error)]
+  is_import_error = isinstance(error, ImportError)
+  return 'process_import' in names[:-1] and not is_import_error
 
 
 def _is_in_trax_layers(error):

@@ -1,7 +1,8 @@
-"""What gin files can name of Optax: all that makes a transformation.
+"""Optax in gin files: all of its functions that make a transformation.
 
-They are `optax.NAME` and `optax.contrib.NAME`, such as `@optax.adamw()`. Their
-learning rate is 1, and not for gin to bind: that of a run is Trax's schedule.
+Their names are `optax.NAME` and `optax.contrib.NAME`, as in `@optax.adamw()`.
+Their learning rate is 1, and not for gin to bind: that of a run is Trax's
+schedule.
 """
 
 import functools

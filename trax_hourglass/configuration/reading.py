@@ -85,9 +85,9 @@ def configure(
   trax_dataset = None if _is_ours(dataset) else dataset
   bindings = list(config or ())
   if trax_dataset:
-    bindings.append(f"data_streams.dataset_name = '{trax_dataset}'")
+    bindings.append(f'data_streams.dataset_name = {trax_dataset!r}')
   if data_dir:
-    bindings.append(f"data_streams.data_dir = '{data_dir}'")
+    bindings.append(f'data_streams.data_dir = {data_dir!r}')
   if model and not _is_ours(model):
     bindings.append(f'train.model = @trax.models.{model}')
   try:

@@ -13,7 +13,6 @@ import jax
 
 from trax_hourglass.configuration import gin_internals, values
 from trax_hourglass.configuration.selectors import PREFIX
-from trax_hourglass.configuration.values import bound, value
 from trax_hourglass.data.images import Images
 from trax_hourglass.data.text import Text
 from trax_hourglass.errors import UserError, check_positive
@@ -42,7 +41,7 @@ class Sizes:
 
 def selector() -> str:
   """Returns the full selector of `train.inputs`, by default Trax's."""
-  found = bound('train.inputs')
+  found = values.bound('train.inputs')
   if found is None:
     return 'trax.data.batcher'
   return values.selector('train.inputs') or str(found)
@@ -86,7 +85,7 @@ def replace(dataset: str) -> None:
       f'--dataset: got {dataset!r}, expected one of {known}, or one of TFDS'
     )
   found = values.reference('train.inputs')
-  if bound('train.inputs') is not None and not (
+  if values.bound('train.inputs') is not None and not (
     found and values.package(found.configurable) == 'trax'
   ):
     raise UserError(
@@ -96,7 +95,7 @@ def replace(dataset: str) -> None:
   reference, split = f'@{dataset}()', _EVAL_SPLITS.get(dataset)
   if dataset in texts:
     kind = 'text_inputs'
-    stride = _STRIDES.get(bound('trax.data.data_streams.dataset_name'))
+    stride = _STRIDES.get(values.bound('trax.data.data_streams.dataset_name'))
     if stride and batches.length:
       stride = min(stride, batches.length)
     bindings = {
@@ -120,7 +119,7 @@ def replace(dataset: str) -> None:
   lines += [
     f'{PREFIX}{parameter} = {found}'
     for parameter, found in bindings.items()
-    if found is not None and bound(PREFIX + parameter) is None
+    if found is not None and values.bound(PREFIX + parameter) is None
   ]
   with gin.unlock_config():
     gin.parse_config(lines)
@@ -138,12 +137,12 @@ def _functions_to(kind: type) -> list[str]:
 
 def _batcher_sizes():
   name, n_devices = 'trax.data.batcher', jax.device_count()
-  batch_size = value(f'{name}.batch_size') or n_devices * value(
+  batch_size = values.value(f'{name}.batch_size') or n_devices * values.value(
     f'{name}.batch_size_per_device', 32
   )
-  eval_batch_size = value(f'{name}.eval_batch_size', 32)
-  length = value(f'{name}.max_eval_length')
-  if buckets := value(f'{name}.buckets'):
+  eval_batch_size = values.value(f'{name}.eval_batch_size', 32)
+  length = values.value(f'{name}.max_eval_length')
+  if buckets := values.value(f'{name}.buckets'):
     boundaries, batch_sizes = buckets
     length = boundaries[-1]
     batch_size = eval_batch_size = batch_sizes[len(boundaries) - 1]
@@ -157,12 +156,14 @@ def _batcher_sizes():
 
 def _stream_sizes():
   name = 'trax.data.Batch.batch_size'
-  batch_size = value(name, 32)
-  padded = value('trax.data.PadToLength.len_map') or {}
-  length = max(padded.values(), default=None) or value(
+  batch_size = values.value(name, 32)
+  padded = values.value('trax.data.PadToLength.len_map') or {}
+  length = max(padded.values(), default=None) or values.value(
     'trax.data.generate_sequential_chunks.max_length'
   )
-  return Sizes(batch_size, value(f'validation/{name}', batch_size), length)
+  return Sizes(
+    batch_size, values.value(f'validation/{name}', batch_size), length
+  )
 
 
 # Sizes by Trax's functions for `train.inputs`.

@@ -9,8 +9,8 @@ import numpy as np
 
 from trax_hourglass.errors import UserError, check_positive
 
-# Seconds without a heartbeat after which a host counts as lost, and those
-# waiting for it end; and for which a host that ends waits for the others.
+# Seconds without a heartbeat after which a host counts as lost, and the others
+# end; and how long a host that is done waits for the others to be done.
 _PATIENCE = 45
 
 # Environment variables in which launchers give the number of processes.

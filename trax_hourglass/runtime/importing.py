@@ -47,14 +47,15 @@ def no_tensorflow_notices():
   is written immediately, even if TensorFlow aborts the process.
   """
   level = os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-  try:
-    stderr = os.dup(2) if level != '0' else None
-  except OSError:  # Standard error is closed.
-    stderr = None
-  if stderr is None:
-    yield
-    return
-  with tempfile.TemporaryFile() as held:
+  with contextlib.ExitStack() as stack:
+    try:
+      held = stack.enter_context(tempfile.TemporaryFile())
+      stderr = os.dup(2) if level != '0' else None
+    except OSError:  # No disk can be written, or standard error is closed.
+      stderr = None
+    if stderr is None:
+      yield
+      return
     os.dup2(held.fileno(), 2)
     try:
       yield
