@@ -3,20 +3,12 @@
 from pathlib import Path
 
 from absl import flags
-import numpy as np
 import pytest
 
 from trax_hourglass import commands, train
 from trax_hourglass.configuration import command_line
 
 TINY = Path(__file__).parent / 'tiny.gin'
-
-
-def random_text(tmp_path_factory):
-  """Returns the path of a file of 2000 random bytes."""
-  path = tmp_path_factory.mktemp('data') / 'text'
-  path.write_bytes(np.random.default_rng(0).bytes(2000))
-  return path
 
 
 def arguments(text, output_dir, *config):

@@ -11,6 +11,7 @@ import sys
 
 import fsspec
 import gin
+import numpy as np
 import pytest
 
 # Compiled programs are kept between runs, and compiled fast, not to be fast.
@@ -47,6 +48,14 @@ def pytest_collection_finish():
   """Lets the garbage collector pass over the modules that stay anyway."""
   gc.collect()
   gc.freeze()
+
+
+@pytest.fixture(scope='session')
+def text(tmp_path_factory):
+  """The path of a file of 2000 random bytes, to train the tiny model on."""
+  path = tmp_path_factory.mktemp('text') / 'text'
+  path.write_bytes(np.random.default_rng(0).bytes(2000))
+  return path
 
 
 @pytest.fixture

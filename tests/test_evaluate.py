@@ -12,11 +12,9 @@ from trax_hourglass import commands, evaluate, train
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
+def run(text, tmp_path_factory):
   """A trained model's directory, and what the test split scored there."""
   directory = tmp_path_factory.mktemp('run')
-  text = directory / 'text'
-  text.write_bytes(np.random.default_rng(0).bytes(2000))
   train.main(arguments(text, directory))
   return directory
 
@@ -46,8 +44,8 @@ def test_the_function_returns_what_the_command_prints(run, capsys):
   )
 
 
-def test_scores_as_training_did(run, capsys):
-  train.main(arguments(run / 'text', run))
+def test_scores_as_training_did(text, run, capsys):
+  train.main(arguments(text, run))
   (in_training,) = [
     line.partition('score')[2].strip()
     for line in capsys.readouterr().out.splitlines()
@@ -88,9 +86,9 @@ def test_bits_of_each_byte_and_a_page_of_them(run, capsys, tmp_path):
   assert sorted(x.name for x in tmp_path.iterdir()) == ['bits.npy', 'page.html']
 
 
-def test_a_file_is_scored_whole(run, capsys, tmp_path):
+def test_a_file_is_scored_whole(text, run, capsys, tmp_path):
   """Whether the configuration scores a text or not."""
-  content = (run / 'text').read_bytes()[1900:]
+  content = text.read_bytes()[1900:]
   (tmp_path / 'test.gz').write_bytes(gzip.compress(content))
   without = tmp_path / 'without.gin'
   without.write_text(f"include '{run}/config.gin'\nevaluate.text = None\n")
@@ -124,8 +122,8 @@ def test_a_file_is_scored_whole(run, capsys, tmp_path):
     ),
   ],
 )
-def test_mistakes_leave_nothing(run, capsys, tmp_path, flags, message):
-  places = {'none': tmp_path / 'none', 'tmp': tmp_path, 'text': run / 'text'}
+def test_mistakes_leave_nothing(text, run, capsys, tmp_path, flags, message):
+  places = {'none': tmp_path / 'none', 'tmp': tmp_path, 'text': text}
   flags = [string.Template(flag).substitute(places) for flag in flags]
   argv = ['evaluate', f'--output_dir={run}', *flags]
   line = fails(capsys, argv, main=evaluate.main)

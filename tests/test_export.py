@@ -22,11 +22,9 @@ LOCAL = (
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
+def run(text, tmp_path_factory):
   """A trained model's directory."""
   directory = tmp_path_factory.mktemp('run')
-  text = directory / 'text'
-  text.write_bytes(np.random.default_rng(0).bytes(2000))
   train.main(arguments(text, directory, *LOCAL))
   return directory
 

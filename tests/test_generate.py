@@ -19,11 +19,9 @@ LIMIT = 'trax_hourglass.HourglassLM.max_inference_length'
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
+def run(text, tmp_path_factory):
   """A directory with a model that was trained on any bytes."""
   directory = tmp_path_factory.mktemp('run')
-  text = directory / 'text'
-  text.write_bytes(np.random.default_rng(0).bytes(2000))
   train.main(arguments(text, directory, 'train.steps = 1', f'{LIMIT} = 40'))
   return directory
 
@@ -36,7 +34,7 @@ def images():
 
 
 @pytest.fixture(scope='module')
-def image_run(images, run, tmp_path_factory):
+def image_run(images, text, tmp_path_factory):
   """A directory with a model that was trained on images."""
   directory = tmp_path_factory.mktemp('image_run')
   for split in ('train', 'validation'):
@@ -45,7 +43,7 @@ def image_run(images, run, tmp_path_factory):
       Image.fromarray(image).save(directory / 'set' / split / f'{i}.png')
   train.main(
     arguments(
-      run / 'text',
+      text,
       directory,
       'train.steps = 1',
       'train.inputs = @trax_hourglass.image_inputs',

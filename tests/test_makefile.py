@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from tests import commands
 from trax_hourglass import load_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -30,8 +29,7 @@ def recipe(target):
 
 
 @pytest.mark.slow
-def test_quickstart_trains_and_shows_a_sample(tmp_path, tmp_path_factory):
-  text = commands.random_text(tmp_path_factory)
+def test_quickstart_trains_and_shows_a_sample(text, tmp_path):
   toy = (*_TOY, f"trax_hourglass.text_file.path = '{text}'")
   variables = {'$(bin)/python': sys.executable, '$(OUTPUT_DIR)': str(tmp_path)}
   train, generate = (

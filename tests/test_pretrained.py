@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.commands import TINY, fails, random_text
+from tests.commands import TINY, fails
 import trax_hourglass as th
 from trax_hourglass import (
   commands,
@@ -26,17 +26,17 @@ TITLE = '# toy: random bytes, 7.99 bits per byte\n'
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory):
+def folder(text, tmp_path_factory):
   """A folder with a model, as `export --folder` writes it."""
   path = tmp_path_factory.mktemp('shipped') / 'toy'
   path.mkdir()
   config = (
     f"{MODEL}.hierarchy = '0@1 1@2 0@1'",
-    f"trax_hourglass.text_file.path = '{random_text(tmp_path_factory)}'",
+    f"trax_hourglass.text_file.path = '{text}'",
     'trax_hourglass.evaluate.n_bytes = 100',
   )
-  text = '\n'.join([TINY.read_text(), *config])
-  (path / 'config.gin').write_text(text)
+  lines = '\n'.join([TINY.read_text(), *config])
+  (path / 'config.gin').write_text(lines)
   reading.configure(config_file=str(path / 'config.gin'))
   model = th.HourglassLM(**bindings.model_arguments())
   model.init(model.tokens_signature)

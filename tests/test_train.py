@@ -19,17 +19,12 @@ from trax import trainer
 from trax.supervised import trainer_lib
 from trax.supervised import training as trax_training
 
-from tests.commands import TINY, arguments, fails, random_text
+from tests.commands import TINY, arguments, fails
 from trax_hourglass import load_checkpoint, train
 from trax_hourglass.commands import training
 from trax_hourglass.configuration import command_line, reading, values
 from trax_hourglass.training.checkpoints import format
 from trax_hourglass.training.loop import Loop
-
-
-@pytest.fixture(scope='module')
-def text(tmp_path_factory):
-  return random_text(tmp_path_factory)
 
 
 @pytest.fixture(scope='module')

@@ -6,15 +6,10 @@ import shutil
 
 import pytest
 
-from tests.commands import arguments, random_text
+from tests.commands import arguments
 from trax_hourglass import evaluate, generate, train
 from trax_hourglass.errors import UserError
 from trax_hourglass.training.checkpoints import configs, find, format
-
-
-@pytest.fixture(scope='module')
-def text(tmp_path_factory):
-  return random_text(tmp_path_factory)
 
 
 @pytest.fixture(scope='module')

@@ -154,13 +154,6 @@ def test_hosts_find_each_other_and_share_rows(tmp_path, launcher):
     assert message in log
 
 
-@pytest.fixture(scope='module')
-def text(tmp_path_factory):
-  path = tmp_path_factory.mktemp('data') / 'text'
-  path.write_bytes(np.random.default_rng(0).bytes(2000))
-  return path
-
-
 def _argv(text, output_dir, *config):
   batch = 'trax_hourglass.text_inputs.batch_size = 4'
   _, *flags = arguments(text, output_dir, batch, *config)

@@ -179,13 +179,12 @@ def test_every_evaluation_sees_the_same(
   for _ in range(3):
     n_taken = task.labeled_data.start_evaluation(n)
     seen.append([task.next_batch() for _ in range(n_taken)])
-  assert len(seen[0]) == min(n, n_batches)
-  expected = itertools.islice(make_stream(None), n)
+  assert [len(one) for one in seen] == [min(n, n_batches)] * 3
+  expected = list(itertools.islice(make_stream(None), min(n, n_batches)))
   for evaluation in seen:
-    for batch, other in zip(evaluation, expected, strict=False):
+    for batch, other in zip(evaluation, expected, strict=True):
       for x, y in zip(batch, other, strict=True):
         np.testing.assert_array_equal(x, y)
-    expected = evaluation
   warning = (
     f'warning: evaluation: got {n} batches (train.eval_steps), but the data '
     f'has {n_batches}; each evaluation uses all of them once\n'

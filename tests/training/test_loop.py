@@ -48,13 +48,14 @@ def test_losses_are_the_same_as_traxs():
   for loop in (ours, trax):
     loop.run(5)
   for mode in ('train', 'eval'):
-    for metric in ours.history.metrics_for_mode(mode):
-      if metric != 'training/steps per second':
-        np.testing.assert_allclose(
-          np.array(ours.history.get(mode, metric)),
-          np.array(trax.history.get(mode, metric)),
-          rtol=1e-6,
-        )
+    metrics = set(ours.history.metrics_for_mode(mode))
+    assert metrics == set(trax.history.metrics_for_mode(mode))
+    for metric in metrics - {'training/steps per second'}:
+      np.testing.assert_allclose(
+        np.array(ours.history.get(mode, metric)),
+        np.array(trax.history.get(mode, metric)),
+        rtol=1e-6,
+      )
 
 
 def test_means_of_several_tasks_are_over_the_same_steps():

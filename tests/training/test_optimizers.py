@@ -12,7 +12,7 @@ import optax
 import pytest
 from trax import optimizers
 
-from tests.commands import arguments, fails, random_text, run_of
+from tests.commands import arguments, fails, run_of
 from tests.training.small_loop import assert_same, batches, small_loop, weights
 from trax_hourglass import (
   Optax,
@@ -231,11 +231,6 @@ OPTAX = (
   'optax.adamw.mask = @trax_hourglass.weights_named()',
   "trax_hourglass.weights_named.patterns = ['*.kernel', '*.embedding']",
 )
-
-
-@pytest.fixture(scope='module')
-def text(tmp_path_factory):
-  return random_text(tmp_path_factory)
 
 
 def test_the_command_resumes_exactly(text, tmp_path, capsys):

@@ -8,17 +8,12 @@ import threading
 
 import pytest
 
-from tests.commands import arguments, fails, random_text
+from tests.commands import arguments, fails
 import trax_hourglass
 from trax_hourglass import evaluate, generate, load_checkpoint, train
 from trax_hourglass.commands import run_config, training
 from trax_hourglass.configuration import exits
 from trax_hourglass.training import Loop
-
-
-@pytest.fixture(scope='module')
-def text(tmp_path_factory):
-  return random_text(tmp_path_factory)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from trax import optimizers
 from trax.data import inputs as trax_inputs
 from trax.supervised import training as trax_training
 
-from tests.commands import arguments, fails, random_text
+from tests.commands import arguments, fails
 from tests.training.small_loop import assert_same, batches, history, small_loop
 from trax_hourglass import load_checkpoint, train
 from trax_hourglass.errors import UserError
@@ -277,9 +277,9 @@ def ending_inputs(n_batches=3):
   )
 
 
-def test_the_command_reports_it_in_one_line(tmp_path_factory, tmp_path, capsys):
+def test_the_command_reports_it_in_one_line(text, tmp_path, capsys):
   argv = arguments(
-    random_text(tmp_path_factory),
+    text,
     tmp_path,
     'train.inputs = @tests.ending_inputs',
     'train.eval_frequency = 100',

@@ -20,9 +20,7 @@ _SAVING_EACH_STEP = (
 @pytest.mark.parametrize(
   'n_kills', [5, pytest.param(50, marks=pytest.mark.slow)]
 )
-def test_a_killed_run_resumes_exactly(n_kills, tmp_path):
-  text = tmp_path / 'text'
-  text.write_bytes(np.random.default_rng(0).bytes(2000))
+def test_a_killed_run_resumes_exactly(n_kills, text, tmp_path):
   killed = tmp_path / 'killed'
   # Its processes are forked by one that has all imported, and no threads.
   context = multiprocessing.get_context('forkserver')
