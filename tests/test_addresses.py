@@ -153,7 +153,7 @@ def test_an_error_of_a_file_system_is_one_line(bucket, monkeypatch):
   assert '(Anonymous caller has no access); check' in str(error.value)
 
 
-def test_what_is_written_has_to_be_on_disk():
+def test_outputs_must_be_on_disk():
   addresses.check_on_disk('output_dir', None)
   addresses.check_on_disk('output_dir', 'runs/x')
   with pytest.raises(UserError, match='^output_dir: got gs://a.*gcloud stor'):

@@ -2,7 +2,7 @@
 
 `fsspec` reads them; most schemes need a package of their own. A copy is in a
 folder named by a hash of the files' addresses, sizes, times and tags, so a file
-that has changed is copied again, and nobody's copy changes.
+that has changed is copied again, and a copy in use stays as it is.
 """
 
 from collections.abc import Iterator, Sequence

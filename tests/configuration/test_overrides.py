@@ -166,7 +166,9 @@ def test_scopes_of_the_users_own_stay(places, tmp_path, capsys):
   assert f'overridden by TEST/{_PATH} in {file} in every call' in line
 
 
-def test_what_cannot_win_is_refused(places, tmp_path, capsys, monkeypatch):
+def test_refuses_bindings_that_cannot_win(
+  places, tmp_path, capsys, monkeypatch
+):
   monkeypatch.setattr(device_memory, 'simulate', lambda n_devices: None)
   scoped = tmp_path / 'scoped.gin'
   scoped.write_text(
@@ -200,7 +202,7 @@ def test_what_cannot_win_is_refused(places, tmp_path, capsys, monkeypatch):
     'trax_hourglass.evaluate_images.split = "test"',
   ],
 )
-def test_what_nothing_uses_is_said(places, capsys, binding):
+def test_warns_of_bindings_that_nothing_uses(places, capsys, binding):
   _, warnings = _evaluated(places, capsys, config=[binding])
   name = binding.partition(' ')[0]
   assert warnings == [
@@ -209,7 +211,9 @@ def test_what_nothing_uses_is_said(places, capsys, binding):
   ]
 
 
-def test_training_knows_what_was_called(places, tmp_path, capsys):
+def test_training_warns_of_functions_that_it_never_calls(
+  places, tmp_path, capsys
+):
   config = (
     'trax.optimizers.SGD.learning_rate = 0.1',
     'trax_hourglass.HourglassLM.mode = "eval"',
@@ -234,7 +238,9 @@ def test_training_knows_what_was_called(places, tmp_path, capsys):
     ['trax_hourglass.evaluate.n_bytes = 50'],
   ],
 )
-def test_what_another_command_uses_is_no_mistake(places, capsysbinary, config):
+def test_bindings_of_another_command_draw_no_warning(
+  places, capsysbinary, config
+):
   run = [f'--output_dir={places}/run', '--length=1']
   generate.main([*_argv('generate', *config), *run])
   assert b'warning' not in capsysbinary.readouterr().err

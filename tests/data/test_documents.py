@@ -1,8 +1,10 @@
 """Corpora of documents, in files of their own and in JSON Lines."""
 
+import glob
 import gzip
 import json
 import os
+import pathlib
 import shutil
 import tracemalloc
 
@@ -139,9 +141,51 @@ def test_a_file_whose_name_is_a_pattern(tmp_path):
 def test_each_folder_is_read_once(corpus):
   """Whichever links lead to a folder. A file that is linked counts twice."""
   (corpus / 'a').symlink_to(corpus)
+  (corpus / 'sub' / 'up').symlink_to(corpus)
   (corpus / 'z').symlink_to(corpus / 'sub')
   (corpus / 'twice.txt').symlink_to(corpus / '0.txt')
   assert sorted(_contents(_read(corpus))) == sorted([*TEXTS, TEXTS[0]])
+
+
+@pytest.mark.parametrize(
+  ('pattern', 'expected'),
+  [
+    ('**', ['0', '1', '2', '3', '4']),
+    ('**/', []),
+    ('**/*.txt', ['0', '1', '2', '3', '4']),
+    ('s*/**/*.txt', ['1', '3']),
+    ('**/sub/**/[13].txt', ['1', '3']),
+    ('**/**/1.txt', ['1']),
+    ('sub**/*.txt', ['1', '3']),
+    ('**.txt', ['0', '2', '4']),
+  ],
+)
+@pytest.mark.parametrize('is_relative', [False, True])
+def test_patterns_match_what_glob_does(
+  corpus, monkeypatch, pattern, expected, is_relative
+):
+  (corpus / 'empty.txt').unlink()
+  (corpus / '.hidden').mkdir()
+  (corpus / '.hidden' / '9.txt').touch()
+  monkeypatch.chdir(corpus)
+  pattern = pattern if is_relative else f'{corpus}/{pattern}'
+  found = sorted(set(documents._matching(pattern)))
+  globbed = sorted(set(filter(os.path.isfile, glob.glob(pattern, recursive=1))))
+  assert found == globbed
+  assert sorted(pathlib.Path(path).stem for path in found) == expected
+
+
+def test_a_folder_that_cannot_be_read_is_named(corpus, monkeypatch):
+  scan = os.scandir
+
+  def refuse(path):
+    if str(path).endswith('sub'):
+      raise PermissionError(13, 'Permission denied', path)
+    return scan(path)
+
+  monkeypatch.setattr(os, 'scandir', refuse)
+  with pytest.raises(UserError, match='/sub: cannot be read .Permission denie'):
+    _read(corpus)
 
 
 def test_a_link_to_nowhere_is_named(corpus):

@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
     return scan(path)
 
   monkeypatch.setattr(os, 'scandir', refuse)
-  with pytest.raises(UserError, match='cannot be read .Permission denied'):
+  with pytest.raises(UserError, match='/b: cannot be read .Permission'):
     image_files.read_folder(str(tmp_path))
 
 

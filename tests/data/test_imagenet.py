@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from trax_hourglass.data import files, imagenet
+from trax_hourglass.data import downloads, imagenet
 from trax_hourglass.errors import UserError
 
 N_IMAGES = {'train': 5, 'validation': 3}
@@ -81,7 +81,7 @@ def write_archives(folder, monkeypatch, size=32):
 
 def _register(monkeypatch, key, paths):
   archives = tuple(
-    files.Archive(
+    downloads.Archive(
       path.as_uri(),
       path.stat().st_size,
       hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from trax_hourglass.data import enwik8, files, imagenet, offline
+from trax_hourglass.data import downloads, enwik8, imagenet, offline
 from trax_hourglass.data.images import Images
 from trax_hourglass.errors import UserError
 
@@ -20,7 +20,9 @@ def nowhere(tmp_path, monkeypatch):
   monkeypatch.setattr(enwik8, 'ARCHIVE', archive)
   for key, split in imagenet.SPLITS.items():
     archives = tuple(
-      files.Archive(f'{gone}/{archive.name}', archive.n_bytes, archive.sha256)
+      downloads.Archive(
+        f'{gone}/{archive.name}', archive.n_bytes, archive.sha256
+      )
       for archive in split.archives
     )
     monkeypatch.setitem(

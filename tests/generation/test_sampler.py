@@ -152,7 +152,7 @@ def test_rows_of_any_lengths_are_as_each_alone(sampler, in_passes, options):
       np.testing.assert_allclose(one.log_probs[0], many.log_probs[i], atol=1e-5)
 
 
-def test_rows_of_models_that_know_of_no_starts(sampler, in_passes, monkeypatch):
+def test_rows_of_models_without_starts(sampler, in_passes, monkeypatch):
   expected = sampler.sample(PROMPTS, 9, seed=5)
   monkeypatch.setattr(sampler_lib, 'start_multiple', lambda model: None)
   found = sampler.sample(PROMPTS, 9, seed=5)

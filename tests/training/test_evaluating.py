@@ -192,7 +192,7 @@ def test_every_evaluation_sees_the_same(
   assert capsys.readouterr().err == (warning if n_more > 0 else '')
 
 
-def test_the_loop_evaluates_so():
+def test_the_loop_evaluates_on_the_same_batches():
   """At learning rate zero all evaluations give the same loss."""
   loop = small_loop.small_loop(
     eval_stream=_text_stream(None),

@@ -9,6 +9,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,9 @@ import tqdm
 from trax_hourglass import addresses
 from trax_hourglass.data import archives, files, streams
 from trax_hourglass.errors import UserError
+
+# What is before the first `**` of a pattern, and what is after it.
+_RECURSIVE = re.compile(r'(|.*?/)\*\*(?:/+(.*))?', re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +101,7 @@ def text_files(
 
   Args:
     pattern: For example `'corpus/**/*.txt'`, where `**` stands for any folders,
-      those behind links too, each once. Compressed files are unpacked, and
+      linked ones too, each of them once. Compressed files are unpacked, and
       addresses read, as by `text_file`.
     cache_dir: A writable folder.
 
@@ -143,7 +147,7 @@ def _documents(name, pattern, cache_dir, kind, read) -> Documents:
     states = addresses.matching(pattern)
   else:
     pattern = os.path.expanduser(pattern)
-    states = {path: _state(path) for path in _matching(pattern)}
+    states = {path: _state(path) for path in sorted(set(_matching(pattern)))}
   if not states:
     raise UserError(
       f'{pattern}: got no file, expected at least one that matches'
@@ -164,20 +168,24 @@ def _documents(name, pattern, cache_dir, kind, read) -> Documents:
 
 
 def _matching(pattern):
-  """Returns the files that match a pattern, those of each folder once.
+  """Yields the files that match a pattern, and links that lead nowhere.
 
-  A link may lead to a folder above it, through which `**` would find the same
-  files forty times. A link to nowhere is returned: its file is missing.
+  Where `**` stands for folders, `glob` would pass over those that cannot be
+  read, and follow a link to a folder above it again and again.
   """
+  recursive = _RECURSIVE.fullmatch(pattern)
   if os.path.isfile(pattern):  # Its name may have brackets in it.
-    return [pattern]
-  real_folder = functools.cache(os.path.realpath)
-  found = {}
-  for path in sorted(glob.glob(pattern, recursive=True), key=len):
-    if os.path.isfile(path) or not os.path.exists(path):
-      folder, name = os.path.split(path)
-      found.setdefault((real_folder(folder), name), path)
-  return sorted(found.values())
+    yield pattern
+  elif recursive:
+    before, after = recursive.groups(default='*')
+    for root in glob.glob(before or './'):
+      for folder, _ in files.walk(root):
+        folder = glob.escape(folder.removeprefix('./'))
+        yield from _matching(os.path.join(folder, after))
+  else:
+    for path in glob.glob(pattern):
+      if os.path.isfile(path) or not os.path.exists(path):
+        yield path
 
 
 def _state(path):

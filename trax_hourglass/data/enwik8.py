@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 
-from trax_hourglass.data import archives, files, text
+from trax_hourglass.data import archives, downloads, files, text
 from trax_hourglass.errors import UserError
 
 
@@ -63,7 +63,7 @@ def _find(data_dir, download):
       f'enwik8: got no file in {data_dir}, expected {ARCHIVE.member} or '
       f'{ARCHIVE.member}.zip; set path, or download=True'
     )
-  files.download(ARCHIVE.url, zip_path, _check_zip)
+  downloads.download(ARCHIVE.url, zip_path, _check_zip)
   return zip_path
 
 

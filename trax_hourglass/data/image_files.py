@@ -29,8 +29,11 @@ def read_folder(folder: str) -> np.ndarray:
   Raises:
     UserError: If there is no image, or `decode` refuses one.
   """
-  with files.reading(folder):
-    paths = sorted(_paths(folder))
+  paths = sorted(
+    os.path.join(parent, name)
+    for parent, names in files.walk(folder)
+    for name in names
+  )
   suffixes = _suffixes()
   pixels, shape, skipped = bytearray(), None, []  # Held once, not stacked.
   for path in tqdm.tqdm(paths, folder, disable=None):
@@ -94,42 +97,6 @@ def decode(
       f'{source}: cannot be decoded, expected an image; it may be damaged: '
       'fetch it again or remove it'
     ) from error
-
-
-def _paths(folder):
-  """Yields the paths of files in a folder and its subfolders, unless hidden."""
-  root, seen = os.path.realpath(folder), set()
-  for parent, folders, names in os.walk(
-    folder, onerror=_raise, followlinks=True
-  ):
-    real = os.path.realpath(parent)
-    if real in seen:  # Reached through another link.
-      folders.clear()
-      continue
-    seen.add(real)
-    folders[:] = [
-      name
-      for name in sorted(folders)
-      if not name.startswith('.')
-      and not _is_link_within(os.path.join(parent, name), root)
-    ]
-    for name in names:
-      if not name.startswith('.'):
-        yield os.path.join(parent, name)
-
-
-def _raise(error):
-  if not isinstance(error, FileNotFoundError):
-    raise error
-
-
-def _is_link_within(path, root):
-  """Returns whether this is a link to a folder inside or above `root`."""
-  real = os.path.realpath(path)
-  return os.path.islink(path) and os.path.commonpath([real, root]) in (
-    real,
-    root,
-  )
 
 
 @functools.cache

@@ -17,7 +17,7 @@ import zipfile
 
 import numpy as np
 
-from trax_hourglass.data import files, image_files, images
+from trax_hourglass.data import downloads, files, image_files, images
 from trax_hourglass.errors import UserError
 
 LABELS = {
@@ -30,7 +30,7 @@ LABELS = {
 class Split:
   """The archives of a split, and the number of images in them."""
 
-  archives: tuple[files.Archive, ...]
+  archives: tuple[downloads.Archive, ...]
   n_images: int
 
 
@@ -68,7 +68,9 @@ def _published() -> dict[tuple[str, int, str], Split]:
   splits = collections.defaultdict(lambda: Split((), 0))
   for row in np.reshape(_ARCHIVES.split(), (-1, 7)).tolist():
     version, size, split, n_images, name, n_bytes, sha256 = row
-    archive = files.Archive(_URLS[version].format(name), int(n_bytes), sha256)
+    archive = downloads.Archive(
+      _URLS[version].format(name), int(n_bytes), sha256
+    )
     before = splits[version, int(size), split].archives
     splits[version, int(size), split] = Split((*before, archive), int(n_images))
   return dict(splits)
@@ -133,7 +135,7 @@ def find_archives(
       with files.reading(path):
         archive.check(path, path)
     elif download:
-      files.download(archive.url, path, archive.check)
+      downloads.download(archive.url, path, archive.check)
     else:
       raise UserError(_missing(size, version, split, folder, archive))
     paths.append(path)

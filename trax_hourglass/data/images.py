@@ -109,7 +109,8 @@ def image_folder(path: str | os.PathLike) -> Images:
 
   The folders `train`, `validation` and `test` are the splits. Without any of
   these, all images in the order of their paths are split: the first 90%, then
-  5%, then 5%. They are held in memory.
+  5%, then 5%; where subfolders are classes, that tests on the last classes
+  alone. They are held in memory.
 
   Raises:
     UserError: If there is no image, one cannot be read or is not in RGB, or two

@@ -36,7 +36,7 @@ def downsampled_imagenet(
   data_dir: str | os.PathLike | None = None,
   cache_dir: str | os.PathLike = files.CACHE,
 ) -> Images:
-  """Returns the old set of ImageNet, as `cifar10` does CIFAR-10.
+  """Returns the old set of ImageNet, cached as CIFAR-10 is by `cifar10`.
 
   `imagenet32` and `imagenet64` read the same images from archives, and say how
   much space these take.

@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 
-MOST_BYTES = 100_000  # More of them a browser shows slowly.
+MOST_BYTES = 100_000  # Browsers are slow to show more.
 _STEP = 0.5  # Bits from one colour to the next.
 _N_COLOURS = 17  # The last one for 8 bits and more.
 
@@ -24,10 +24,10 @@ u { font-size: 0.75em; opacity: 0.7; text-decoration: none; }
 def page(text: bytes, bits: np.ndarray, title: str) -> str:
   """Returns a page that shows each character behind its bits per byte.
 
-  Of a character of several bytes that is their mean; the bits of each are shown
-  when the pointer rests on it. What cannot be shown, and bytes that are no
-  UTF-8, is written as in Python. The page needs nothing but itself, and takes
-  the colours that the reader's system prefers, light or dark.
+  A character of several bytes has the colour of their mean; the bits of each
+  are shown when the pointer rests on it. Invisible characters, and bytes that
+  are no UTF-8, are written as Python escapes. The page needs no other file, and
+  is light or dark as the reader's system prefers.
 
   Args:
     text: The text; of a longer one the first 100,000 bytes are shown.

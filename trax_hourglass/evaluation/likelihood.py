@@ -20,7 +20,7 @@ _MULTIPLE = 128
 
 Tokens = np.ndarray | bytes
 
-# The compiled function of each model, as long as there is the model.
+# The compiled function of each model that is still in use.
 _COMPILED = weakref.WeakKeyDictionary()
 
 
@@ -30,8 +30,8 @@ class Likelihood(NamedTuple):
   Attributes:
     log_likelihood: Natural logarithm of the probability of the continuation,
       given the prefix.
-    is_greedy: Whether each of its tokens is the likeliest one at its place: of
-      equal ones the first.
+    is_greedy: Whether each of its tokens is the likeliest at its position; of
+      several that are, the first counts.
   """
 
   log_likelihood: float
@@ -41,8 +41,8 @@ class Likelihood(NamedTuple):
 def log_probs(model: base.Layer, tokens: np.ndarray) -> np.ndarray:
   """Returns the log-probability of each token, float32 `(batch, length)`.
 
-  That is the natural logarithm of the probability that the model gives to the
-  token after those before it in its row; to the first one, after none.
+  That is the natural logarithm of the probability that the model gives the
+  token, given those before it in its row.
 
   A program is compiled for each shape of `tokens`, and kept with the model.
 

@@ -99,7 +99,7 @@ def test_two_fetch_one_tar(tmp_path, monkeypatch):
     (make_tar(config_gin=b''), True, 'expected model.pkl.gz in it'),
   ],
 )
-def test_what_is_no_checkpoint(tmp_path, monkeypatch, content, in_tar, message):
+def test_refuses_other_files(tmp_path, monkeypatch, content, in_tar, message):
   serve(monkeypatch, tmp_path / 'served', content, in_tar)
   with pytest.raises(UserError, match=message):
     published.fetch('enwik8', tmp_path)

@@ -10,7 +10,7 @@ import gzip
 import os
 
 from trax_hourglass import pretrained_models
-from trax_hourglass.data import files
+from trax_hourglass.data import downloads, files
 from trax_hourglass.errors import UserError
 
 _BUCKET = 'https://storage.googleapis.com/trax-ml/hourglass/'
@@ -66,7 +66,7 @@ def fetch(
   folder = os.path.join(files.folder('data_dir', data_dir), 'authors', name)
   path = os.path.join(folder, 'model.pkl.gz')
   if not published.in_tar:
-    files.download(published.url, path, _check_gzip)
+    downloads.download(published.url, path, _check_gzip)
   else:
     files.make_once(path, functools.partial(_fetch_tar, published.url, folder))
   return path
@@ -121,7 +121,7 @@ def _check_gzip(path, source):
 def _fetch_tar(url, folder, path):
   """Downloads a tar into a folder and writes the tar's checkpoint to `path`."""
   tar = os.path.join(folder, 'checkpoint.tar.gz')
-  files.download(url, tar, _check_gzip)
+  downloads.download(url, tar, _check_gzip)
   _unpack(tar, path)
   os.remove(tar)
 
