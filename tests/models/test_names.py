@@ -137,7 +137,7 @@ def test_each_shorten_factor_has_the_same_names():
   assert list(th.named_weights(drawn)) == list(th.named_weights(plain))
 
 
-def test_a_hourglass_inside_another_model():
+def test_an_hourglass_inside_another_model():
   model = tl.Serial(
     tl.Embedding(5, 4),
     th.Hourglass(4, 6, n_heads=2, hierarchy='1@1', mode='eval'),

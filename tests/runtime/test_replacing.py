@@ -236,3 +236,10 @@ def test_the_updates_of_equal_shapes_are_traced_once(monkeypatch):
   for x, y in zip(found, expected, strict=True):
     np.testing.assert_array_equal(x, y)
   assert '_update_and_check' not in vars(adam)
+
+
+def test_a_serial_takes_an_empty_array_of_numpy():
+  y = tl.Serial(tl.Relu())(np.zeros((0, 3), np.float32))
+  assert y.shape == (0, 3)
+  with pytest.raises(tl.base.LayerError, match='must be a tuple or list'):
+    tl.Serial(tl.Add())(np.zeros((2, 3), np.float32))

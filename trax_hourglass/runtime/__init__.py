@@ -38,6 +38,7 @@ def apply():
   replacing.leave_integers_static()
   replacing.add_small_norms_together()
   replacing.trace_equal_updates_once()
+  replacing.take_empty_arrays()
   replacing.skip_whole_examples()
   replacing.ignore_gzip_warning()
   initialising.infer_shapes_once()
