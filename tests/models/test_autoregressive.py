@@ -10,7 +10,7 @@ import pytest
 from tests.layers import influence
 from tests.models import cases
 import trax_hourglass as th
-from trax_hourglass.models import hourglass
+from trax_hourglass.models import levels
 
 PARAMETER_FREE = {
   'downsampling_fn': th.AveragePooling,
@@ -63,9 +63,9 @@ def test_without_vanilla_layers_the_current_group_is_missing(name):
 )
 def test_a_shorter_shift_leaks(monkeypatch, arguments):
   """Shifting by k-2 before shortening by k shows a token to its own output."""
-  shift_right = hourglass.ShiftRight
+  shift_right = levels.ShiftRight
   monkeypatch.setattr(
-    hourglass, 'ShiftRight', lambda n, total: shift_right(n - 1, total)
+    levels, 'ShiftRight', lambda n, total: shift_right(n - 1, total)
   )
   length = 12
   model = cases.build(
