@@ -140,6 +140,11 @@ def test_readme_rounds_the_answer():
       rf'{more}(a Transformer-XL|one) of equal {kind}', readme
     )
     assert rounded[1] == f'{float(exact[1]):.2f}'
+  longer = re.search(
+    r'the Hourglass takes (\S+) bits per byte fewer after 97 million bytes',
+    answer,
+  )
+  assert f'({longer[1]} bits fewer, one seed)' in readme
   tests = re.findall(r'(\d\.\d{3}) ± 0\.\d{3}(?:\*\*)? \|', models)
   ours, theirs = map(float, tests)
   assert (

@@ -103,10 +103,15 @@ def _plot(curve, zeros, title, path):
   axes.set_xlim(left=0)
   axes.set_ylim(bottom=0)
   axes.grid(alpha=0.3)
+  suffix = os.path.splitext(path)[1].lower().removeprefix('.') or 'png'
+  known = picture.canvas.get_supported_filetypes()
+  if suffix not in known:
+    raise UserError(
+      f'--output: got {path!r}, expected a name that ends in one of '
+      f'{", ".join(f".{name}" for name in sorted(known))}'
+    )
   with outputs.replacement(path) as file:
-    suffix = os.path.splitext(path)[1].lower().removeprefix('.')
-    is_known = suffix in picture.canvas.get_supported_filetypes()
-    picture.savefig(file, format=suffix if is_known else 'png', dpi=150)
+    picture.savefig(file, format=suffix, dpi=150)
 
 
 if __name__ == '__main__':

@@ -235,6 +235,12 @@ CASES = [
   Case(
     'plot_schedule', '--output=$folder', 'got a folder', 'the name of a file'
   ),
+  Case(
+    'plot_schedule',
+    '--output=$new.foo',
+    "$new.foo', expected a name that ends in one of .",
+    '.png',
+  ),
   Case('reproduce', '--study=table99', "got 'table99'", 'expected some of'),
   Case('reproduce', '--safe', '--safe has no effect here', LEAVE),
   Case(

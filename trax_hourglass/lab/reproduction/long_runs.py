@@ -101,7 +101,7 @@ def when_it_pays(name, study, found):
   early = _early(found)
   if early:
     parts.append(
-      'At the left end of the picture: the models of '
+      'The point at the left end of the picture is of the models of '
       f'[Figure 1 early in training](#{sections.anchor(_FIGURE_1.title)}), '
       'which are wider (d_model 64), at equal operations.'
     )
@@ -214,8 +214,11 @@ def _lead(bits: float) -> str:
 
 
 def _at_end(gap):
-  bits = '' if gap.shift is None else f' ({gap.mean:+.3f} bits)'
-  return f'{long_tables.word(gap)}{bits}'
+  if gap.shift is None:
+    return long_tables.word(gap)
+  is_resolved = gap.word != analysis.NOT_RESOLVED
+  doubt = '' if is_resolved else f', {long_tables.word(gap)}'
+  return f'{_lead(gap.mean)}{doubt}'
 
 
 def _answer(gaps: Sequence[curves.Gap], per_step) -> str:

@@ -152,7 +152,7 @@ STUDIES = {
     source='Table 1',
     says=(
       'In fewer hours than a Transformer-XL 12@1 an Hourglass reaches as few '
-      'bits, or fewer (1.115 and 1.111).'
+      'bits, or fewer (1.111 and 1.115).'
     ),
     rows={
       GPU: (

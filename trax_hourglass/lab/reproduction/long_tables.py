@@ -128,6 +128,8 @@ def _at_equal_cost(gap):
 def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
   """Returns a table of gaps at some of the evaluations and at the last one.
 
+  Only gaps at equal cost have a range and a verdict.
+
   Args:
     gaps: The gaps at all evaluations.
     per_step: Bytes seen in a step.
@@ -140,18 +142,20 @@ def gaps_over_bytes(gaps: Sequence[curves.Gap], per_step: int) -> str:
         by_place.setdefault(place, gap)
   shown = [*by_place.values()]
   shown += [] if gaps[-1] in shown else [gaps[-1]]
+  header = ('million bytes seen', 'gap', 'each seed', 'largest range', '')
+  lines = [
+    (
+      f'{gap.step * per_step / MILLION:.1f}',
+      f'{gap.mean:+.3f}',
+      ', '.join(f'{x:+.3f}' for x in gap.per_seed),
+      f'{gap.largest:.3f}' if len(gap.per_seed) > 1 else '-',
+      word(gap),
+    )
+    for gap in shown
+  ]
+  n_columns = 3 if gaps[-1].shift is None else len(header)
   return sections.table(
-    ('million bytes seen', 'gap', 'each seed', 'largest range', ''),
-    [
-      (
-        f'{gap.step * per_step / MILLION:.1f}',
-        f'{gap.mean:+.3f}',
-        ', '.join(f'{x:+.3f}' for x in gap.per_seed),
-        f'{gap.largest:.3f}' if len(gap.per_seed) > 1 else '-',
-        word(gap),
-      )
-      for gap in shown
-    ],
+    header[:n_columns], [line[:n_columns] for line in lines]
   )
 
 
