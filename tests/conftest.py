@@ -87,6 +87,42 @@ def disk():
 
 
 @pytest.fixture
+def disk_full_during(disk, monkeypatch):
+  """A function that makes the disk full while a function of a module runs."""
+
+  def replace(module, name):
+    function = getattr(module, name)
+
+    def on_full_disk(*args):
+      disk(1000)
+      try:
+        function(*args)
+      finally:
+        disk()
+
+    monkeypatch.setattr(module, name, on_full_disk)
+
+  return replace
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+  """A function that refuses access to folders of a name; root has it to all."""
+
+  def refuse_name(name):
+    scan = os.scandir
+
+    def refuse(path):
+      if os.path.basename(path) == name:
+        raise PermissionError(13, 'Permission denied', path)
+      return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+
+  return refuse_name
+
+
+@pytest.fixture
 def default_signals():
   """Signals do what they do by default, here and in new processes.
 

@@ -146,17 +146,9 @@ def test_ends_quietly_when_nobody_reads(run, capsys, monkeypatch):
 
 
 def test_a_full_disk_leaves_the_completions_before(
-  image_run, tmp_path, disk, capsys, monkeypatch
+  image_run, tmp_path, disk_full_during, capsys
 ):
-  def plot_on_full_disk(*args):
-    disk(1000)
-    try:
-      plot(*args)
-    finally:
-      disk()
-
-  plot = completion.plot_completions
-  monkeypatch.setattr(completion, 'plot_completions', plot_on_full_disk)
+  disk_full_during(completion, 'plot_completions')
   (tmp_path / 'completions.json').write_text('earlier')
   with pytest.raises(SystemExit) as info:
     generate.main(

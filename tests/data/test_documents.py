@@ -175,15 +175,8 @@ def test_patterns_match_what_glob_does(
   assert sorted(pathlib.Path(path).stem for path in found) == expected
 
 
-def test_a_folder_that_cannot_be_read_is_named(corpus, monkeypatch):
-  scan = os.scandir
-
-  def refuse(path):
-    if str(path).endswith('sub'):
-      raise PermissionError(13, 'Permission denied', path)
-    return scan(path)
-
-  monkeypatch.setattr(os, 'scandir', refuse)
+def test_a_folder_that_cannot_be_read_is_named(corpus, unreadable):
+  unreadable('sub')
   with pytest.raises(UserError, match='/sub: cannot be read .Permission denie'):
     _read(corpus)
 

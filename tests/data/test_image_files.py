@@ -1,6 +1,5 @@
 """Images in folders and in one memory-mapped file."""
 
-import os
 import tracemalloc
 
 import numpy as np
@@ -122,17 +121,10 @@ def test_links_to_folders_are_followed_once(tmp_path):
   np.testing.assert_array_equal(found, arrays[:3])
 
 
-def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, unreadable):
   save(tmp_path / 'a.png', pixels(1)[0])
   (tmp_path / 'b').mkdir()
-  scan = os.scandir
-
-  def refuse(path):
-    if str(path).endswith('b'):
-      raise PermissionError(13, 'Permission denied', path)
-    return scan(path)
-
-  monkeypatch.setattr(os, 'scandir', refuse)
+  unreadable('b')
   with pytest.raises(UserError, match='/b: cannot be read .Permission'):
     image_files.read_folder(str(tmp_path))
 

@@ -228,6 +228,24 @@ print(watch.own, os.waitstatus_to_exitcode(status))
   assert f'\n{signum.name}: finishing the step' in err
 
 
+def test_a_forked_process_may_leave_the_run_by_an_exception():
+  code = """
+print('ready', flush=True)
+child = None
+try:
+  with module.watching(watch):
+    child = os.fork()
+    if not child:
+      raise EOFError
+    _, status = os.waitpid(child, 0)
+except EOFError:
+  os._exit(7)
+print(os.waitstatus_to_exitcode(status))
+"""
+  with _started(code) as process:
+    assert process.communicate(timeout=60)[0] == '7\n'
+
+
 def test_a_callback_that_evaluates_does_not_make_a_signal_an_error(tmp_path):
   class Evaluating(callbacks.TrainingStepCallback):
     def call_at(self, step):

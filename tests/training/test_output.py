@@ -126,17 +126,9 @@ def test_sighup_stays_ignored(monkeypatch):
 
 
 def test_full_disk_costs_only_the_picture(
-  text, tmp_path, disk, capsys, monkeypatch
+  text, tmp_path, disk_full_during, capsys
 ):
-  def plot_on_full_disk(*args):
-    disk(1000)
-    try:
-      plot(*args)
-    finally:
-      disk()
-
-  plot = train.learning_curves.plot
-  monkeypatch.setattr(train.learning_curves, 'plot', plot_on_full_disk)
+  disk_full_during(train.learning_curves, 'plot')
   train.main(arguments(text, tmp_path))
   out, err = capsys.readouterr()
   path = tmp_path / 'learning_curve.png'

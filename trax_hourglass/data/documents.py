@@ -19,7 +19,7 @@ from trax_hourglass import addresses
 from trax_hourglass.data import archives, files, streams
 from trax_hourglass.errors import UserError
 
-# What is before the first `**` of a pattern, and what is after it.
+# The two parts of a pattern, before and after its first `**`.
 _RECURSIVE = re.compile(r'(|.*?/)\*\*(?:/+(.*))?', re.DOTALL)
 
 
@@ -189,7 +189,7 @@ def _matching(pattern):
 
 
 def _state(path):
-  """Returns what changes if a file does."""
+  """Returns a file's path, size and time, which tell whether it changed."""
   with files.reading(path):
     status = os.stat(path)
   return path, status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""What a sampler returns: tokens, their probabilities, texts and bits."""
+"""The tokens that a sampler returns, with their probabilities and bits."""
 
 from typing import NamedTuple
 

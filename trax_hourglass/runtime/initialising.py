@@ -1,6 +1,5 @@
 """Initialises models in time linear in their number of layers."""
 
-import functools
 import importlib
 import sys
 
@@ -8,7 +7,7 @@ import jax
 import numpy as np
 
 from trax_hourglass.runtime import threefry
-from trax_hourglass.runtime.replacing import wrap_backend
+from trax_hourglass.runtime.replacing import wrap_attribute, wrap_backend
 
 
 def infer_shapes_once():
@@ -21,26 +20,25 @@ def infer_shapes_once():
   `Parallel` combine the results.
   """
   base = importlib.import_module('trax.layers.base')
-  trace = base.Layer._forward_abstract
-  if hasattr(trace, '__wrapped__'):
-    return
 
-  @functools.wraps(trace)
-  def forward_abstract(layer, input_signature):
-    forward = type(layer).forward
-    compose = _COMPOSE.get(f'{forward.__module__}.{forward.__qualname__}')
-    if compose:
-      return compose(layer, input_signature)
-    weights_and_state = base.nested_map(
-      base.signature, (layer.weights, layer.state)
-    )
-    key = repr((input_signature, weights_and_state))
-    known = layer.__dict__.setdefault('_known_outputs', {})
-    if key not in known:
-      known[key] = trace(layer, input_signature)
-    return known[key]
+  def wrap(trace):
+    def forward_abstract(layer, input_signature):
+      forward = type(layer).forward
+      compose = _COMPOSE.get(f'{forward.__module__}.{forward.__qualname__}')
+      if compose:
+        return compose(layer, input_signature)
+      weights_and_state = base.nested_map(
+        base.signature, (layer.weights, layer.state)
+      )
+      key = repr((input_signature, weights_and_state))
+      known = layer.__dict__.setdefault('_known_outputs', {})
+      if key not in known:
+        known[key] = trace(layer, input_signature)
+      return known[key]
 
-  base.Layer._forward_abstract = forward_abstract
+    return forward_abstract
+
+  wrap_attribute(base.Layer, '_forward_abstract', wrap)
 
 
 def infer_shapes_together(layer, other):
@@ -60,20 +58,19 @@ def forget_failed_inits():
   those of the layer, and are not trained.
   """
   base = importlib.import_module('trax.layers.base')
-  init = base.Layer.init
-  if hasattr(init, '__wrapped__'):
-    return
 
-  @functools.wraps(init)
-  def init_or_clear(layer, input_signature, rng=None, use_cache=False):
-    try:
-      return init(layer, input_signature, rng, use_cache)
-    except BaseException:
-      if not use_cache:
-        layer._clear_init_cache()
-      raise
+  def wrap(init):
+    def init_or_clear(layer, input_signature, rng=None, use_cache=False):
+      try:
+        return init(layer, input_signature, rng, use_cache)
+      except BaseException:
+        if not use_cache:
+          layer._clear_init_cache()
+        raise
 
-  base.Layer.init = init_or_clear
+    return init_or_clear
+
+  wrap_attribute(base.Layer, 'init', wrap)
 
 
 def _compose_serial(serial, stack):

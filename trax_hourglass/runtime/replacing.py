@@ -26,6 +26,19 @@ def wrap_backend(**wrappers):
       backend[name].is_repaired = True
 
 
+def wrap_attribute(owner, name, wrap):
+  """Wraps a function of a class or module, unless it is wrapped already.
+
+  Args:
+    owner: The class or module.
+    name: The function's name there.
+    wrap: Function from the old one to the new one.
+  """
+  function = getattr(owner, name)
+  if not hasattr(function, '__wrapped__'):
+    setattr(owner, name, functools.wraps(function)(wrap(function)))
+
+
 def provide_xla_extension():
   """Lets `trax.trainer` be imported.
 
@@ -113,17 +126,17 @@ def keep_on_own_cpu():
   """
   acceleration = importlib.import_module('trax.layers.acceleration')
   namespace = importlib.import_module('trax.layers')
-  on_cpu = acceleration.on_cpu
-  if hasattr(on_cpu, '__wrapped__'):
-    return
 
-  @functools.wraps(on_cpu)
-  def on_own_cpu(x):
-    if jax.process_count() == 1:
-      return on_cpu(x)
-    return jax.device_put(x, jax.local_devices(backend='cpu')[0])
+  def wrap(on_cpu):
+    def on_own_cpu(x):
+      if jax.process_count() == 1:
+        return on_cpu(x)
+      return jax.device_put(x, jax.local_devices(backend='cpu')[0])
 
-  acceleration.on_cpu = namespace.on_cpu = on_own_cpu
+    return on_own_cpu
+
+  wrap_attribute(acceleration, 'on_cpu', wrap)
+  namespace.on_cpu = acceleration.on_cpu
 
 
 def name_operands_of_cond():
@@ -173,24 +186,23 @@ def add_small_norms_together():
   on whose last bit its updates depend.
   """
   optimizer = importlib.import_module('trax.optimizers.base').Optimizer
-  l2_norm = optimizer._l2_norm
-  if hasattr(l2_norm, '__wrapped__'):
-    return
 
-  @functools.wraps(l2_norm)
-  def joined_l2_norm(self, arrays):
-    if self._clip_grad_norm is not None:
-      return l2_norm(self, arrays)
-    small, joined = collections.defaultdict(list), []
-    for x in arrays:
-      if x.size <= _SMALL:
-        small[x.dtype].append(x.ravel())
-      else:
-        joined.append(x)
-    joined += map(jax.numpy.concatenate, small.values())
-    return l2_norm(self, joined)
+  def wrap(l2_norm):
+    def joined_l2_norm(self, arrays):
+      if self._clip_grad_norm is not None:
+        return l2_norm(self, arrays)
+      small, joined = collections.defaultdict(list), []
+      for x in arrays:
+        if x.size <= _SMALL:
+          small[x.dtype].append(x.ravel())
+        else:
+          joined.append(x)
+      joined += map(jax.numpy.concatenate, small.values())
+      return l2_norm(self, joined)
 
-  optimizer._l2_norm = joined_l2_norm
+    return joined_l2_norm
+
+  wrap_attribute(optimizer, '_l2_norm', wrap)
 
 
 def trace_equal_updates_once():
@@ -200,21 +212,20 @@ def trace_equal_updates_once():
   the time to the first step.
   """
   optimizer = importlib.import_module('trax.optimizers.base').Optimizer
-  tree_update = optimizer.tree_update
-  if hasattr(tree_update, '__wrapped__'):
-    return
 
-  @functools.wraps(tree_update)
-  def tree_update_by_shapes(self, step, *args, **kwargs):
-    if not isinstance(step, jax.core.Tracer):
-      return tree_update(self, step, *args, **kwargs)
-    vars(self)['_update_and_check'] = jax.jit(self._update_and_check)
-    try:
-      return tree_update(self, step, *args, **kwargs)
-    finally:
-      del vars(self)['_update_and_check']
+  def wrap(tree_update):
+    def tree_update_by_shapes(self, step, *args, **kwargs):
+      if not isinstance(step, jax.core.Tracer):
+        return tree_update(self, step, *args, **kwargs)
+      vars(self)['_update_and_check'] = jax.jit(self._update_and_check)
+      try:
+        return tree_update(self, step, *args, **kwargs)
+      finally:
+        del vars(self)['_update_and_check']
 
-  optimizer.tree_update = tree_update_by_shapes
+    return tree_update_by_shapes
+
+  wrap_attribute(optimizer, 'tree_update', wrap)
 
 
 def take_empty_arrays():
@@ -223,16 +234,15 @@ def take_empty_arrays():
   Cause: it counts the rows of NumPy's arrays as inputs, and finds none.
   """
   serial = importlib.import_module('trax.layers.combinators').Serial
-  validate = serial._validate_forward_inputs
-  if hasattr(validate, '__wrapped__'):
-    return
 
-  @functools.wraps(validate)
-  def validate_arrays(self, xs):
-    is_array = isinstance(xs, np.ndarray) and self.n_in == 1
-    validate(self, (xs,) if is_array else xs)
+  def wrap(validate):
+    def validate_arrays(self, xs):
+      is_array = isinstance(xs, np.ndarray) and self.n_in == 1
+      validate(self, (xs,) if is_array else xs)
 
-  serial._validate_forward_inputs = validate_arrays
+    return validate_arrays
+
+  wrap_attribute(serial, '_validate_forward_inputs', wrap)
 
 
 def skip_whole_examples():

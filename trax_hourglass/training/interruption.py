@@ -180,8 +180,9 @@ def _handling(handlers: Mapping[int, Callable], wakeup_fd: int | None = None):
   try:
     yield
   finally:
-    _restorers.remove(restore)
-    restore()
+    if restore in _restorers:  # In a forked process that is done already.
+      _restorers.remove(restore)
+      restore()
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ EXPERIMENTS = {
   ),
 }
 
-# What the paper says in Tables 5 and 6, of short runs and of long ones.
+# The claims of Tables 5 and 6, which both short and long runs test.
 SHORTENED_LAYERS = 'The more layers on the shortened sequence, the fewer bits.'
 VANILLA_LAYERS = (
   'Without vanilla layers a model takes many more bits; one on each side is '
